@@ -1,0 +1,239 @@
+//! Documents: bytes to wire structs, YAML or JSON, strictly.
+//!
+//! Owns the two parsers and their bounds; knows nothing of what a document means. Refuses what two
+//! readers could understand differently: duplicate keys at any level, several documents in one file,
+//! merge keys, `yes` for a boolean, a number where text belongs. Anchors and depth are bounded, so a
+//! hostile document costs bounded time.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use sha2::{Digest as _, Sha256};
+
+/// The largest policy or attestor document that is read, in bytes.
+pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How a document is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 8259.
+    Json,
+    /// YAML 1.2.
+    Yaml,
+}
+
+impl Format {
+    /// `.json` is JSON, everything else YAML.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        match path.extension() {
+            Some(extension) if extension.eq_ignore_ascii_case("json") => Self::Json,
+            _ => Self::Yaml,
+        }
+    }
+}
+
+/// Why a document could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Nothing but white space (or comments).
+    #[error("the document is empty")]
+    Empty,
+    /// Over [`MAX_BYTES`].
+    #[error("the document has {0} bytes, more than the {MAX_BYTES} allowed")]
+    TooLarge(usize),
+    /// Not text.
+    #[error("the document is not UTF-8")]
+    NotUtf8,
+    /// Not JSON, or not the JSON that belongs here.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// Not YAML, or not the YAML that belongs here; the message names line and column.
+    #[error("{0}")]
+    Yaml(String),
+}
+
+/// Reads one document of type `T`.
+///
+/// # Errors
+/// Anything but exactly one well-formed document of that shape within [`MAX_BYTES`].
+pub fn parse<T: DeserializeOwned>(bytes: &[u8], format: Format) -> Result<T, DocumentError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(DocumentError::TooLarge(bytes.len()));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| DocumentError::NotUtf8)?;
+    if text.trim().is_empty() {
+        return Err(DocumentError::Empty);
+    }
+    match format {
+        Format::Json => Ok(serde_json::from_str(text)?),
+        Format::Yaml => serde_saphyr::from_str_with_options(text, yaml_options())
+            .map_err(|error| DocumentError::Yaml(plain(&error))),
+    }
+}
+
+fn yaml_options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        merge_keys: serde_saphyr::MergeKeyPolicy::Error,
+        strict_booleans: true,
+        no_schema: true,
+    }
+}
+
+/// The first line of the parser's message: what follows is an excerpt drawn for terminals.
+fn plain(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("not a document").to_owned()
+}
+
+/// The version of a document: the first twelve hexadecimal digits of the SHA-256 of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct Version(String);
+
+impl Version {
+    /// Of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let hash = Sha256::digest(bytes);
+        Self(hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The twelve digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A map whose keys keep their order and may not repeat; `serde`'s own maps let the last one win.
+#[derive(Debug, Clone)]
+pub struct UniqueMap<V>(pub Vec<(String, V)>);
+
+impl<V> Default for UniqueMap<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueMap<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs<V>(std::marker::PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Pairs<V> {
+            type Value = UniqueMap<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut seen = std::collections::HashSet::new();
+                let mut pairs = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, V>()? {
+                    if !seen.insert(key.clone()) {
+                        return Err(serde::de::Error::custom(format!("duplicate key `{key}`")));
+                    }
+                    pairs.push((key, value));
+                }
+                Ok(UniqueMap(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs(std::marker::PhantomData))
+    }
+}
+
+/// Any JSON value, read only to be sure that no object in it repeats a member.
+#[derive(Debug)]
+pub struct AnyUnique;
+
+impl<'de> Deserialize<'de> for AnyUnique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = AnyUnique;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<AnyUnique, E> {
+                Ok(AnyUnique)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<AnyUnique, E> {
+                Ok(AnyUnique)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<AnyUnique, E> {
+                Ok(AnyUnique)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<AnyUnique, E> {
+                Ok(AnyUnique)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<AnyUnique, E> {
+                Ok(AnyUnique)
+            }
+            fn visit_unit<E>(self) -> Result<AnyUnique, E> {
+                Ok(AnyUnique)
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<AnyUnique, A::Error> {
+                while seq.next_element::<AnyUnique>()?.is_some() {}
+                Ok(AnyUnique)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AnyUnique, A::Error> {
+                UniqueMap::<AnyUnique>::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(AnyUnique)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Sample {
+        a: String,
+        #[serde(default)]
+        m: UniqueMap<String>,
+    }
+
+    #[test]
+    fn what_two_readers_could_understand_differently_is_refused() {
+        let rows: &[(&str, Format, &str)] = &[
+            ("", Format::Yaml, "empty"),
+            ("a: x\na: y\n", Format::Yaml, "duplicate"),
+            ("a: x\nm: {k: v, k: w}\n", Format::Yaml, "duplicate"),
+            ("a: x\nb: y\n", Format::Yaml, "unknown field"),
+            ("a: 5\n", Format::Yaml, "quot"),
+            ("a: x\n---\na: y\n", Format::Yaml, "document"),
+            ("x: &x {a: y}\n<<: *x\n", Format::Yaml, ""),
+            (r#"{"a":"x","a":"y"}"#, Format::Json, "duplicate field"),
+            (r#"{"a":"x","m":{"k":"v","k":"w"}}"#, Format::Json, "duplicate key `k`"),
+            (r#"{"a":"x"} {}"#, Format::Json, "trailing"),
+            (r#"{"a":5}"#, Format::Json, "invalid type"),
+        ];
+        for (text, format, part) in rows {
+            let error = parse::<Sample>(text.as_bytes(), *format).unwrap_err().to_string();
+            assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
+        }
+        assert!(matches!(parse::<Sample>(b"\xff", Format::Yaml), Err(DocumentError::NotUtf8)));
+    }
+
+    #[test]
+    fn deep_nesting_costs_little() {
+        let text = "[".repeat(100_000);
+        assert!(parse::<Sample>(text.as_bytes(), Format::Yaml).is_err());
+        assert!(parse::<Sample>(text.as_bytes(), Format::Json).is_err());
+    }
+}

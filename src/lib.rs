@@ -1,0 +1,4 @@
+#[cfg(feature = "full")]
+pub mod document;
+#[cfg(feature = "full")]
+pub mod image;
