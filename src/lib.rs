@@ -1,3 +1,6 @@
+//! placeholder
+#[cfg(feature = "full")]
+pub mod attestation;
 #[cfg(feature = "full")]
 pub mod document;
 #[cfg(feature = "full")]

@@ -1,0 +1,29 @@
+//! Base64 as proto3 JSON writes `bytes`: standard or URL-safe alphabet, with or without padding
+//! (protobuf JSON mapping, "bytes").
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+
+/// Decodes either alphabet; `None` when the text is neither.
+#[must_use]
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    let alphabet =
+        if text.contains(['-', '_']) { &base64::alphabet::URL_SAFE } else { &base64::alphabet::STANDARD };
+    GeneralPurpose::new(alphabet, LENIENT).decode(text).ok()
+}
+
+/// Encodes as protobuf does: standard alphabet, padded.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// URL-safe without padding, as in key ids (RFC 6920).
+#[must_use]
+pub(super) fn encode_url(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,86 @@
+//! The attestors that are in force together, under one version.
+
+use std::collections::BTreeMap;
+
+use super::attestor::Attestor;
+use super::name::AttestorName;
+use crate::document::Version;
+
+/// All attestors by name. Two documents that define one name cancel each other: which of them should
+/// count is nobody's to guess, so nothing satisfies that attestor until one is gone.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    entries: BTreeMap<AttestorName, Entry>,
+    version: Version,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// One document defines it.
+    Defined(Attestor),
+    /// Several do.
+    Ambiguous,
+}
+
+impl KeyRing {
+    /// Puts attestors together.
+    #[must_use]
+    pub fn new(attestors: impl IntoIterator<Item = Attestor>) -> Self {
+        let mut entries = BTreeMap::new();
+        for attestor in attestors {
+            entries
+                .entry(attestor.name().clone())
+                .and_modify(|entry| *entry = Entry::Ambiguous)
+                .or_insert(Entry::Defined(attestor));
+        }
+        let version = version_of(&entries);
+        Self { entries, version }
+    }
+
+    /// Changes whenever a name, note, key id or key does, and not with comments.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// What `name` stands for.
+    #[must_use]
+    pub fn entry(&self, name: &AttestorName) -> Option<&Entry> {
+        self.entries.get(name)
+    }
+
+    /// Every name with what it stands for, in order.
+    pub fn entries(&self) -> impl Iterator<Item = (&AttestorName, &Entry)> {
+        self.entries.iter()
+    }
+}
+
+impl Default for KeyRing {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+fn version_of(entries: &BTreeMap<AttestorName, Entry>) -> Version {
+    let mut text = Vec::new();
+    let mut field = |bytes: &[u8]| {
+        text.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        text.extend_from_slice(bytes);
+    };
+    for (name, entry) in entries {
+        field(name.as_str().as_bytes());
+        let Entry::Defined(attestor) = entry else {
+            field(b"ambiguous");
+            continue;
+        };
+        field(attestor.note().as_str().as_bytes());
+        field(&(attestor.keys().len() as u64).to_be_bytes());
+        for key in attestor.keys() {
+            field(key.id.as_str().as_bytes());
+            field(key.key.algorithm().as_str().as_bytes());
+            field(key.key.der());
+        }
+    }
+    Version::of(&text)
+}

@@ -1,0 +1,201 @@
+//! Grafeas v1 attestation occurrences (`grafeas.proto`, `attestation.proto`): where signatures over
+//! payloads are filed. Everything in one is a stranger's claim until `verify` has checked it, so
+//! fields that are not needed are not looked at, and one unusable signature leaves the others be.
+
+use serde::Deserialize;
+
+use super::base64;
+use crate::image::Digest;
+
+/// The largest occurrence document, in bytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// An attestation occurrence, unverified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occurrence {
+    /// `projects/P/occurrences/O`, empty where the document has none.
+    pub name: String,
+    /// The note it hangs on.
+    pub note: String,
+    /// The digest at the end of `resourceUri`: an index into what is signed, not an authority.
+    pub digest: Digest,
+    /// `resourceUri` as it stands.
+    pub resource: String,
+    /// RFC 3339, as it stands; orders candidates and decides nothing.
+    pub created: String,
+    /// The signed bytes.
+    pub payload: Vec<u8>,
+    /// Who is said to have signed them.
+    pub signatures: Vec<Signature>,
+}
+
+/// One signature of an occurrence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Which key, by the signer's word.
+    pub key_id: String,
+    /// Empty where the document's text was not base64: such bytes verify under no key.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a document is not an attestation occurrence.
+#[derive(Debug, thiserror::Error)]
+pub enum OccurrenceError {
+    /// Over [`MAX_BYTES`].
+    #[error("the document has {0} bytes, more than the {MAX_BYTES} allowed")]
+    TooLarge(u64),
+    /// Nothing in it.
+    #[error("the document is empty")]
+    Empty,
+    /// Not JSON, or not of this shape.
+    #[error("not an occurrence: {0}")]
+    Json(#[from] serde_json::Error),
+    /// An occurrence about something else.
+    #[error("not an attestation: the occurrence is of kind `{0}`")]
+    Kind(String),
+    /// No `@sha256:…` at the end of `resourceUri`.
+    #[error("`resourceUri` does not end in `@sha256:` and 64 lower-case hexadecimal digits")]
+    Resource,
+    /// The payload is not base64.
+    #[error("`attestation.serializedPayload` is not base64")]
+    Payload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OccurrenceDocument {
+    #[serde(default)]
+    name: String,
+    resource_uri: String,
+    note_name: String,
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    create_time: Option<String>,
+    #[serde(default)]
+    attestation: Option<AttestationDocument>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AttestationDocument {
+    serialized_payload: String,
+    #[serde(default)]
+    signatures: Vec<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SignatureDocument {
+    public_key_id: String,
+    signature: String,
+}
+
+impl Occurrence {
+    /// Reads one occurrence document.
+    ///
+    /// # Errors
+    /// See [`OccurrenceError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, OccurrenceError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(OccurrenceError::TooLarge(bytes.len() as u64));
+        }
+        if bytes.trim_ascii().is_empty() {
+            return Err(OccurrenceError::Empty);
+        }
+        // What it is about is told first: an occurrence of another kind lacks what is asked for below.
+        let value: serde_json::Value = serde_json::from_slice(bytes)?;
+        if value.get("attestation").is_none_or(serde_json::Value::is_null) {
+            let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or("unspecified");
+            return Err(OccurrenceError::Kind(kind.chars().take(60).collect()));
+        }
+        let document: OccurrenceDocument = serde_json::from_slice(bytes)?;
+        document.try_into()
+    }
+}
+
+impl TryFrom<OccurrenceDocument> for Occurrence {
+    type Error = OccurrenceError;
+
+    fn try_from(document: OccurrenceDocument) -> Result<Self, OccurrenceError> {
+        let Some(attestation) = document.attestation else {
+            return Err(OccurrenceError::Kind(document.kind.unwrap_or_default()));
+        };
+        let digest = document
+            .resource_uri
+            .rsplit_once('@')
+            .and_then(|(_, digest)| digest.parse().ok())
+            .ok_or(OccurrenceError::Resource)?;
+        let payload = base64::decode(&attestation.serialized_payload).ok_or(OccurrenceError::Payload)?;
+        let signatures = attestation
+            .signatures
+            .into_iter()
+            .filter_map(|value| serde_json::from_value::<SignatureDocument>(value).ok())
+            .map(|document| Signature {
+                key_id: document.public_key_id,
+                bytes: base64::decode(&document.signature).unwrap_or_default(),
+            })
+            .collect();
+        Ok(Self {
+            name: document.name,
+            note: document.note_name,
+            digest,
+            resource: document.resource_uri,
+            created: document.create_time.unwrap_or_default(),
+            payload,
+            signatures,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: &str = "sha256:abababababababababababababababababababababababababababababababab";
+
+    fn json(resource: &str, attestation: serde_json::Value) -> Vec<u8> {
+        serde_json::json!({"name": "projects/p/occurrences/o", "resourceUri": resource, "noteName": "projects/p/notes/n",
+            "kind": "ATTESTATION", "attestation": attestation, "remediation": "ignored"})
+        .to_string()
+        .into_bytes()
+    }
+
+    #[test]
+    fn one_unusable_signature_leaves_the_others() {
+        let signatures = serde_json::json!([5, {"publicKeyId": 1}, {"publicKeyId": "a", "signature": "!"},
+            {"publicKeyId": "b", "signature": "AAA_"}]);
+        for scheme in ["https://", "http://", ""] {
+            let attestation = serde_json::json!({"serializedPayload": "aGk=", "signatures": signatures});
+            let occurrence =
+                Occurrence::parse(&json(&format!("{scheme}gcr.io/p/i@{D}"), attestation)).unwrap();
+            assert_eq!(occurrence.digest.to_string(), D);
+            assert_eq!(occurrence.payload, b"hi");
+            let ids: Vec<_> =
+                occurrence.signatures.iter().map(|s| (s.key_id.as_str(), s.bytes.len())).collect();
+            assert_eq!(ids, [("a", 0), ("b", 3)]);
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let attestation = || serde_json::json!({"serializedPayload": "aGk="});
+        let rows = [
+            (Vec::new(), "empty"),
+            (b" \n".to_vec(), "empty"),
+            (b"{".to_vec(), "EOF"),
+            (b"\xff\xfe".to_vec(), "not an occurrence"),
+            (b"[]".to_vec(), "not an attestation"),
+            (br#"{"kind":"VULNERABILITY","vulnerability":{}}"#.to_vec(), "kind `VULNERABILITY`"),
+            (json("gcr.io/p/i:latest", attestation()), "does not end in"),
+            (json(&format!("gcr.io/p/i@{}", D.to_uppercase()), attestation()), "does not end in"),
+            (json(&format!("gcr.io/p/i@{D}"), serde_json::json!({"serializedPayload": "%"})), "not base64"),
+            (json(&format!("gcr.io/p/i@{D}"), serde_json::json!({})), "missing field"),
+            (vec![b' '; MAX_BYTES + 1], "more than"),
+        ];
+        for (bytes, part) in rows {
+            let error = Occurrence::parse(&bytes).unwrap_err().to_string();
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    }
+}
