@@ -5,3 +5,5 @@ pub mod attestation;
 pub mod document;
 #[cfg(feature = "full")]
 pub mod image;
+#[cfg(feature = "full")]
+pub mod policy;
