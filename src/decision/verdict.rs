@@ -1,0 +1,174 @@
+//! The verdict: one value that feeds the answer, the audit record, the log line and the counters.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::reason::Reason;
+use super::subject::Subject;
+use crate::attestation::{AttestorName, KeyId};
+use crate::document::Version;
+use crate::image::Digest;
+
+/// What is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Decision {
+    /// It may run.
+    Allow,
+    /// It may not.
+    Deny,
+    /// It may not, because the question has no answer.
+    CannotDecide,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "ALLOW",
+            Self::Deny => "DENY",
+            Self::CannotDecide => "CANNOT_DECIDE",
+        })
+    }
+}
+
+/// What one required attestor contributed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestorVerdict {
+    /// `projects/P/attestors/A`.
+    pub name: AttestorName,
+    /// Whether it has attested the digest.
+    pub satisfied: bool,
+    /// Why, or why not.
+    pub reason: Reason,
+    /// The key whose signature counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
+    /// The occurrence that held it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occurrence: Option<String>,
+    /// For people, where it is not satisfied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The answer to one question.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// What is decided.
+    pub verdict: Decision,
+    /// What it would be without dry run.
+    pub would: Decision,
+    /// Whether a failure of the rule blocks; false under dry run.
+    pub enforced: bool,
+    /// Stable code.
+    pub reason: Reason,
+    /// Where in the policy it was decided, such as `defaultAdmissionRule`; `none` before any rule.
+    pub rule: String,
+    /// One line for people, in the grammar of Binary Authorization.
+    pub message: String,
+    /// What to do about it; empty where nothing is to be done.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+    /// The image as it was asked for.
+    pub image: String,
+    /// What was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Every required attestor.
+    pub attestors: Vec<AttestorVerdict>,
+    /// The policy that was obeyed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<Version>,
+    /// The key ring that evidence was checked with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_ring_version: Option<Version>,
+    /// Age of the evidence, in whole seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_age_seconds: Option<u64>,
+}
+
+impl Verdict {
+    /// Whether the image may be fetched or run.
+    #[must_use]
+    pub fn allows(&self) -> bool {
+        self.verdict == Decision::Allow
+    }
+
+    /// The refusal of a question that has no answer. `image` is shown as it is.
+    pub fn undecidable(
+        image: &str,
+        digest: Option<Digest>,
+        reason: Reason,
+        cause: &str,
+        remedy: &str,
+    ) -> Self {
+        Self {
+            verdict: Decision::CannotDecide,
+            would: Decision::CannotDecide,
+            enforced: true,
+            reason,
+            rule: "none".to_owned(),
+            message: format!("Image {image} refused by Binary Authorization: {cause}"),
+            remedy: remedy.to_owned(),
+            image: image.to_owned(),
+            digest,
+            attestors: Vec::new(),
+            policy_version: None,
+            key_ring_version: None,
+            evidence_age_seconds: None,
+        }
+    }
+
+    /// An allowance of `subject`, by a rule that is in force.
+    pub(super) fn allow(subject: &Subject, reason: Reason, rule: String, message: String) -> Self {
+        Self {
+            verdict: Decision::Allow,
+            would: Decision::Allow,
+            enforced: true,
+            reason,
+            rule,
+            message,
+            remedy: String::new(),
+            image: subject.image().to_owned(),
+            digest: subject.digest(),
+            attestors: Vec::new(),
+            policy_version: None,
+            key_ring_version: None,
+            evidence_age_seconds: None,
+        }
+    }
+
+    /// A refusal of `subject`; under dry run an allowance that says what it would have been.
+    pub(super) fn deny(
+        subject: &Subject,
+        reason: Reason,
+        rule: String,
+        message: String,
+        dry_run: bool,
+    ) -> Self {
+        Self {
+            verdict: if dry_run { Decision::Allow } else { Decision::Deny },
+            would: Decision::Deny,
+            enforced: !dry_run,
+            ..Self::allow(subject, reason, rule, message)
+        }
+    }
+
+    /// Notes how old the evidence was.
+    pub(super) fn aged(mut self, age: Option<Duration>) -> Self {
+        self.evidence_age_seconds = age.map(|age| age.as_secs());
+        self
+    }
+
+    /// Message, remedy and reason code on one line: what a gate prints.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let remedy = if self.remedy.is_empty() { String::new() } else { format!(". {}", self.remedy) };
+        format!("{}{remedy} [{}]", self.message, self.reason)
+    }
+}
