@@ -1,0 +1,326 @@
+//! `config.toml`.
+//!
+//! A key that nobody knows is a warning, so that a package that was rolled back still starts;
+//! `binauthctl config check` makes it an error. A value that cannot be understood is an error for both.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::trusted::{self, TrustError};
+
+/// Where the configuration lies unless told otherwise.
+pub const DEFAULT_PATH: &str = "/etc/binauthd/config.toml";
+const MAX_BYTES: usize = 1024 * 1024;
+const CONFIG_VERSION: u32 = 1;
+
+/// The configuration of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Key into `clusterAdmissionRules`, `LOCATION.CLUSTER`.
+    pub cluster: Option<String>,
+    /// The policy document.
+    pub policy: PathBuf,
+    /// The folder of attestor documents.
+    pub attestors: PathBuf,
+    /// What must survive a restart.
+    pub state_dir: PathBuf,
+    /// Where the sockets are.
+    pub runtime_dir: PathBuf,
+    /// How containerd is reached.
+    pub containerd: Containerd,
+    /// Where attestations come from.
+    pub sources: Vec<Source>,
+    /// The audit trail.
+    pub audit_file: PathBuf,
+    /// What is odd about the file but does not stop the daemon.
+    pub warnings: Vec<String>,
+}
+
+/// `[containerd]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Containerd {
+    /// Its gRPC socket.
+    pub address: PathBuf,
+    /// The namespace that kubelet uses.
+    pub namespace: String,
+    /// Its NRI socket.
+    pub nri_socket: PathBuf,
+}
+
+/// `[[sources]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// For logs and status.
+    pub name: String,
+    /// Where it is.
+    pub location: Location,
+}
+
+/// Where a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// `file:///…`, a folder of occurrence documents.
+    Folder(PathBuf),
+    /// A URL that this version does not read from.
+    Unsupported(String),
+}
+
+/// Why the configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read, or others could have written it.
+    #[error(transparent)]
+    Untrusted(#[from] TrustError),
+    /// Not TOML, or a value of another type.
+    #[error("`{path}`: {cause}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        cause: String,
+    },
+    /// A value that makes no sense.
+    #[error("`{path}`: {key}: {cause}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct ConfigFile {
+    config_version: Option<u32>,
+    cluster: Option<String>,
+    policy: Option<PathBuf>,
+    attestors: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    runtime_dir: Option<PathBuf>,
+    #[serde(default)]
+    containerd: Containerd,
+    sources: Option<Vec<SourceTable>>,
+    #[serde(default)]
+    audit: AuditTable,
+    #[serde(default)]
+    metrics: MetricsTable,
+}
+
+#[derive(Deserialize)]
+struct SourceTable {
+    name: String,
+    url: String,
+}
+
+#[derive(Deserialize, Default)]
+struct AuditTable {
+    file: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+struct MetricsTable {
+    listen: Option<String>,
+}
+
+impl Default for Containerd {
+    fn default() -> Self {
+        Self {
+            address: "/run/containerd/containerd.sock".into(),
+            namespace: "k8s.io".into(),
+            nri_socket: "/var/run/nri/nri.sock".into(),
+        }
+    }
+}
+
+impl Default for Config {
+    /// The configuration of an empty file.
+    fn default() -> Self {
+        Self {
+            cluster: None,
+            policy: "/etc/binauthd/policy.yaml".into(),
+            attestors: "/etc/binauthd/attestors".into(),
+            state_dir: "/var/lib/binauthd".into(),
+            runtime_dir: "/run/binauthd".into(),
+            containerd: Containerd::default(),
+            sources: vec![Source {
+                name: "local".into(),
+                location: Location::Folder("/var/lib/binauthd/occurrences".into()),
+            }],
+            audit_file: "/var/log/binauthd/audit.jsonl".into(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration as the daemon does: only from files that root alone can write.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(path, &trusted::read(path, MAX_BYTES)?)
+    }
+
+    /// Reads a configuration from its bytes; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`] or [`ConfigError::Value`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let syntax = |cause: String| ConfigError::Syntax { path: path.to_owned(), cause };
+        let text = std::str::from_utf8(bytes).map_err(|_| syntax("not UTF-8".into()))?;
+        let mut warnings = Vec::new();
+        let deserializer = toml::Deserializer::parse(text).map_err(|error| syntax(error.to_string()))?;
+        let file: ConfigFile = serde_ignored::deserialize(deserializer, |key| {
+            warnings.push(format!("unknown key `{key}`"));
+        })
+        .map_err(|error: toml::de::Error| syntax(error.to_string()))?;
+        let value =
+            |key: &str, cause: String| ConfigError::Value { path: path.to_owned(), key: key.into(), cause };
+        match file.config_version {
+            Some(CONFIG_VERSION) => {}
+            None => warnings.push("`config_version` is missing: taken as 1".into()),
+            Some(other) => {
+                return Err(value(
+                    "config_version",
+                    format!("{other} is not known, only {CONFIG_VERSION} is"),
+                ));
+            }
+        }
+        if file.metrics.listen.is_some() {
+            warnings.push("`metrics.listen`: this version serves no metrics".into());
+        }
+        let defaults = Self::default();
+        let sources = match file.sources {
+            None => defaults.sources,
+            Some(tables) => tables.into_iter().map(|table| read_source(table, &mut warnings)).collect(),
+        };
+        let config = Self {
+            cluster: file.cluster,
+            policy: file.policy.unwrap_or(defaults.policy),
+            attestors: file.attestors.unwrap_or(defaults.attestors),
+            state_dir: file.state_dir.unwrap_or(defaults.state_dir),
+            runtime_dir: file.runtime_dir.unwrap_or(defaults.runtime_dir),
+            containerd: file.containerd,
+            sources,
+            audit_file: file.audit.file.unwrap_or(defaults.audit_file),
+            warnings,
+        };
+        for (key, path) in config.paths() {
+            if !path.is_absolute() {
+                return Err(value(key, format!("`{}` is not an absolute path", path.display())));
+            }
+        }
+        Ok(config)
+    }
+
+    /// The socket that gates ask on.
+    #[must_use]
+    pub fn gate_socket(&self) -> PathBuf {
+        self.runtime_dir.join("gate.sock")
+    }
+
+    /// The socket that operators ask on.
+    #[must_use]
+    pub fn admin_socket(&self) -> PathBuf {
+        self.runtime_dir.join("admin.sock")
+    }
+
+    /// The folders that attestations are read from.
+    pub fn folders(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.sources.iter().filter_map(|source| match &source.location {
+            Location::Folder(path) => Some((source.name.as_str(), path.as_path())),
+            Location::Unsupported(_) => None,
+        })
+    }
+
+    fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        [
+            ("policy", self.policy.as_path()),
+            ("attestors", &self.attestors),
+            ("state_dir", &self.state_dir),
+            ("runtime_dir", &self.runtime_dir),
+            ("containerd.address", &self.containerd.address),
+            ("containerd.nri_socket", &self.containerd.nri_socket),
+            ("audit.file", &self.audit_file),
+        ]
+        .into_iter()
+        .chain(self.folders().map(|(_, path)| ("sources.url", path)))
+    }
+}
+
+fn read_source(table: SourceTable, warnings: &mut Vec<String>) -> Source {
+    let location = match table.url.strip_prefix("file://") {
+        Some(path) => Location::Folder(path.into()),
+        None => {
+            warnings.push(format!("source `{}`: this version reads file:// sources only", table.name));
+            Location::Unsupported(table.url)
+        }
+    };
+    Source { name: table.name, location }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("config.toml"), text.as_bytes())
+    }
+
+    #[test]
+    fn defaults_and_values() {
+        assert_eq!(parse("config_version = 1").unwrap(), Config::default());
+        let config = parse(
+            r#"
+            config_version = 1
+            cluster = "us-central1-a.prod"
+            runtime_dir = "/run/x"
+            [containerd]
+            namespace = "other"
+            [[sources]]
+            name = "a"
+            url = "file:///srv/a"
+            [audit]
+            file = "/srv/audit.jsonl"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.gate_socket(), Path::new("/run/x/gate.sock"));
+        assert_eq!(config.folders().collect::<Vec<_>>(), [("a", Path::new("/srv/a"))]);
+        assert_eq!(config.containerd.address, Path::new("/run/containerd/containerd.sock"));
+        assert!(config.warnings.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_known_warns() {
+        let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n[metrics]\nlisten = 'x'\n\
+                    [[sources]]\nname = 'remote'\nurl = 'https://containeranalysis.googleapis.com'\n";
+        let warnings = parse(text).unwrap().warnings.join("\n");
+        for part in
+            ["unknown key `colour`", "unknown key `containerd.shade`", "no metrics", "source `remote`"]
+        {
+            assert!(warnings.contains(part), "{warnings:?} lacks {part:?}");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let rows = [
+            ("config_version = 2", "2 is not known"),
+            ("config_version = 1\npolicy = 'policy.yaml'", "`policy.yaml` is not an absolute path"),
+            ("config_version = 1\npolicy = 5", "line 2"),
+            ("policy = '/a'\npolicy = '/b'", "duplicate key"),
+            ("[[sources]]\nname = 'a'", "missing field `url`"),
+            ("[[sources]]\nname = 'a'\nurl = 'file://relative'", "not an absolute path"),
+            ("=", "line 1"),
+        ];
+        for (text, part) in rows {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Files, checked and typed: `config.toml`, and the documents that decide trust.
+//!
+//! Whatever decides trust is read through [`trusted`], which refuses a file that anybody but root could
+//! have written. [`documents`] keeps the last good version of each document and forgets what is gone.
+
+pub mod documents;
+pub mod file;
+pub mod last_good;
+pub mod trusted;
+
+pub use documents::{DocumentStatus, Documents, InForce, PolicyState};
+pub use file::{Config, ConfigError, Location, Source};
+pub use trusted::TrustError;
