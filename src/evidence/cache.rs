@@ -1,0 +1,102 @@
+//! The cache of checked evidence, keyed by digest and bounded.
+//!
+//! Digests with something verified and digests without live apart, so that asking for any number of
+//! unknown digests pushes out no attested one. An entry counts only for the key ring and the
+//! generation of sources it was made with.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use serde::Serialize;
+
+use crate::attestation::{Evidence, KeyRing};
+use crate::image::Digest;
+
+const FOUND: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+const ABSENT: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
+
+#[derive(Debug)]
+pub(super) struct Cache {
+    halves: Mutex<Halves>,
+}
+
+#[derive(Debug)]
+struct Halves {
+    found: LruCache<Digest, Entry>,
+    absent: LruCache<Digest, Entry>,
+    hits: u64,
+    misses: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    generation: u64,
+    evidence: Arc<Evidence>,
+}
+
+/// How full the cache is and how well it serves.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CacheStatus {
+    /// Digests with something verified.
+    pub found: usize,
+    /// Digests without.
+    pub absent: usize,
+    /// Answers from the cache since start.
+    pub hits: u64,
+    /// Answers that had to be made since start.
+    pub misses: u64,
+}
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        let halves =
+            Halves { found: LruCache::new(FOUND), absent: LruCache::new(ABSENT), hits: 0, misses: 0 };
+        Self { halves: Mutex::new(halves) }
+    }
+
+    pub(super) fn lookup(
+        &self,
+        digest: Digest,
+        generation: u64,
+        key_ring: &KeyRing,
+    ) -> Option<Arc<Evidence>> {
+        let mut halves = self.lock();
+        let Halves { found, absent, hits, misses } = &mut *halves;
+        let entry = found.get(&digest).or_else(|| absent.get(&digest));
+        let fresh = entry.filter(|entry| {
+            entry.generation == generation && entry.evidence.key_ring() == key_ring.version()
+        });
+        *if fresh.is_some() { hits } else { misses } += 1;
+        fresh.map(|entry| Arc::clone(&entry.evidence))
+    }
+
+    pub(super) fn store(&self, generation: u64, evidence: Arc<Evidence>) {
+        let digest = evidence.digest();
+        let is_found = evidence.verified().next().is_some();
+        let entry = Entry { generation, evidence };
+        let mut halves = self.lock();
+        if is_found {
+            halves.absent.pop(&digest);
+            halves.found.put(digest, entry);
+        } else {
+            halves.found.pop(&digest);
+            halves.absent.put(digest, entry);
+        }
+    }
+
+    pub(super) fn status(&self) -> CacheStatus {
+        let halves = self.lock();
+        CacheStatus {
+            found: halves.found.len(),
+            absent: halves.absent.len(),
+            hits: halves.hits,
+            misses: halves.misses,
+        }
+    }
+
+    /// A panic elsewhere leaves whole entries behind: the lock is usable.
+    fn lock(&self) -> MutexGuard<'_, Halves> {
+        self.halves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

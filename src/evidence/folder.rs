@@ -1,0 +1,253 @@
+//! A folder of occurrence documents, `*.json`, one a file.
+//!
+//! Nothing in it is trusted: whoever can write there can hide attestations and forge none. A file that
+//! is no attestation is left out and named in the status. A folder that cannot be read keeps what was
+//! last seen in it; its age tells.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::attestation::occurrence::{MAX_BYTES, Occurrence, OccurrenceError};
+
+/// How many refused documents the status names; the rest are counted.
+const SHOWN_PROBLEMS: usize = 20;
+
+/// A folder and what was found in it.
+#[derive(Debug)]
+pub struct Folder {
+    name: String,
+    path: PathBuf,
+    files: HashMap<OsString, File>,
+    problem: Option<String>,
+}
+
+#[derive(Debug)]
+struct File {
+    stamp: Stamp,
+    content: Result<Arc<Occurrence>, String>,
+}
+
+/// Inode, length, and times of last write and change in nanoseconds.
+type Stamp = (u64, u64, i64, i64, i64, i64);
+
+/// What became of a source.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Attestations that can be asked for.
+    pub attestations: usize,
+    /// Documents that are none.
+    pub refused: usize,
+    /// Why the source as a whole could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The first of the refused documents, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_documents: Vec<String>,
+}
+
+impl Folder {
+    /// Not read yet.
+    #[must_use]
+    pub fn new(name: &str, path: &Path) -> Self {
+        Self { name: name.to_owned(), path: path.to_owned(), files: HashMap::new(), problem: None }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the last scan read the whole folder.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.problem.is_none()
+    }
+
+    /// Looks at every file and reads those that are new or changed. Says whether anything changed.
+    pub fn scan(&mut self) -> bool {
+        let found = match list(&self.path) {
+            Ok(found) => found,
+            Err(error) => {
+                self.problem = Some(format!("`{}`: {error}", self.path.display()));
+                return false;
+            }
+        };
+        self.problem = None;
+        let before = self.files.len();
+        self.files.retain(|name, _| found.contains_key(name));
+        let mut changed = self.files.len() != before;
+        for (name, stamp) in found {
+            if self.files.get(&name).is_some_and(|file| file.stamp == stamp) {
+                continue;
+            }
+            let content = read(&self.path.join(&name)).map(Arc::new);
+            self.files.insert(name, File { stamp, content });
+            changed = true;
+        }
+        changed
+    }
+
+    /// The attestations in it.
+    pub fn occurrences(&self) -> impl Iterator<Item = &Arc<Occurrence>> {
+        self.files.values().filter_map(|file| file.content.as_ref().ok())
+    }
+
+    /// What became of it.
+    #[must_use]
+    pub fn status(&self) -> SourceStatus {
+        let mut refused: Vec<_> = self
+            .files
+            .iter()
+            .filter_map(|(name, file)| {
+                Some(format!("{}: {}", name.to_string_lossy(), file.content.as_ref().err()?))
+            })
+            .collect();
+        refused.sort();
+        let count = refused.len();
+        refused.truncate(SHOWN_PROBLEMS);
+        SourceStatus {
+            name: self.name.clone(),
+            path: self.path.clone(),
+            attestations: self.files.len() - count,
+            refused: count,
+            problem: self.problem.clone(),
+            refused_documents: refused,
+        }
+    }
+}
+
+/// Documents in a folder: `*.json`, not hidden. A name whose target cannot be looked at (a link in a
+/// circle) is a document that will be refused.
+fn list(path: &Path) -> std::io::Result<HashMap<OsString, Stamp>> {
+    let mut found = HashMap::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let shown = name.to_string_lossy();
+        if shown.ends_with(".json") && !shown.starts_with('.') {
+            let stamp = fs::metadata(entry.path()).map(|meta| stamp(&meta)).unwrap_or_default();
+            found.insert(name, stamp);
+        }
+    }
+    Ok(found)
+}
+
+fn stamp(meta: &Metadata) -> Stamp {
+    (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
+}
+
+/// Reads one document from disk.
+///
+/// # Errors
+/// Why it is not an attestation, for people. Anything but a regular file is refused before it is read.
+pub fn read(path: &Path) -> Result<Occurrence, String> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .map_err(|error| error.to_string())?;
+    let meta = file.metadata().map_err(|error| error.to_string())?;
+    if !meta.is_file() {
+        return Err("not a regular file".into());
+    }
+    if meta.len() > MAX_BYTES as u64 {
+        return Err(OccurrenceError::TooLarge(meta.len()).to_string());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Occurrence::parse(&bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn occurrence(digit: char) -> String {
+        let digest = digit.to_string().repeat(64);
+        format!(
+            r#"{{"resourceUri":"https://r/x@sha256:{digest}","noteName":"projects/p/notes/n",
+                "attestation":{{"serializedPayload":"aGk=","signatures":[]}}}}"#
+        )
+    }
+
+    #[test]
+    fn what_is_no_attestation_is_left_out_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("good.json"), occurrence('a')).unwrap();
+        fs::write(at("empty.json"), "").unwrap();
+        fs::write(at("cut.json"), &occurrence('a')[..40]).unwrap();
+        fs::write(at("binary.json"), b"\xff\xfe").unwrap();
+        fs::write(at("kind.json"), r#"{"kind":"BUILD","build":{}}"#).unwrap();
+        fs::write(at("ignored.txt"), "x").unwrap();
+        fs::write(at(".hidden.json"), "x").unwrap();
+        fs::create_dir(at("folder.json")).unwrap();
+        symlink("loop.json", at("loop.json")).unwrap();
+        nix::unistd::mkfifo(&at("pipe.json"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        fs::File::create(at("huge.json")).unwrap().set_len(50 * 1024 * 1024).unwrap();
+
+        let mut source = Folder::new("local", folder.path());
+        assert!(source.scan());
+        assert!(!source.scan());
+        let status = source.status();
+        assert_eq!((status.attestations, status.refused), (1, 8));
+        let rows = [
+            "binary.json: not an occurrence",
+            "cut.json: not an occurrence",
+            "empty.json: the document is empty",
+            "folder.json: not a regular file",
+            "huge.json: the document has 52428800 bytes",
+            "kind.json: not an attestation: the occurrence is of kind `BUILD`",
+            "loop.json: ",
+            "pipe.json: not a regular file",
+        ];
+        for (found, start) in status.refused_documents.iter().zip(rows) {
+            assert!(found.starts_with(start), "{found:?} does not start with {start:?}");
+        }
+    }
+
+    #[test]
+    fn follows_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = Folder::new("local", folder.path());
+        source.scan();
+        let digests = |source: &Folder| {
+            let mut found: Vec<_> =
+                source.occurrences().map(|o| o.digest.hex().chars().next().unwrap()).collect();
+            found.sort_unstable();
+            found.into_iter().collect::<String>()
+        };
+        for (name, content, expected) in [("1.json", 'a', "a"), ("2.json", 'b', "ab"), ("1.json", 'c', "bc")]
+        {
+            fs::write(folder.path().join(name), occurrence(content)).unwrap();
+            assert!(source.scan());
+            assert_eq!(digests(&source), expected);
+        }
+        fs::remove_file(folder.path().join("2.json")).unwrap();
+        assert!(source.scan());
+        assert_eq!(digests(&source), "c");
+        // A folder that cannot be read keeps what was seen.
+        fs::rename(folder.path(), folder.path().with_extension("away")).unwrap();
+        assert!(!source.scan());
+        assert!(!source.is_readable() && source.status().problem.is_some());
+        assert_eq!(digests(&source), "c");
+        fs::rename(folder.path().with_extension("away"), folder.path()).unwrap();
+        source.scan();
+        assert!(source.is_readable());
+    }
+}

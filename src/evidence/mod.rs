@@ -1,0 +1,11 @@
+//! Where attestations come from and what is known of a digest: folders of occurrence documents
+//! ([`folder`]), and the bounded cache of what was verified ([`cache`]), put together in the
+//! [`Ledger`].
+
+pub mod cache;
+pub mod folder;
+pub mod ledger;
+
+pub use cache::CacheStatus;
+pub use folder::{Folder, SourceStatus};
+pub use ledger::Ledger;
