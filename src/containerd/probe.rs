@@ -1,0 +1,111 @@
+//! A look at the running containerd, now and then: its version, and whether the image-verifier plugin is
+//! loaded. Decides nothing; a gate that nothing calls should not look like one that guards.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use containerd_client::services::v1::PluginsRequest;
+use containerd_client::services::v1::introspection_client::IntrospectionClient;
+use containerd_client::services::v1::version_client::VersionClient;
+use serde::Serialize;
+
+const PERIOD: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(5);
+const VERIFIER: (&str, &str) = ("io.containerd.image-verifier.v1", "bindir");
+
+/// Looks at containerd every 30 s for as long as the runtime lives.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    last: Arc<Mutex<ProbeStatus>>,
+}
+
+/// What the last look found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeStatus {
+    /// The socket.
+    pub address: PathBuf,
+    /// containerd's own word; none while it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether the plugin that runs image verifiers is loaded. That pulls reach it, the settings decide.
+    pub verifier_plugin: bool,
+    /// Why there is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl ProbeStatus {
+    /// What wants looking at.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        match (&self.error, &self.version) {
+            (Some(error), _) => Some(format!("`{}` does not answer: {error}", self.address.display())),
+            (None, Some(version)) if !self.verifier_plugin => {
+                Some(format!("{version} has no image-verifier plugin: pulls are not judged"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Probe {
+    /// Starts looking. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(address: PathBuf) -> Self {
+        let first = ProbeStatus { address: address.clone(), version: None, verifier_plugin: false, error: None };
+        let probe = Self { last: Arc::new(Mutex::new(first)) };
+        let last = Arc::clone(&probe.last);
+        tokio::spawn(async move {
+            loop {
+                let found = look(&address).await;
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = found;
+                tokio::time::sleep(PERIOD).await;
+            }
+        });
+        probe
+    }
+
+    /// What the last look found.
+    #[must_use]
+    pub fn status(&self) -> ProbeStatus {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn look(address: &Path) -> ProbeStatus {
+    let asked = tokio::time::timeout(DEADLINE, ask(address)).await;
+    let (version, verifier_plugin, error) = match asked {
+        Ok(Ok((version, verifier_plugin))) => (Some(version), verifier_plugin, None),
+        Ok(Err(error)) => (None, false, Some(error)),
+        Err(_) => (None, false, Some(format!("nothing within {} s", DEADLINE.as_secs()))),
+    };
+    ProbeStatus { address: address.to_owned(), version, verifier_plugin, error }
+}
+
+async fn ask(address: &Path) -> Result<(String, bool), String> {
+    let channel = containerd_client::connect(address).await.map_err(|error| chain(&error))?;
+    let status = |status: tonic::Status| status.message().to_owned();
+    let version = VersionClient::new(channel.clone()).version(()).await.map_err(status)?.into_inner();
+    let plugins = IntrospectionClient::new(channel)
+        .plugins(PluginsRequest { filters: Vec::new() })
+        .await
+        .map_err(status)?
+        .into_inner()
+        .plugins;
+    let (kind, id) = VERIFIER;
+    let verifier =
+        plugins.iter().any(|plugin| plugin.r#type == kind && plugin.id == id && plugin.init_err.is_none());
+    Ok((format!("containerd {}", version.version), verifier))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

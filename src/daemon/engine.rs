@@ -1,0 +1,206 @@
+//! The engine: what is in force, what is known, and one place where a decision is recorded.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+
+use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
+use crate::config::{Documents, InForce, PolicyState};
+use crate::decision::{Decision, Known, Reason, Subject, Verdict, judge};
+use crate::evidence::Ledger;
+
+/// Everything a decision needs, shared by the gates.
+#[derive(Debug)]
+pub struct Engine {
+    documents: Mutex<Documents>,
+    in_force: RwLock<Arc<InForce>>,
+    ledger: Ledger,
+    audit: Audit,
+    counts: Counts,
+    last_problem: Mutex<Option<LastProblem>>,
+}
+
+/// The last time a reload found something wrong.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct LastProblem {
+    pub(super) time: String,
+    pub(super) problems: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    allowed: AtomicU64,
+    denied: AtomicU64,
+    undecidable: AtomicU64,
+    dry_run: AtomicU64,
+    unanswered: AtomicU64,
+}
+
+/// Decisions of a gate since start.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GateCounts {
+    pub(super) allowed: u64,
+    pub(super) denied: u64,
+    pub(super) undecidable: u64,
+    pub(super) dry_run: u64,
+    pub(super) unanswered: u64,
+}
+
+impl Engine {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(documents: Documents, ledger: Ledger, audit: Audit) -> Self {
+        let in_force = RwLock::new(Arc::new(documents.in_force()));
+        let engine = Self {
+            documents: Mutex::new(documents),
+            in_force,
+            ledger,
+            audit,
+            counts: Counts::default(),
+            last_problem: Mutex::new(None),
+        };
+        engine.announce(&[]);
+        engine
+    }
+
+    /// Judges `subject` by what is in force and known now, and records nothing.
+    pub fn decide(&self, subject: &Subject) -> Verdict {
+        let in_force = Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner));
+        let policy = match &in_force.policy {
+            PolicyState::Obeyed(policy) => policy,
+            PolicyState::Missing(path) => {
+                let cause = format!("this node has no policy: `{}` does not exist", path.display());
+                let remedy = "Put a policy there; `binauthctl policy check` says whether it is valid";
+                return Verdict::undecidable(subject.image(), subject.digest(), Reason::PolicyMissing, &cause, remedy);
+            }
+            PolicyState::Unreadable(path, problem) => {
+                let cause = format!("the policy of this node, `{}`, cannot be obeyed: {problem}", path.display());
+                let remedy = "Mend the policy; `binauthctl policy check` says whether it is valid";
+                let reason = Reason::PolicyUnreadable;
+                return Verdict::undecidable(subject.image(), subject.digest(), reason, &cause, remedy);
+            }
+        };
+        let known = subject.digest().map(|digest| self.ledger.evidence(digest, &in_force.key_ring));
+        let known = known.as_ref().map(|(evidence, age)| Known { evidence, age: *age });
+        judge(subject, known, policy)
+    }
+
+    /// Records a decision: the audit trail, the counters and the log, from one value.
+    pub(super) fn record(&self, gate: Gate, verdict: &Verdict, asked: &Asked, duration: Duration) {
+        self.audit.record(&Record { time: SystemTime::now(), gate, verdict, asked, duration_micros: duration });
+        self.counts.count(verdict);
+        let (image, reason) = (&verdict.image, verdict.reason);
+        if verdict.would == Decision::Allow {
+            tracing::debug!(%reason, %image, "{}", verdict.verdict);
+        } else {
+            tracing::info!(%reason, %image, would = %verdict.would, "{}: {}", verdict.verdict, verdict.message);
+        }
+    }
+
+    /// Reads policy and attestors again and puts what is good in force, in one swap.
+    pub(super) fn reload(&self) {
+        let started = Instant::now();
+        let mut documents = self.documents();
+        let before = documents.problems();
+        documents.reload(SystemTime::now());
+        let in_force = Arc::new(documents.in_force());
+        drop(documents);
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+        tracing::debug!(took = ?started.elapsed(), "documents read");
+        self.announce(&before);
+    }
+
+    /// Looks at every source again.
+    pub(super) fn refresh(&self) {
+        self.ledger.refresh();
+    }
+
+    /// Changes when a document that decides trust may have.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.documents().fingerprint()
+    }
+
+    pub(super) fn documents(&self) -> MutexGuard<'_, Documents> {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(super) fn audit(&self) -> AuditStatus {
+        self.audit.status()
+    }
+
+    pub(super) fn counts(&self) -> GateCounts {
+        self.counts.read()
+    }
+
+    pub(super) fn last_problem(&self) -> Option<LastProblem> {
+        self.last_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes out what the audit trail still holds.
+    pub fn finish(&self) {
+        self.audit.finish();
+    }
+
+    /// Says what is in force, and what has become wrong with the documents since `before`.
+    fn announce(&self, before: &[String]) {
+        let problems = self.documents().problems();
+        for problem in problems.iter().filter(|problem| !before.contains(problem)) {
+            tracing::warn!("{problem}");
+        }
+        for problem in before.iter().filter(|problem| !problems.contains(problem)) {
+            tracing::info!("no longer: {problem}");
+        }
+        if !problems.is_empty() {
+            let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+            let last = LastProblem { time, problems };
+            *self.last_problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        }
+        let in_force = self.in_force();
+        let key_ring = in_force.key_ring.version();
+        match &in_force.policy {
+            PolicyState::Obeyed(policy) => tracing::info!(policy = %policy.version(), %key_ring, "in force"),
+            PolicyState::Missing(path) => tracing::error!("no policy: `{}` does not exist", path.display()),
+            PolicyState::Unreadable(path, problem) => {
+                tracing::error!("no policy: `{}` cannot be obeyed: {problem}", path.display());
+            }
+        }
+    }
+}
+
+impl Counts {
+    fn count(&self, verdict: &Verdict) {
+        let counter = match verdict.verdict {
+            Decision::Allow => &self.allowed,
+            Decision::Deny => &self.denied,
+            Decision::CannotDecide => &self.undecidable,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if verdict.reason == Reason::Unanswered {
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
+        } else if verdict.allows() && verdict.would != Decision::Allow {
+            self.dry_run.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) -> GateCounts {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        GateCounts {
+            allowed: of(&self.allowed),
+            denied: of(&self.denied),
+            undecidable: of(&self.undecidable),
+            dry_run: of(&self.dry_run),
+            unanswered: of(&self.unanswered),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The daemon: start, serve, stop.
+//!
+//! READY is said once the gate is served and the documents have been read; it waits for nothing else,
+//! neither containerd nor a source. Whatever is wrong with a document is an alarm, never a failed start:
+//! without a policy every question is refused by name.
+
+mod admin;
+mod engine;
+mod lock;
+mod privileges;
+mod pull;
+mod status;
+mod supervisor;
+mod watch;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use nix::unistd::Group;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch as channel;
+
+use crate::audit::Audit;
+use crate::config::{Config, ConfigError, Documents};
+use crate::containerd::Probe;
+use crate::evidence::Ledger;
+use crate::gate::listener::{BindError, Listener};
+use crate::gate::server::{self, Counters, Limits, root_only};
+
+pub use admin::{AdminAnswer, AdminAsk};
+pub use engine::Engine;
+
+const ADMIN_GROUP: &str = "binauthd";
+const WORKERS: usize = 2;
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is refused.
+    #[error("the configuration cannot be used")]
+    Config(#[from] ConfigError),
+    /// Another daemon uses the state folder.
+    #[error("another binauthd uses `{0}`")]
+    Locked(PathBuf),
+    /// A folder of the daemon's own cannot be used.
+    #[error("cannot use `{path}`")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The runtime did not start.
+    #[error("the runtime did not start")]
+    Runtime(#[source] io::Error),
+}
+
+/// Runs the daemon with the configuration at `path` until it is told to stop.
+///
+/// # Errors
+/// See [`StartError`]; once it serves, nothing ends it but a signal.
+pub fn run(path: &Path) -> Result<(), StartError> {
+    let config = Config::load(path)?;
+    for warning in &config.warnings {
+        tracing::warn!("{}: {warning}", path.display());
+    }
+    let _lock = lock::claim(&config.state_dir)?;
+    lock::make_folder(&config.runtime_dir, 0o755)?;
+    let gate = Listener::bind(&config.gate_socket(), 0o600, None)?;
+    let admin = Listener::bind(&config.admin_socket(), 0o660, admin_group())?;
+    // Capabilities are a thread's own: they go before there is a second one.
+    privileges::drop_all();
+
+    let documents = Documents::open(&config.policy, &config.attestors, &config.state_dir, SystemTime::now());
+    let engine = Arc::new(Engine::new(documents, Ledger::open(config.folders()), Audit::open(&config.audit_file)));
+    let watcher = watch::start(Arc::clone(&engine), &config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let served = runtime.block_on(serve(config, gate, admin, Arc::clone(&engine), &watcher));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(watcher);
+    engine.finish();
+    served.map_err(StartError::Runtime)
+}
+
+async fn serve(
+    config: Config,
+    gate: Listener,
+    admin: Listener,
+    engine: Arc<Engine>,
+    watcher: &watch::Watcher,
+) -> io::Result<()> {
+    let (stop, stopped) = channel::channel(false);
+    let counters = Arc::new(Counters::default());
+    let probe = Probe::start(config.containerd.address.clone());
+    let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
+    let state = Arc::new(status::Sources {
+        config,
+        engine: Arc::clone(&engine),
+        gate: Arc::clone(&counters),
+        probe,
+        started: SystemTime::now(),
+    });
+
+    let gates = tokio::spawn(server::serve(
+        gate,
+        Limits::GATE,
+        root_only,
+        pull::handler(Arc::clone(&engine)),
+        counters,
+        until(stopped.clone()),
+    ));
+    let admins = tokio::spawn(server::serve(
+        admin,
+        admin::LIMITS,
+        // The mode of the socket lets in root and its group, and nothing here changes anything.
+        |_: &server::Peer| Ok(()),
+        admin::handler(state),
+        Arc::default(),
+        until(stopped.clone()),
+    ));
+    let observed = tokio::spawn(pull::collect_unanswered(engine, unanswered, until(stopped)));
+
+    supervisor::ready();
+    tracing::info!("ready");
+    wait_for_stop(watcher).await?;
+    supervisor::stopping();
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    for task in [gates, admins] {
+        task.await.map_err(io::Error::other)??;
+    }
+    observed.await.map_err(io::Error::other)
+}
+
+/// Serves until a signal says otherwise; tells the supervisor meanwhile that the daemon lives.
+async fn wait_for_stop(watcher: &watch::Watcher) -> io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut beat = supervisor::Heartbeat::new();
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => watcher.reload(),
+            () = beat.next() => beat.tell(watcher.is_alive()),
+        }
+    }
+}
+
+async fn until(mut stopped: channel::Receiver<bool>) {
+    // A sender that is gone means the daemon is going too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// The group that may read status; without it, root alone may.
+fn admin_group() -> Option<u32> {
+    Group::from_name(ADMIN_GROUP).ok().flatten().map(|group| group.gid.as_raw())
+}

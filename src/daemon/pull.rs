@@ -1,0 +1,164 @@
+//! The pull gate's questions: from the wire to a subject, and from a verdict to the answer.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::engine::Engine;
+use crate::audit::{Asked, Gate};
+use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
+use crate::gate::message::{Answer, Ask, AskedImage, Decision as Gated};
+use crate::gate::server::Peer;
+use crate::gate::unanswered::{self, Record};
+use crate::image::Digest;
+
+/// How often the daemon looks for questions that nobody answered.
+const COLLECT: Duration = Duration::from_secs(1);
+
+/// Media types of what a pull of an image may lead to.
+const IMAGES: &[&str] = &[
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+const DESCRIPTOR: &str = "application/vnd.oci.descriptor.v1+json";
+
+type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Answers what the gate socket is asked.
+pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + Send + Sync + 'static {
+    move |peer, ask| {
+        let engine = Arc::clone(&engine);
+        // A digest that is not in the cache costs signature checks: not on a thread that serves others.
+        Box::pin(async move {
+            match tokio::task::spawn_blocking(move || answer(&engine, &peer, &ask)).await {
+                Ok(answer) => answer,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        })
+    }
+}
+
+fn answer(engine: &Engine, peer: &Peer, ask: &Ask) -> Answer {
+    let started = Instant::now();
+    let verdict = judge_pull(engine, ask);
+    let asked = Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
+    engine.record(Gate::Pull, &verdict, &asked, started.elapsed());
+    Answer {
+        decision: if verdict.allows() { Gated::Allow } else { Gated::Refuse },
+        reason: verdict.reason.code().to_owned(),
+        message: verdict.line(),
+    }
+}
+
+fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {
+    match read(ask) {
+        Ok(subject) => engine.decide(&subject),
+        Err((reason, cause)) => {
+            let remedy = "This is no question about an image that can be judged; the pull must name one sha256 digest";
+            Verdict::undecidable(&shown(&ask.image.name), None, reason, &cause, remedy)
+        }
+    }
+}
+
+fn read(ask: &Ask) -> Result<Subject, (Reason, String)> {
+    let bad = |cause: String| (Reason::BadRequest, cause);
+    if ask.gate != "pull" {
+        return Err(bad(format!("`{}` is not a gate that this version knows", brief(&ask.gate))));
+    }
+    if let Some(problem) = &ask.problem {
+        return Err(bad(problem.chars().take(300).collect()));
+    }
+    let [digest] = ask.image.digests.as_slice() else {
+        return Err(bad(format!("{} digests were given, exactly one is needed", ask.image.digests.len())));
+    };
+    let digest: Digest = digest.parse().map_err(|error| (Reason::DigestUnsupported, format!("{error}")))?;
+    if let Some(other) = ask.image.stdin_media_type.as_deref().filter(|media_type| *media_type != DESCRIPTOR) {
+        return Err(bad(format!("`{}` is not a media type that is handed to verifiers", brief(other))));
+    }
+    check_descriptor(&ask.image, digest)?;
+    Subject::pulled(&ask.image.name, digest).map_err(|error| match error {
+        SubjectError::Contradiction { .. } => (Reason::DigestMismatch, error.to_string()),
+        SubjectError::Reference(_) => bad(error.to_string()),
+    })
+}
+
+/// A descriptor is a registry's word: it can refuse a pull here and allow none.
+fn check_descriptor(image: &AskedImage, digest: Digest) -> Result<(), (Reason, String)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Descriptor {
+        media_type: String,
+        digest: String,
+    }
+    let Some(descriptor) = &image.descriptor else { return Ok(()) };
+    let descriptor = Descriptor::deserialize(descriptor)
+        .map_err(|error| (Reason::BadRequest, format!("the descriptor on standard input: {error}")))?;
+    if descriptor.digest != digest.to_string() {
+        let cause = format!("the descriptor on standard input is of `{}`", brief(&descriptor.digest));
+        return Err((Reason::DigestMismatch, cause));
+    }
+    if !IMAGES.contains(&descriptor.media_type.as_str()) {
+        let cause = format!("the registry calls it `{}`, which is not an image", brief(&descriptor.media_type));
+        return Err((Reason::MediaTypeUnknown, cause));
+    }
+    Ok(())
+}
+
+/// Audits the questions that gates wired to observe got no answer to, until told to stop.
+pub(super) async fn collect_unanswered(engine: Arc<Engine>, path: PathBuf, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        match unanswered::take(&path) {
+            Ok(None) => {}
+            Ok(Some(taken)) => {
+                for record in &taken.records {
+                    audit_unanswered(&engine, record);
+                }
+                if taken.unreadable > 0 {
+                    tracing::warn!("`{}`: {} lines could not be read", path.display(), taken.unreadable);
+                }
+                if let Err(error) = taken.done() {
+                    tracing::warn!("`{}`: {error}", path.display());
+                }
+            }
+            Err(error) => tracing::warn!("`{}`: {error}", path.display()),
+        }
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(COLLECT) => {}
+        }
+    }
+}
+
+/// It was allowed for want of an answer; what the answer would be is judged now.
+fn audit_unanswered(engine: &Engine, record: &Record) {
+    let image = AskedImage { name: record.name.clone(), digests: vec![record.digest.clone()], ..AskedImage::default() };
+    let asked = Asked { pid: 0, uid: 0, program: String::new(), entry: String::new() };
+    let ask =
+        Ask { gate: record.gate.clone(), program: String::new(), entry: String::new(), image, problem: None };
+    let mut verdict = judge_pull(engine, &ask);
+    let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(record.time));
+    let cause: String = record.cause.chars().take(200).collect();
+    verdict.message = format!(
+        "Image {} allowed at {time} without an answer, because the gate observes ({cause}). Judged now: {} [{}] {}",
+        verdict.image, verdict.would, verdict.reason, verdict.message
+    );
+    verdict.verdict = Decision::Allow;
+    verdict.enforced = false;
+    verdict.reason = Reason::Unanswered;
+    engine.record(Gate::Pull, &verdict, &asked, Duration::ZERO);
+}
+
+fn brief(text: &str) -> String {
+    shown(text).chars().take(80).collect()
+}
+
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(512).collect()
+}
