@@ -1,4 +1,5 @@
 #[cfg(feature = "full")]
 pub mod document;
+pub mod gate;
 #[cfg(feature = "full")]
 pub mod image;
