@@ -1,5 +1,6 @@
 //! `binauthd-image-verifier` as containerd executes it, against servers that do and do not keep to the
 //! protocol, and the gate's server against clients that do not.
+#![cfg(feature = "full")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use binauthd::gate::client::{Patience, exchange};
 use binauthd::gate::frame::{self, Kind};
 use binauthd::gate::listener::Listener;
 use binauthd::gate::message::{Answer, Ask, Decision, Unsupported};
-use binauthd::gate::server::{Counters, Counts, Limits, Peer, root_only, serve};
+use binauthd::gate::server::{Counters, Counts, Limits, Peer, Refusal, root_only, serve};
 use binauthd::gate::unanswered;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -595,6 +597,40 @@ fn shutdown_lets_questions_finish_within_the_grace() {
         let (kinds, _) = talk(&mut stream, b"");
         assert_eq!(kinds.contains(&ANSWER), decided);
         assert!(UnixStream::connect(daemon.node.socket()).is_err());
+    }
+}
+
+#[test]
+fn other_messages_travel_in_the_same_framing() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    enum Told {
+        Length(usize),
+        No(String),
+    }
+    impl Refusal for Told {
+        fn refusal(reason: &'static str, _: String) -> Self {
+            Self::No(reason.to_owned())
+        }
+    }
+    let node = Node::new();
+    let limits = Limits { max_body: 1024 * 1024, ..Limits::GATE };
+    let patience = Patience { max_body: limits.max_body, ..Patience::GATE };
+    for (policy, expected) in [
+        ((|_| Ok(())) as fn(&Peer) -> Result<(), String>, Told::Length(500_000)),
+        (|peer| Err(format!("not uid {}", peer.uid)), Told::No("PEER_REFUSED".into())),
+    ] {
+        let listener = Listener::bind(&node.socket(), 0o660, None).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let handler = |_, text: String| std::future::ready(Told::Length(text.len()));
+        let (counters, shutdown) = (Arc::default(), std::future::pending());
+        runtime.spawn(serve(listener, limits, policy, handler, counters, shutdown));
+        let told: Told = exchange(&node.socket(), &"x".repeat(500_000), patience).unwrap();
+        assert_eq!(told, expected);
+        runtime.shutdown_background();
+        // The socket closes with the runtime's threads; only then may it be bound again.
+        while UnixStream::connect(node.socket()).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout, timeout_at};
 
 use super::frame::{self, FrameError, Inbox, Kind};
 use super::listener::Listener;
@@ -164,6 +164,7 @@ where
     let seats = Arc::new(Seats::default());
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
@@ -174,11 +175,15 @@ where
             Ok((peer, stream)) => (stream, peer),
             Err(error) => {
                 count(&counters.accept_failed);
-                tracing::warn!(%error, "cannot accept a connection");
+                if !failing {
+                    tracing::warn!(%error, "cannot accept connections");
+                }
+                failing = true;
                 sleep(ACCEPT_REST).await;
                 continue;
             }
         };
+        failing = false;
         count(&counters.accepted);
         if let Err(message) = peer_policy(&peer) {
             count(&counters.refused_peer);
@@ -263,7 +268,7 @@ where
                     break (A::refusal(reason::INTERNAL, text), &counters.failed);
                 }
             },
-            () = tokio::time::sleep_until(over) => {
+            () = sleep_until(over) => {
                 let text = format!("binauthd had not decided after {} s", (over - start).as_secs_f32());
                 break (A::refusal(reason::TIMED_OUT, text), &counters.overdue);
             }

@@ -280,5 +280,8 @@ mod tests {
         assert_eq!(read(b"", true), None);
         assert_eq!(read(b"nonsense\n", true), None);
         assert_eq!(read(&[b'['; MAX_DESCRIPTOR * 2], true), None);
+        let grows = format!("[{}1]", "1e15,".repeat(MAX_DESCRIPTOR / 5 - 2));
+        let longest = read(grows.as_bytes(), true).unwrap().len();
+        assert!(longest < 32 * 1024, "{longest}: with the arguments it fits into a question");
     }
 }
