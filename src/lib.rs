@@ -9,6 +9,7 @@ pub mod config;
 pub mod decision;
 #[cfg(feature = "full")]
 pub mod document;
+pub mod gate;
 #[cfg(feature = "full")]
 pub mod evidence;
 #[cfg(feature = "full")]
