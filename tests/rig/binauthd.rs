@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
-use super::{Etc, Home, Node, PATIENCE, Process, eventually};
+use super::{Etc, Node, PATIENCE, Process, eventually};
 
-/// binauthd of one node. Dropping it kills it.
+/// binauthd of one node. Dropping it kills it, and so does the end of the node.
 pub(crate) struct Daemon {
-    home: Arc<Home>,
+    home: PathBuf,
     etc: Etc,
     program: PathBuf,
     env: Vec<(String, String)>,
@@ -32,13 +31,10 @@ impl Daemon {
     /// The same without waiting, and with more environment: for daemons that are expected to end or to
     /// hang.
     pub(crate) fn spawn(node: &Node, program: &Path, env: &[(&str, &str)]) -> Self {
-        let env = env
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        let process = launch(&node.home, &node.etc, program, &env);
+        let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let process = launch(node.home.path(), &node.etc, program, &env);
         Self {
-            home: Arc::clone(&node.home),
+            home: node.home.path().to_owned(),
             etc: node.etc.clone(),
             program: program.to_owned(),
             env,
@@ -107,18 +103,15 @@ impl Daemon {
     }
 }
 
-fn launch(home: &Arc<Home>, etc: &Etc, program: &Path, env: &Vec<(String, String)>) -> Process {
-    let mut command = home.command(program);
+fn launch(home: &Path, etc: &Etc, program: &Path, env: &Vec<(String, String)>) -> Process {
+    let mut command = super::home::command(home, program);
     command.arg("--config").arg(etc.config());
     // Not this test run's supervisor.
-    command
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("WATCHDOG_USEC")
-        .env_remove("WATCHDOG_PID");
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
     for (key, value) in env {
         command.env(key, value);
     }
-    Process::start("binauthd", command, &home.path().join("log/binauthd"))
+    Process::start("binauthd", command, &home.join("log/binauthd"))
 }
 
 /// How a program ended and what it printed.
@@ -133,13 +126,7 @@ pub(crate) struct Output {
 impl Output {
     /// Stdout of a run that must have worked.
     pub(crate) fn success(self) -> String {
-        assert_eq!(
-            self.code,
-            Some(0),
-            "stdout: {}\nstderr: {}",
-            self.stdout,
-            self.stderr
-        );
+        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self.stdout
     }
 
@@ -159,11 +146,7 @@ pub(crate) struct Tool {
 
 impl Tool {
     pub(crate) fn new(program: &Path) -> Self {
-        Self {
-            program: program.to_owned(),
-            before: Vec::new(),
-            env: Vec::new(),
-        }
+        Self { program: program.to_owned(), before: Vec::new(), env: Vec::new() }
     }
 
     /// An argument that goes before those of every run.
@@ -202,13 +185,7 @@ impl Tool {
         let work = async { tokio::join!(feed, child.wait_with_output()).1 };
         let output = tokio::time::timeout(Duration::from_secs(60), work)
             .await
-            .unwrap_or_else(|_| {
-                panic!(
-                    "`{} {}` does not end",
-                    self.program.display(),
-                    arguments.join(" ")
-                )
-            })
+            .unwrap_or_else(|_| panic!("`{} {}` does not end", self.program.display(), arguments.join(" ")))
             .unwrap();
         Output {
             code: output.status.code(),

@@ -1,8 +1,6 @@
 //! The calls a kubelet makes, in its order and with its fields.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,16 +9,15 @@ use std::time::Duration;
 use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
-    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatus, ContainerStatusRequest,
-    CreateContainerRequest, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext,
-    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListImagesRequest, ListPodSandboxRequest,
-    NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PullImageRequest,
+    ContainerConfig, ContainerState, ContainerStatus, ContainerStatusRequest, CreateContainerRequest,
+    ImageSpec, ListImagesRequest, ListPodSandboxRequest, PodSandboxConfig, PullImageRequest,
     RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
     StartContainerRequest, StatusRequest, StopContainerRequest, StopPodSandboxRequest,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use super::pod::{self, Container, Pod};
 use super::{Home, PATIENCE, eventually};
 
 /// A call that containerd answered with an error. Shown as a kubelet shows it in the pod's events.
@@ -34,45 +31,13 @@ pub(crate) struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "rpc error: code = {} desc = {}",
-            self.code, self.message
-        )
+        write!(out, "rpc error: code = {} desc = {}", self.code, self.message)
     }
 }
 
 impl From<Status> for Refusal {
     fn from(status: Status) -> Self {
-        Self {
-            code: format!("{:?}", status.code()),
-            message: status.message().to_owned(),
-        }
-    }
-}
-
-/// A pod's sandbox.
-#[derive(Clone)]
-pub(crate) struct Pod {
-    pub(crate) id: String,
-    config: PodSandboxConfig,
-}
-
-/// A container of a pod.
-#[derive(Clone, Debug)]
-pub(crate) struct Container {
-    pub(crate) id: String,
-    log: PathBuf,
-}
-
-impl Container {
-    /// What it printed so far, without the times and stream names of the CRI log format.
-    pub(crate) fn log(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| line.splitn(4, ' ').nth(3))
-            .map(|line| format!("{line}\n"))
-            .collect()
+        Self { code: format!("{:?}", status.code()), message: status.message().to_owned() }
     }
 }
 
@@ -88,21 +53,13 @@ pub(crate) struct Cri {
 
 impl Cri {
     /// Connects; fails while the runtime says that it is not ready.
-    pub(super) fn connect(
-        socket: &Path,
-        home: &Home,
-    ) -> impl Future<Output = Result<Self, Refusal>> + use<> {
+    pub(super) fn connect(socket: &Path, home: &Home) -> impl Future<Output = Result<Self, Refusal>> + use<> {
         let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()));
         let (cgroup, logs) = (home.cgroup(), home.folder("pods"));
         async move {
-            let unavailable = |error: tonic::transport::Error| {
-                Refusal::from(Status::unavailable(error.to_string()))
-            };
-            let channel = endpoint
-                .map_err(unavailable)?
-                .connect()
-                .await
-                .map_err(unavailable)?;
+            let unavailable =
+                |error: tonic::transport::Error| Refusal::from(Status::unavailable(error.to_string()));
+            let channel = endpoint.map_err(unavailable)?.connect().await.map_err(unavailable)?;
             let cri = Self {
                 runtime: RuntimeServiceClient::new(channel.clone()),
                 images: ImageServiceClient::new(channel),
@@ -110,17 +67,9 @@ impl Cri {
                 logs,
                 pods: Arc::default(),
             };
-            let status = cri
-                .runtime()
-                .status(within(StatusRequest::default()))
-                .await?
-                .into_inner()
-                .status;
+            let status = cri.runtime().status(within(StatusRequest::default())).await?.into_inner().status;
             let conditions = status.unwrap_or_default().conditions;
-            match conditions
-                .iter()
-                .find(|condition| condition.r#type == "RuntimeReady")
-            {
+            match conditions.iter().find(|condition| condition.r#type == "RuntimeReady") {
                 Some(condition) if condition.status => Ok(cri),
                 _ => Err(Status::unavailable("runtime is not ready").into()),
             }
@@ -129,8 +78,7 @@ impl Cri {
 
     /// PullImage, with the sandbox config a kubelet sends along. Answers the image id.
     pub(crate) async fn pull(&self, image: &str) -> Result<String, Refusal> {
-        self.pull_for(&self.pod_config("default", "pull"), image)
-            .await
+        self.pull_for(&self.pod_config("default", "pull"), image).await
     }
 
     /// RunPodSandbox: a pod of namespace `default` with host networking.
@@ -140,19 +88,9 @@ impl Cri {
 
     pub(crate) async fn run_pod_in(&self, namespace: &str, name: &str) -> Result<Pod, Refusal> {
         let config = self.pod_config(namespace, name);
-        let request = RunPodSandboxRequest {
-            config: Some(config.clone()),
-            ..Default::default()
-        };
-        let answer = self
-            .runtime()
-            .run_pod_sandbox(within(request))
-            .await?
-            .into_inner();
-        Ok(Pod {
-            id: answer.pod_sandbox_id,
-            config,
-        })
+        let request = RunPodSandboxRequest { config: Some(config.clone()), ..Default::default() };
+        let answer = self.runtime().run_pod_sandbox(within(request)).await?.into_inner();
+        Ok(Pod { id: answer.pod_sandbox_id, config })
     }
 
     /// CreateContainer: `id` is what the pull answered, `text` what the pod's author wrote.
@@ -163,49 +101,24 @@ impl Cri {
         id: &str,
         text: &str,
     ) -> Result<Container, Refusal> {
-        let config = ContainerConfig {
-            metadata: Some(ContainerMetadata {
-                name: name.to_owned(),
-                attempt: 0,
-            }),
-            image: Some(ImageSpec {
-                image: id.to_owned(),
-                user_specified_image: text.to_owned(),
-                ..Default::default()
-            }),
-            log_path: format!("{name}.log"),
-            linux: Some(LinuxContainerConfig {
-                security_context: Some(LinuxContainerSecurityContext {
-                    namespace_options: Some(namespaces()),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            labels: labels(&pod.config, Some(name)),
-            ..Default::default()
-        };
-        let log = Path::new(&pod.config.log_directory).join(&config.log_path);
+        self.create_from(pod, pod.container(name, id, text)).await
+    }
+
+    /// CreateContainer with a config of the test's own, such as one of [`Pod::container`] with mounts.
+    pub(crate) async fn create_from(&self, pod: &Pod, config: ContainerConfig) -> Result<Container, Refusal> {
+        let log = pod.log(&config);
         let request = CreateContainerRequest {
             pod_sandbox_id: pod.id.clone(),
             config: Some(config),
             sandbox_config: Some(pod.config.clone()),
         };
-        let answer = self
-            .runtime()
-            .create_container(within(request))
-            .await?
-            .into_inner();
-        Ok(Container {
-            id: answer.container_id,
-            log,
-        })
+        let answer = self.runtime().create_container(within(request)).await?.into_inner();
+        Ok(Container { id: answer.container_id, log })
     }
 
     /// StartContainer.
     pub(crate) async fn launch(&self, container: &Container) -> Result<(), Refusal> {
-        let request = StartContainerRequest {
-            container_id: container.id.clone(),
-        };
+        let request = StartContainerRequest { container_id: container.id.clone() };
         self.runtime().start_container(within(request)).await?;
         Ok(())
     }
@@ -221,22 +134,13 @@ impl Cri {
 
     /// ContainerStatus.
     pub(crate) async fn status(&self, container: &Container) -> Result<ContainerStatus, Refusal> {
-        let request = ContainerStatusRequest {
-            container_id: container.id.clone(),
-            verbose: false,
-        };
-        let answer = self
-            .runtime()
-            .container_status(within(request))
-            .await?
-            .into_inner();
+        let request = ContainerStatusRequest { container_id: container.id.clone(), verbose: false };
+        let answer = self.runtime().container_status(within(request)).await?.into_inner();
         Ok(answer.status.unwrap_or_default())
     }
 
     pub(crate) async fn is_running(&self, container: &Container) -> bool {
-        self.status(container)
-            .await
-            .is_ok_and(|status| status.state() == ContainerState::ContainerRunning)
+        self.status(container).await.is_ok_and(|status| status.state() == ContainerState::ContainerRunning)
     }
 
     /// Waits until the container has ended; its exit code.
@@ -250,27 +154,18 @@ impl Cri {
 
     /// StopContainer (with no grace) and RemoveContainer.
     pub(crate) async fn remove(&self, container: &Container) -> Result<(), Refusal> {
-        let request = StopContainerRequest {
-            container_id: container.id.clone(),
-            timeout: 0,
-        };
+        let request = StopContainerRequest { container_id: container.id.clone(), timeout: 0 };
         self.runtime().stop_container(within(request)).await?;
-        let request = RemoveContainerRequest {
-            container_id: container.id.clone(),
-        };
+        let request = RemoveContainerRequest { container_id: container.id.clone() };
         self.runtime().remove_container(within(request)).await?;
         Ok(())
     }
 
     /// StopPodSandbox and RemovePodSandbox, with the containers in it.
     pub(crate) async fn remove_pod(&self, id: &str) -> Result<(), Refusal> {
-        let request = StopPodSandboxRequest {
-            pod_sandbox_id: id.to_owned(),
-        };
+        let request = StopPodSandboxRequest { pod_sandbox_id: id.to_owned() };
         self.runtime().stop_pod_sandbox(within(request)).await?;
-        let request = RemovePodSandboxRequest {
-            pod_sandbox_id: id.to_owned(),
-        };
+        let request = RemovePodSandboxRequest { pod_sandbox_id: id.to_owned() };
         self.runtime().remove_pod_sandbox(within(request)).await?;
         Ok(())
     }
@@ -278,12 +173,7 @@ impl Cri {
     /// Every pod of the node, at once.
     pub(crate) async fn remove_all_pods(&self) {
         let request = ListPodSandboxRequest::default();
-        let pods = self
-            .runtime()
-            .list_pod_sandbox(within(request))
-            .await
-            .unwrap()
-            .into_inner();
+        let pods = self.runtime().list_pod_sandbox(within(request)).await.unwrap().into_inner();
         let removals = pods.items.into_iter().map(|pod| {
             let cri = self.clone();
             tokio::spawn(async move { cri.remove_pod(&pod.id).await.unwrap() })
@@ -296,28 +186,14 @@ impl Cri {
     /// Names and digests of the images on the node, as `repository:tag` and `repository@digest`.
     pub(crate) async fn image_names(&self) -> Vec<String> {
         let request = ListImagesRequest::default();
-        let answer = self
-            .images()
-            .list_images(within(request))
-            .await
-            .unwrap()
-            .into_inner();
-        answer
-            .images
-            .into_iter()
-            .flat_map(|image| [image.repo_tags, image.repo_digests].concat())
-            .collect()
+        let answer = self.images().list_images(within(request)).await.unwrap().into_inner();
+        answer.images.into_iter().flat_map(|image| [image.repo_tags, image.repo_digests].concat()).collect()
     }
 
     /// RemoveImage: by name or id; all names of the image go.
     pub(crate) async fn remove_image(&self, image: &str) -> Result<(), Refusal> {
-        let image = Some(ImageSpec {
-            image: image.to_owned(),
-            ..Default::default()
-        });
-        self.images()
-            .remove_image(within(RemoveImageRequest { image }))
-            .await?;
+        let image = Some(ImageSpec { image: image.to_owned(), ..Default::default() });
+        self.images().remove_image(within(RemoveImageRequest { image })).await?;
         Ok(())
     }
 
@@ -327,43 +203,14 @@ impl Cri {
             user_specified_image: image.to_owned(),
             ..Default::default()
         };
-        let request = PullImageRequest {
-            image: Some(image),
-            auth: None,
-            sandbox_config: Some(pod.clone()),
-        };
-        Ok(self
-            .images()
-            .pull_image(within(request))
-            .await?
-            .into_inner()
-            .image_ref)
+        let request = PullImageRequest { image: Some(image), auth: None, sandbox_config: Some(pod.clone()) };
+        Ok(self.images().pull_image(within(request)).await?.into_inner().image_ref)
     }
 
+    /// A pod of the same name comes back under another uid.
     fn pod_config(&self, namespace: &str, name: &str) -> PodSandboxConfig {
-        // A pod of the same name comes back under another uid.
         let uid = format!("{name}-{}", self.pods.fetch_add(1, Ordering::Relaxed));
-        let folder = self.logs.join(&uid);
-        let mut config = PodSandboxConfig {
-            metadata: Some(PodSandboxMetadata {
-                name: name.to_owned(),
-                namespace: namespace.to_owned(),
-                uid,
-                attempt: 0,
-            }),
-            log_directory: folder.to_string_lossy().into_owned(),
-            linux: Some(LinuxPodSandboxConfig {
-                cgroup_parent: self.cgroup.clone(),
-                security_context: Some(LinuxSandboxSecurityContext {
-                    namespace_options: Some(namespaces()),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        config.labels = labels(&config, None);
-        config
+        pod::config(namespace, name, &uid, &self.cgroup, &self.logs)
     }
 
     fn runtime(&self) -> RuntimeServiceClient<Channel> {
@@ -373,29 +220,6 @@ impl Cri {
     fn images(&self) -> ImageServiceClient<Channel> {
         self.images.clone()
     }
-}
-
-/// Those of a pod with `hostNetwork: true`: it needs no CNI.
-fn namespaces() -> NamespaceOption {
-    NamespaceOption {
-        network: NamespaceMode::Node.into(),
-        pid: NamespaceMode::Container.into(),
-        ..Default::default()
-    }
-}
-
-/// The labels a kubelet puts on sandboxes and containers.
-fn labels(pod: &PodSandboxConfig, container: Option<&str>) -> HashMap<String, String> {
-    let metadata = pod.metadata.clone().unwrap_or_default();
-    let mut labels = HashMap::from([
-        ("io.kubernetes.pod.name".to_owned(), metadata.name),
-        ("io.kubernetes.pod.namespace".to_owned(), metadata.namespace),
-        ("io.kubernetes.pod.uid".to_owned(), metadata.uid),
-    ]);
-    if let Some(name) = container {
-        labels.insert("io.kubernetes.container.name".to_owned(), name.to_owned());
-    }
-    labels
 }
 
 /// A kubelet's own limit for a call is two minutes; no test waits that long.

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::Home;
 use super::home::write;
@@ -24,7 +23,7 @@ pub(crate) struct Etc {
 
 impl Etc {
     /// The folders, and a `config.toml` for the cluster `test.cluster`; no policy yet.
-    pub(crate) fn new(home: &Arc<Home>, containerd_socket: &Path, nri_socket: &Path) -> Self {
+    pub(crate) fn new(home: &Home, containerd_socket: &Path, nri_socket: &Path) -> Self {
         let etc = Self {
             folder: home.folder("etc"),
             occurrences: home.folder("occurrences"),
@@ -35,11 +34,7 @@ impl Etc {
             nri_socket: nri_socket.to_owned(),
         };
         home.folder("etc/attestors");
-        fs::set_permissions(
-            &etc.state_dir,
-            std::os::unix::fs::PermissionsExt::from_mode(0o700),
-        )
-        .unwrap();
+        fs::set_permissions(&etc.state_dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         etc.write_config("test.cluster", "");
         etc
     }
@@ -132,9 +127,7 @@ listen = "unix:{metrics}"
         let text = fs::read_to_string(&self.audit_file).unwrap_or_default();
         text.split_inclusive('\n')
             .filter(|line| line.ends_with('\n'))
-            .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-            })
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
             .collect()
     }
 }

@@ -33,10 +33,7 @@ pub(crate) struct Home {
 impl Home {
     /// A new folder under `$TMPDIR` or `/tmp`, after removing what dead test runs left there.
     pub(crate) fn new() -> Self {
-        assert!(
-            geteuid().is_root(),
-            "the rig runs containers: it needs root"
-        );
+        assert!(geteuid().is_root(), "the rig runs containers: it needs root");
         // A unix socket's path has at most 107 bytes, and containerd adds its own suffixes.
         let base = Some(std::env::temp_dir())
             .filter(|path| path.is_absolute() && path.as_os_str().len() < 40)
@@ -46,11 +43,7 @@ impl Home {
                 remove(&path);
             }
         }
-        let path = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(&base)
-            .unwrap()
-            .keep();
+        let path = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&base).unwrap().keep();
         // Others may come as far as a socket's own mode lets them.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let lock = File::create(path.join("lock.new")).unwrap();
@@ -73,12 +66,7 @@ impl Home {
 
     /// A command whose process, and what that starts, ends with this folder.
     pub(crate) fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env(MARK, &self.path)
-            .current_dir(&self.path)
-            .stdin(Stdio::null());
-        command
+        command(&self.path, program)
     }
 
     /// The cgroup under which this node's containers run.
@@ -94,21 +82,11 @@ impl Home {
             fs::create_dir_all(probe.join(part)).unwrap();
         }
         let at = |part: &str| probe.join(part).display().to_string();
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            at("lower"),
-            at("upper"),
-            at("work")
-        );
+        let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
         let merged = probe.join("merged");
-        let mounted = mount(
-            Some("overlay"),
-            &merged,
-            Some("overlay"),
-            MsFlags::empty(),
-            Some(options.as_str()),
-        )
-        .is_ok();
+        let mounted =
+            mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+                .is_ok();
         unmount(&probe);
         fs::remove_dir_all(&probe).unwrap();
         mounted
@@ -121,17 +99,19 @@ impl Drop for Home {
     }
 }
 
+/// [`Home::command`] for who knows the folder but must not keep it.
+pub(super) fn command(home: &Path, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env(MARK, home).current_dir(home).stdin(Stdio::null());
+    command
+}
+
 /// Writes a whole file at once (another name, then rename), so that who reads it never sees half.
 pub(crate) fn write(path: &Path, mode: u32, bytes: &[u8]) {
     let folder = path.parent().unwrap();
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(folder)
-        .unwrap();
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).unwrap();
     file.write_all(bytes).unwrap();
-    file.as_file()
-        .set_permissions(fs::Permissions::from_mode(mode))
-        .unwrap();
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).unwrap();
     // What is executed must not be open for writing any more ("text file busy").
     file.into_temp_path().persist(path).unwrap();
 }
@@ -188,35 +168,22 @@ fn processes(home: &Path) -> Vec<Pid> {
     let cgroup = format!(":{}/", cgroup(home));
     let carries = |process: &Path| {
         let environment = fs::read(process.join("environ")).unwrap_or_default();
-        environment
-            .split(|byte| *byte == 0)
-            .any(|entry| entry == mark.as_bytes())
+        environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
             || fs::read_to_string(process.join("cgroup")).is_ok_and(|text| text.contains(&cgroup))
     };
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .parse()
-                .ok()
-                .map(|pid| (pid, entry.path()))
-        })
-        .filter(|(pid, path)| {
-            *pid != std::process::id() as i32 && !is_zombie(path) && carries(path)
-        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(|pid| (pid, entry.path())))
+        .filter(|(pid, path)| *pid != std::process::id() as i32 && !is_zombie(path) && carries(path))
         .map(|(pid, _)| Pid::from_raw(pid))
         .collect()
 }
 
 fn is_zombie(process: &Path) -> bool {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Sockets of the shims that containerd recorded in the node's state folder.
@@ -228,21 +195,14 @@ fn shim_sockets(home: &Path) -> Vec<PathBuf> {
         .flatten()
         .filter_map(|task| fs::read(task.path().join("bootstrap.json")).ok())
         .filter_map(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-        .filter_map(|bootstrap| {
-            Some(PathBuf::from(
-                bootstrap["address"].as_str()?.strip_prefix("unix://")?,
-            ))
-        })
+        .filter_map(|bootstrap| Some(PathBuf::from(bootstrap["address"].as_str()?.strip_prefix("unix://")?)))
         .filter(|socket| socket.starts_with(SHIM_SOCKETS))
         .collect()
 }
 
 fn unmount(home: &Path) {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let points = table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(Path::new);
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
     let below: Vec<&Path> = points.filter(|point| point.starts_with(home)).collect();
     // The last one mounted first.
     for point in below.iter().rev() {
@@ -251,21 +211,14 @@ fn unmount(home: &Path) {
 }
 
 fn cgroup(home: &Path) -> String {
-    format!(
-        "/{}",
-        home.file_name().unwrap_or_default().to_string_lossy()
-    )
+    format!("/{}", home.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// One hierarchy, or one for each controller.
 fn remove_cgroups(home: &Path) {
     let name = cgroup(home);
     let name = name.trim_start_matches('/');
-    let hierarchies = fs::read_dir(CGROUPS)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
     for root in hierarchies.chain([PathBuf::from(CGROUPS)]) {
         remove_cgroup(&root.join(name));
     }

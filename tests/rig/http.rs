@@ -45,9 +45,5 @@ pub(crate) async fn request(
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other("no status in the response"))?;
-    Ok(Response {
-        status,
-        head,
-        body: answer[end + 4..].to_vec(),
-    })
+    Ok(Response { status, head, body: answer[end + 4..].to_vec() })
 }

@@ -21,10 +21,7 @@ pub(crate) struct Blob {
 
 impl Blob {
     fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            digest: digest(&bytes),
-            bytes,
-        }
+        Self { digest: digest(&bytes), bytes }
     }
 }
 
@@ -59,19 +56,12 @@ impl Image {
             "config": descriptor(CONFIG, &config),
             "layers": layers.iter().map(|layer| descriptor(LAYER, layer)).collect::<Vec<_>>(),
         })));
-        Self {
-            layers,
-            config,
-            manifest,
-        }
+        Self { layers, config, manifest }
     }
 
     /// One that prints its marker and stays up until it is stopped.
     pub(crate) fn service(marker: &str) -> Self {
-        Self::new(
-            marker,
-            &["sh", "-c", "cat /marker; echo; exec sleep 1000000"],
-        )
+        Self::new(marker, &["sh", "-c", "cat /marker; echo; exec sleep 1000000"])
     }
 
     /// One that prints its marker and ends.
@@ -93,9 +83,7 @@ impl Image {
                 entry
             })
             .collect();
-        Blob::new(bytes(
-            &json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }),
-        ))
+        Blob::new(bytes(&json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests })))
     }
 
     /// Digest of the manifest.
@@ -111,10 +99,7 @@ impl Image {
 
 /// `sha256:` and lower-case hex.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }
 
@@ -139,11 +124,7 @@ fn busybox() -> &'static Blob {
     LAYER.get_or_init(|| {
         let mut tar = Tar::default();
         tar.folder("bin");
-        tar.file(
-            "bin/busybox",
-            0o755,
-            &fs::read(super::program("busybox")).unwrap(),
-        );
+        tar.file("bin/busybox", 0o755, &fs::read(super::program("busybox")).unwrap());
         for applet in ["sh", "cat", "echo", "sleep", "true", "false"] {
             tar.link(&format!("bin/{applet}"), "busybox");
         }
@@ -170,8 +151,7 @@ impl Tar {
 
     fn entry(&mut self, name: &str, kind: u8, mode: u32, target: &str, content: &[u8]) {
         let mut header = [0_u8; 512];
-        let mut put =
-            |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+        let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
         put(0, name);
         put(100, &format!("{mode:07o}"));
         put(108, "0000000");

@@ -12,11 +12,7 @@
 //!
 //! Needs root and the programs that `tests/rig/install.sh` fetches.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test crate uses a part of the rig"
-)]
+#![allow(dead_code, unused_imports, reason = "each test crate uses a part of the rig")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,6 +28,7 @@ mod home;
 mod http;
 mod image;
 mod node;
+mod pod;
 mod process;
 mod registry;
 
@@ -40,11 +37,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use binauthd::{Daemon, Output, Tool};
-pub(crate) use cri::{Container, Cri, Pod, Refusal};
+pub(crate) use cri::{Cri, Refusal};
 pub(crate) use etc::Etc;
 pub(crate) use home::Home;
 pub(crate) use image::Image;
 pub(crate) use node::{Node, Wiring};
+pub(crate) use pod::{Container, Pod};
 pub(crate) use process::Process;
 pub(crate) use registry::{Pushed, Registry};
 
@@ -57,17 +55,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// When it is not there: the message names the script.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let folder = std::env::var_os("BINAUTHD_RIG_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/rig"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("BINAUTHD_RIG_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/rig"), PathBuf::from);
     let path = folder.join("bin").join(name);
-    path.canonicalize().unwrap_or_else(|error| {
-        panic!(
-            "`{}`: {error}; run `tests/rig/install.sh` first",
-            path.display()
-        )
-    })
+    path.canonicalize()
+        .unwrap_or_else(|error| panic!("`{}`: {error}; run `tests/rig/install.sh` first", path.display()))
 }
 
 /// Asks again and again, every few milliseconds, until `answer` is something.

@@ -2,13 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::home::write;
-use super::{
-    Cri, Etc, Home, Image, PATIENCE, Process, Pushed, Registry, Tool, eventually, program,
-};
+use super::{Cri, Etc, Home, Image, PATIENCE, Process, Pushed, Registry, Tool, eventually, program};
 
 /// What a test may want different about a node.
 #[derive(Clone)]
@@ -25,12 +22,7 @@ pub(crate) struct Wiring {
 
 impl Default for Wiring {
     fn default() -> Self {
-        Self {
-            nri: false,
-            per_verifier_timeout: "10s",
-            env: Vec::new(),
-            more: String::new(),
-        }
+        Self { nri: false, per_verifier_timeout: "10s", env: Vec::new(), more: String::new() }
     }
 }
 
@@ -46,7 +38,7 @@ pub(crate) struct Node {
     wiring: Wiring,
     containerd: Process,
     /// Last, so that it goes last.
-    pub(crate) home: Arc<Home>,
+    pub(crate) home: Home,
 }
 
 impl Node {
@@ -56,30 +48,16 @@ impl Node {
     }
 
     pub(crate) async fn start_with(wiring: Wiring) -> Self {
-        let home = Arc::new(Home::new());
+        let home = Home::new();
         let registry = Registry::start(&home).await;
-        let pause = registry
-            .push("pause", "1", &Image::new("pause", &["sleep", "2147483647"]))
-            .await;
+        let pause = registry.push("pause", "1", &Image::new("pause", &["sleep", "2147483647"])).await;
         trust_plain_http(&home, &registry);
         let etc = Etc::new(&home, &socket(&home), &nri_socket(&home));
         home.folder("bin");
-        write(
-            &home.path().join("containerd.toml"),
-            0o644,
-            config(&home, &pause, &wiring).as_bytes(),
-        );
+        write(&home.path().join("containerd.toml"), 0o644, config(&home, &pause, &wiring).as_bytes());
         let mut containerd = launch(&home, &etc, &wiring);
         let cri = ready(&home, &mut containerd).await;
-        Self {
-            cri,
-            registry,
-            etc,
-            pause,
-            wiring,
-            containerd,
-            home,
-        }
+        Self { cri, registry, etc, pause, wiring, containerd, home }
     }
 
     /// Removes all pods, ends containerd with SIGTERM as a service manager would, and asserts that
@@ -87,11 +65,7 @@ impl Node {
     pub(crate) async fn stop(mut self) {
         self.cri.remove_all_pods().await;
         let ended = self.containerd.terminate(Duration::from_secs(10)).await;
-        assert!(
-            ended.is_some(),
-            "containerd does not end:\n{}",
-            self.containerd.log()
-        );
+        assert!(ended.is_some(), "containerd does not end:\n{}", self.containerd.log());
         let path = self.home.path().to_owned();
         drop(self);
         assert!(!path.exists(), "`{}` is left", path.display());
@@ -155,11 +129,7 @@ impl Node {
 fn trust_plain_http(home: &Home, registry: &Registry) {
     let host = registry.host();
     let folder = home.folder(&format!("certs.d/{host}"));
-    write(
-        &folder.join("hosts.toml"),
-        0o644,
-        format!("server = \"http://{host}\"\n").as_bytes(),
-    );
+    write(&folder.join("hosts.toml"), 0o644, format!("server = \"http://{host}\"\n").as_bytes());
 }
 
 fn socket(home: &Home) -> PathBuf {
@@ -170,21 +140,14 @@ fn nri_socket(home: &Home) -> PathBuf {
     home.path().join("nri.sock")
 }
 
-fn launch(home: &Arc<Home>, etc: &Etc, wiring: &Wiring) -> Process {
+fn launch(home: &Home, etc: &Etc, wiring: &Wiring) -> Process {
     let containerd = program("containerd");
     let mut command = home.command(&containerd);
-    command
-        .arg("--config")
-        .arg(home.path().join("containerd.toml"));
+    command.arg("--config").arg(home.path().join("containerd.toml"));
     // containerd finds its shim beside itself or on PATH.
     let path = std::env::var("PATH").unwrap_or_default();
-    command.env(
-        "PATH",
-        format!("{}:{path}", containerd.parent().unwrap().display()),
-    );
-    command
-        .env("BINAUTHD_GATE_SOCKET", etc.gate_socket())
-        .env_remove("NOTIFY_SOCKET");
+    command.env("PATH", format!("{}:{path}", containerd.parent().unwrap().display()));
+    command.env("BINAUTHD_GATE_SOCKET", etc.gate_socket()).env_remove("NOTIFY_SOCKET");
     for (key, value) in &wiring.env {
         command.env(key, value);
     }
@@ -266,11 +229,7 @@ disabled_plugins = [
         nri = nri_socket(home).display(),
         no_nri = !wiring.nri,
         timeout = wiring.per_verifier_timeout,
-        snapshotter = if home.takes_overlay() {
-            "overlayfs"
-        } else {
-            "native"
-        },
+        snapshotter = if home.takes_overlay() { "overlayfs" } else { "native" },
         pause = pause.pinned(),
         restrict = !may_lower_oom_score(),
         runc = program("runc").display(),
@@ -282,6 +241,5 @@ disabled_plugins = [
 fn may_lower_oom_score() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .is_some_and(|caps| caps & (1 << 24) != 0)
+    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|caps| caps & (1 << 24) != 0)
 }

@@ -1,7 +1,6 @@
 //! An image registry on loopback: the one a node pulls from and a test pushes to.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -45,7 +44,7 @@ impl fmt::Display for Pushed {
 
 impl Registry {
     /// Starts one on a port that the kernel picks, and waits until it listens.
-    pub(crate) async fn start(home: &Arc<Home>) -> Self {
+    pub(crate) async fn start(home: &Home) -> Self {
         let folder = home.folder("registry");
         let config = folder.join("config.yml");
         let text = format!(
@@ -75,19 +74,16 @@ impl Registry {
     /// Pushes `image` under a tag, which from then on means this image and no other.
     pub(crate) async fn push(&self, path: &str, tag: &str, image: &Image) -> Pushed {
         self.upload(path, image).await;
-        self.put_manifest(path, tag, MANIFEST, &image.manifest)
-            .await
+        self.put_manifest(path, tag, MANIFEST, &image.manifest).await
     }
 
     /// Pushes an index of `images` under a tag. The first is the one a node of this platform runs.
     pub(crate) async fn push_index(&self, path: &str, tag: &str, images: &[&Image]) -> Pushed {
         for image in images {
             self.upload(path, image).await;
-            self.put_manifest(path, &image.manifest.digest, MANIFEST, &image.manifest)
-                .await;
+            self.put_manifest(path, &image.manifest.digest, MANIFEST, &image.manifest).await;
         }
-        self.put_manifest(path, tag, INDEX, &Image::index(images))
-            .await
+        self.put_manifest(path, tag, INDEX, &Image::index(images)).await
     }
 
     /// Stops answering, without closing a connection, until [`Registry::thaw`].
@@ -110,34 +106,17 @@ impl Registry {
         if self.send("HEAD", &target, &[], b"").await.status == 200 {
             return;
         }
-        let upload = self
-            .send("POST", &format!("/v2/{path}/blobs/uploads/"), &[], b"")
-            .await;
-        let location = upload
-            .header("Location")
-            .expect("the registry names a place to upload to");
+        let upload = self.send("POST", &format!("/v2/{path}/blobs/uploads/"), &[], b"").await;
+        let location = upload.header("Location").expect("the registry names a place to upload to");
         let target = format!("{location}&digest={}", blob.digest);
         let headers = [("Content-Type", "application/octet-stream")];
         let done = self.send("PUT", &target, &headers, &blob.bytes).await;
         assert_eq!(done.status, 201, "{}", String::from_utf8_lossy(&done.body));
     }
 
-    async fn put_manifest(
-        &self,
-        path: &str,
-        reference: &str,
-        media_type: &str,
-        manifest: &Blob,
-    ) -> Pushed {
+    async fn put_manifest(&self, path: &str, reference: &str, media_type: &str, manifest: &Blob) -> Pushed {
         let target = format!("/v2/{path}/manifests/{reference}");
-        let done = self
-            .send(
-                "PUT",
-                &target,
-                &[("Content-Type", media_type)],
-                &manifest.bytes,
-            )
-            .await;
+        let done = self.send("PUT", &target, &[("Content-Type", media_type)], &manifest.bytes).await;
         assert_eq!(done.status, 201, "{}", String::from_utf8_lossy(&done.body));
         Pushed {
             repository: format!("{}/{path}", self.host()),
