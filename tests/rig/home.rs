@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -39,7 +40,7 @@ impl Home {
             .filter(|path| path.is_absolute() && path.as_os_str().len() < 40)
             .unwrap_or_else(|| PathBuf::from("/tmp"));
         for path in homes(&base) {
-            if is_abandoned(&path) {
+            if let Some(_lock) = abandoned(&path) {
                 remove(&path);
             }
         }
@@ -102,7 +103,8 @@ impl Drop for Home {
 /// [`Home::command`] for who knows the folder but must not keep it.
 pub(super) fn command(home: &Path, program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.env(MARK, home).current_dir(home).stdin(Stdio::null());
+    // A group of its own: an interrupt from the terminal is for the test to act on.
+    command.env(MARK, home).current_dir(home).stdin(Stdio::null()).process_group(0);
     command
 }
 
@@ -126,9 +128,10 @@ fn homes(base: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Its lock is there and nobody holds it. A folder without one is being made, or is not ours.
-fn is_abandoned(path: &Path) -> bool {
-    File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+/// Its lock, if it has one and nobody held it. A folder without one is being made, or is not ours.
+fn abandoned(path: &Path) -> Option<File> {
+    let lock = File::open(path.join("lock")).ok()?;
+    lock.try_lock().is_ok().then_some(lock)
 }
 
 fn remove(path: &Path) {

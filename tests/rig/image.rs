@@ -111,7 +111,8 @@ fn descriptor(media_type: &str, blob: &Blob) -> serde_json::Value {
     json!({ "mediaType": media_type, "digest": blob.digest, "size": blob.bytes.len() })
 }
 
-fn architecture() -> &'static str {
+/// This machine's, as OCI names it.
+pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

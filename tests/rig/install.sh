@@ -29,7 +29,7 @@ rig=${BINAUTHD_RIG_DIR:-$here/../../target/rig}
 suite=${BINAUTHD_DEBIAN_SUITE:-forky}
 # Suites to climb through when the newest one is signed by keys this machine does not know yet.
 # Newest first.
-key_suites=(trixie bookworm)
+key_suites=(trixie bookworm bullseye)
 
 newer=(containerd)
 cargo_deny=
@@ -177,7 +177,7 @@ suite_lists() { # SUITE: its package lists, verified; leaves apt_options for it
 newer_lists() { # the lists of the newer suite, through older ones where its keys are unknown
   local step
   suite_lists "$suite" && return
-  grep -q NO_PUBKEY "$rig/apt/$suite/log" || die "suite \`$suite\` cannot be read: $(<"$rig/apt/$suite/log")"
+  grep -Eq 'NO_PUBKEY|[Mm]issing key' "$rig/apt/$suite/log" || die "suite \`$suite\` cannot be read: $(<"$rig/apt/$suite/log")"
   for step in "${key_suites[@]}"; do
     say "suite \`$suite\` is signed by keys unknown here, looking for them in $step"
     suite_lists "$step" || continue
@@ -203,19 +203,20 @@ if ((${#missing[@]})); then
 fi
 
 if [[ ! -e $rig/have/checked ]]; then
-  version=$("$rig/bin/containerd" --version) || die "containerd of suite \`$suite\` does not run on this machine"
+  unfit() { rm -f "$rig/have/$1"; shift; die "$*"; } # fetched anew the next time
+  version=$("$rig/bin/containerd" --version) || unfit containerd "containerd of suite \`$suite\` does not run here"
   grep -Eq ' v?(2\.[1-9]|2\.[1-9][0-9]|[3-9]\.)' <<<"$version" ||
-    die "containerd 2.1 or newer is needed; suite \`$suite\` has: $version"
-  "$rig/bin/runc" --version >/dev/null || die "runc of this machine's suite does not run"
+    unfit containerd "containerd 2.1 or newer is needed; suite \`$suite\` has: $version"
+  "$rig/bin/runc" --version >/dev/null || unfit runc "runc of this machine's suite does not run"
   touch "$rig/have/checked"
 fi
 
 ## cargo-deny
 
 if [[ -n $cargo_deny ]] && ! command -v cargo-deny >/dev/null && [[ ! -x $rig/bin/cargo-deny ]]; then
-  say "building cargo-deny (a few minutes, once)"
-  # Unoptimised: it builds in a fraction of the time and checks this tree in about a second.
+  say "building cargo-deny (about a minute, once)"
+  # Unoptimised: it builds sooner and still checks this tree in about a second.
   CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
-    cargo install --quiet --locked --debug --no-default-features --root "$rig" --target-dir "$rig/build" cargo-deny >&2
+    cargo install --quiet --locked --debug --no-default-features --root "$rig" --target-dir "$rig/build" --version '^0.20' cargo-deny >&2
   rm -rf "${rig:?}/build"
 fi

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::home::write;
+use super::image::architecture;
 use super::{Cri, Etc, Home, Image, PATIENCE, Process, Pushed, Registry, Tool, eventually, program};
 
 /// What a test may want different about a node.
@@ -201,6 +202,11 @@ disabled_plugins = [
   plugin_path = "{at}/nri/plugins"
   plugin_config_path = "{at}/nri/conf.d"
 
+# What CRI pulls with: it knows no snapshotter but overlayfs unless told.
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "linux/{architecture}"
+  snapshotter = "{snapshotter}"
+
 [plugins."io.containerd.cri.v1.images"]
   snapshotter = "{snapshotter}"
   [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -230,6 +236,7 @@ disabled_plugins = [
         no_nri = !wiring.nri,
         timeout = wiring.per_verifier_timeout,
         snapshotter = if home.takes_overlay() { "overlayfs" } else { "native" },
+        architecture = architecture(),
         pause = pause.pinned(),
         restrict = !may_lower_oom_score(),
         runc = program("runc").display(),
