@@ -1,0 +1,222 @@
+#!/bin/bash
+# Puts everything the test rig runs into one private folder (target/rig by default).
+#
+#   tests/rig/install.sh [--bench] [--cargo-deny]
+#
+#   --bench        also cosign and notation, which the benchmarks compare with
+#   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
+#
+# Build tools (protoc, a C compiler, pkg-config) are installed with apt when they are missing.
+# Everything that runs as a service elsewhere (containerd, runc, docker-registry) is only
+# unpacked into the folder, never installed: no unit, no maintainer script, nothing in /usr, and
+# a containerd that this machine already has is not looked at.
+#
+# runc, docker-registry and busybox come from the suite this machine uses. containerd 2.1 comes
+# from a newer Debian suite on the same mirror, with source list, lists and cache of its own, and
+# its signatures checked; only the expiry date of the release file is not, because a frozen mirror
+# serves expired ones.
+#
+# Environment:
+#   BINAUTHD_RIG_DIR         the folder
+#   BINAUTHD_DEBIAN_MIRROR   base URI of a Debian archive, where the apt sources name none (Ubuntu)
+#   BINAUTHD_DEBIAN_SUITE    suite that carries containerd 2.1 or newer (default forky)
+#
+# Nothing is downloaded when everything is there: a second run takes milliseconds.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+rig=${BINAUTHD_RIG_DIR:-$here/../../target/rig}
+suite=${BINAUTHD_DEBIAN_SUITE:-forky}
+# Suites to climb through when the newest one is signed by keys this machine does not know yet.
+# Newest first.
+key_suites=(trixie bookworm bullseye)
+
+newer=(containerd)
+cargo_deny=
+for option in "$@"; do
+  case $option in
+    --bench) newer+=(cosign notation) ;;
+    --cargo-deny) cargo_deny=1 ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) echo "install.sh: unknown option \`$option\`, see --help" >&2; exit 2 ;;
+  esac
+done
+
+say() { echo "rig: $*" >&2; }
+die() { echo "rig: $*" >&2; exit 1; }
+
+# The programs each package is fetched for.
+declare -A programs=(
+  [containerd]="usr/bin/containerd usr/bin/containerd-shim-runc-v2 usr/bin/ctr"
+  [cosign]="usr/bin/cosign"
+  [notation]="usr/bin/notation"
+  [runc]="usr/sbin/runc usr/bin/runc"
+  [docker-registry]="usr/bin/docker-registry"
+  [busybox-static]="bin/busybox usr/bin/busybox"
+)
+
+present() { # PACKAGE: was it unpacked here before
+  [[ -e $rig/have/$1 ]]
+}
+
+mkdir -p "$rig"
+rig=$(cd -- "$rig" && pwd)
+mkdir -p "$rig"/{bin,have,root,deb,apt}
+# Several checkouts or test runs may share the folder.
+exec 9>"$rig/lock"
+flock 9
+
+## Build tools
+
+tools=()
+command -v protoc >/dev/null || tools+=(protobuf-compiler)
+command -v cc >/dev/null || tools+=(gcc)
+command -v pkg-config >/dev/null || tools+=(pkg-config)
+command -v make >/dev/null || tools+=(make)
+[[ -e /usr/include/stdlib.h ]] || tools+=(libc6-dev)
+[[ -e /etc/ssl/certs/ca-certificates.crt ]] || tools+=(ca-certificates)
+# runc of the host's suite is linked to it.
+compgen -G '/usr/lib/*/libseccomp.so.2' >/dev/null || tools+=(libseccomp2)
+
+host_lists() { # the host's own package lists, fetched once where an image ships without them
+  apt-cache show --no-all-versions runc >/dev/null 2>&1 && return
+  [[ $EUID -eq 0 ]] || die "the package lists are empty; run \`apt-get update\` as root"
+  say "fetching package lists"
+  apt-get -q update >&2
+}
+
+if ((${#tools[@]})); then
+  [[ $EUID -eq 0 ]] || die "missing packages: ${tools[*]}; install them, or run this as root"
+  host_lists
+  say "installing ${tools[*]}"
+  DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${tools[@]}" >&2
+fi
+
+## Unpacking
+
+unpack() { # PACKAGE [apt options]: downloads it, unpacks it under root/, links its programs
+  local package=$1 program linked=
+  shift
+  rm -rf "${rig:?}/deb/$package" "${rig:?}/root/$package"
+  mkdir -p "$rig/deb/$package"
+  # apt reads and verifies as root, but would drop to its own user for the download.
+  (cd "$rig/deb/$package" && apt-get -qq "$@" -o APT::Sandbox::User=root download "$package") >&2 ||
+    die "package \`$package\` cannot be fetched"
+  dpkg -x "$rig/deb/$package"/*.deb "$rig/root/$package"
+  for program in ${programs[$package]:-}; do
+    [[ -x $rig/root/$package/$program ]] || continue
+    ln -sfn "../root/$package/$program" "$rig/bin/${program##*/}"
+    linked=1
+  done
+  [[ -z ${programs[$package]:-} || -n $linked ]] || die "package \`$package\` holds none of: ${programs[$package]}"
+  basename "$rig/deb/$package"/*.deb .deb >"$rig/have/$package"
+  rm -rf "${rig:?}/deb/$package"
+  say "unpacked $(<"$rig/have/$package")"
+}
+
+## The host's own suite
+
+for package in runc docker-registry busybox-static; do
+  present "$package" && continue
+  host_lists
+  unpack "$package"
+done
+
+## The newer suite
+
+mirror() { # the Debian archive this machine uses, in whatever form its sources are written
+  if [[ -n ${BINAUTHD_DEBIAN_MIRROR:-} ]]; then
+    echo "${BINAUTHD_DEBIAN_MIRROR%/}"
+    return
+  fi
+  host_lists
+  local uri
+  uri=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
+    sed -n '/|cdrom:/d; s/^Debian|Debian|//p' | head -n 1)
+  [[ -n $uri ]] || die "the apt sources name no Debian archive;" \
+    "set BINAUTHD_DEBIAN_MIRROR to the base URI of one (it must carry the suite \`$suite\`)"
+  echo "${uri%/}"
+}
+
+keyring= # set by choose_keyring
+choose_keyring() {
+  known_keyring && return
+  host_lists # Ubuntu has the package, and its own archive vouches for it
+  unpack debian-archive-keyring
+  known_keyring || die "package \`debian-archive-keyring\` holds no keyring"
+}
+
+known_keyring() {
+  local file
+  for file in "$rig"/root/debian-archive-keyring/usr/share/keyrings/debian-archive-keyring.{gpg,pgp} \
+    /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
+    [[ -s $file ]] && keyring=$file && return
+  done
+  return 1
+}
+
+declare -a apt_options
+suite_lists() { # SUITE: its package lists, verified; leaves apt_options for it
+  local home=$rig/apt/$1
+  mkdir -p "$home"/{lists/partial,cache/archives/partial,parts}
+  : >"$home/status"
+  printf '%s\n' 'Types: deb' "URIs: $from" "Suites: $1" 'Components: main' 'Targets: Packages' \
+    "Signed-By: $keyring" >"$home/debian.sources"
+  apt_options=(
+    -o "Dir::Etc::sourcelist=$home/debian.sources" -o "Dir::Etc::sourceparts=$home/parts"
+    -o "Dir::Etc::preferencesparts=$home/parts" -o Dir::Etc::preferences=/dev/null
+    -o Dir::Etc::trusted=/dev/null -o "Dir::Etc::trustedparts=$home/parts"
+    -o "Dir::State::lists=$home/lists" -o "Dir::State::status=$home/status" -o "Dir::Cache=$home/cache"
+    -o APT::Architecture="$(dpkg --print-architecture)" -o APT::Architectures="$(dpkg --print-architecture)"
+    -o APT::Sandbox::User=root
+    -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o Acquire::AllowInsecureRepositories=false
+  )
+  apt-get -qq "${apt_options[@]}" -o APT::Update::Error-Mode=any update >"$home/log" 2>&1
+}
+
+newer_lists() { # the lists of the newer suite, through older ones where its keys are unknown
+  local step
+  suite_lists "$suite" && return
+  grep -Eq 'NO_PUBKEY|[Mm]issing key' "$rig/apt/$suite/log" || die "suite \`$suite\` cannot be read: $(<"$rig/apt/$suite/log")"
+  for step in "${key_suites[@]}"; do
+    say "suite \`$suite\` is signed by keys unknown here, looking for them in $step"
+    suite_lists "$step" || continue
+    unpack debian-archive-keyring "${apt_options[@]}"
+    choose_keyring
+    suite_lists "$suite" && return
+  done
+  die "suite \`$suite\` is signed by keys that no suite known here vouches for"
+}
+
+missing=()
+for package in "${newer[@]}"; do
+  present "$package" || missing+=("$package")
+done
+if ((${#missing[@]})); then
+  from=$(mirror)
+  choose_keyring
+  newer_lists
+  for package in "${missing[@]}"; do
+    unpack "$package" "${apt_options[@]}"
+  done
+  rm -rf "${rig:?}/apt" # lists of a whole suite are large, and stale the next time
+fi
+
+if [[ ! -e $rig/have/checked ]]; then
+  unfit() { rm -f "$rig/have/$1"; shift; die "$*"; } # fetched anew the next time
+  version=$("$rig/bin/containerd" --version) || unfit containerd "containerd of suite \`$suite\` does not run here"
+  grep -Eq ' v?(2\.[1-9]|2\.[1-9][0-9]|[3-9]\.)' <<<"$version" ||
+    unfit containerd "containerd 2.1 or newer is needed; suite \`$suite\` has: $version"
+  "$rig/bin/runc" --version >/dev/null || unfit runc "runc of this machine's suite does not run"
+  touch "$rig/have/checked"
+fi
+
+## cargo-deny
+
+if [[ -n $cargo_deny ]] && ! command -v cargo-deny >/dev/null && [[ ! -x $rig/bin/cargo-deny ]]; then
+  say "building cargo-deny (about a minute, once)"
+  # Unoptimised: it builds sooner and still checks this tree in about a second.
+  CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
+    cargo install --quiet --locked --debug --no-default-features --root "$rig" --target-dir "$rig/build" --version '^0.20' cargo-deny >&2
+  rm -rf "${rig:?}/build"
+fi

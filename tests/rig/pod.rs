@@ -1,0 +1,109 @@
+//! Pods and containers as a kubelet describes them to CRI.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use k8s_cri::v1::{
+    ContainerConfig, ContainerMetadata, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
+    PodSandboxMetadata,
+};
+
+/// A pod's sandbox.
+#[derive(Clone)]
+pub(crate) struct Pod {
+    pub(crate) id: String,
+    pub(super) config: PodSandboxConfig,
+}
+
+impl Pod {
+    /// The config a kubelet sends for a container of this pod, to be changed before
+    /// [`Cri::create_from`](super::Cri::create_from).
+    pub(crate) fn container(&self, name: &str, id: &str, text: &str) -> ContainerConfig {
+        ContainerConfig {
+            metadata: Some(ContainerMetadata { name: name.to_owned(), attempt: 0 }),
+            image: Some(ImageSpec {
+                image: id.to_owned(),
+                user_specified_image: text.to_owned(),
+                ..Default::default()
+            }),
+            log_path: format!("{name}.log"),
+            labels: labels(&self.config, Some(name)),
+            linux: Some(LinuxContainerConfig {
+                security_context: Some(LinuxContainerSecurityContext {
+                    namespace_options: Some(namespaces()),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    pub(super) fn log(&self, container: &ContainerConfig) -> PathBuf {
+        Path::new(&self.config.log_directory).join(&container.log_path)
+    }
+}
+
+/// A container of a pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(super) log: PathBuf,
+}
+
+impl Container {
+    /// What it printed so far, without the times and stream names of the CRI log format.
+    pub(crate) fn log(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(|line| format!("{line}\n")).collect()
+    }
+}
+
+/// A sandbox of a pod with `hostNetwork: true`.
+pub(super) fn config(namespace: &str, name: &str, uid: &str, cgroup: &str, logs: &Path) -> PodSandboxConfig {
+    let mut config = PodSandboxConfig {
+        metadata: Some(PodSandboxMetadata {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            uid: uid.to_owned(),
+            attempt: 0,
+        }),
+        log_directory: logs.join(uid).to_string_lossy().into_owned(),
+        linux: Some(LinuxPodSandboxConfig {
+            cgroup_parent: cgroup.to_owned(),
+            security_context: Some(LinuxSandboxSecurityContext {
+                namespace_options: Some(namespaces()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    config.labels = labels(&config, None);
+    config
+}
+
+/// Those of a pod with `hostNetwork: true`: it needs no CNI.
+fn namespaces() -> NamespaceOption {
+    NamespaceOption {
+        network: NamespaceMode::Node.into(),
+        pid: NamespaceMode::Container.into(),
+        ..Default::default()
+    }
+}
+
+/// The labels a kubelet puts on sandboxes and containers.
+fn labels(pod: &PodSandboxConfig, container: Option<&str>) -> HashMap<String, String> {
+    let metadata = pod.metadata.clone().unwrap_or_default();
+    let mut labels = HashMap::from([
+        ("io.kubernetes.pod.name".to_owned(), metadata.name),
+        ("io.kubernetes.pod.namespace".to_owned(), metadata.namespace),
+        ("io.kubernetes.pod.uid".to_owned(), metadata.uid),
+    ]);
+    if let Some(name) = container {
+        labels.insert("io.kubernetes.container.name".to_owned(), name.to_owned());
+    }
+    labels
+}
