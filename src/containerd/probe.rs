@@ -54,7 +54,8 @@ impl Probe {
     /// Starts looking. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(address: PathBuf) -> Self {
-        let first = ProbeStatus { address: address.clone(), version: None, verifier_plugin: false, error: None };
+        let first =
+            ProbeStatus { address: address.clone(), version: None, verifier_plugin: false, error: None };
         let probe = Self { last: Arc::new(Mutex::new(first)) };
         let last = Arc::clone(&probe.last);
         tokio::spawn(async move {
@@ -85,7 +86,7 @@ async fn look(address: &Path) -> ProbeStatus {
 }
 
 async fn ask(address: &Path) -> Result<(String, bool), String> {
-    let channel = containerd_client::connect(address).await.map_err(|error| chain(&error))?;
+    let channel = containerd_client::connect(address).await.map_err(|error| crate::chain(&error))?;
     let status = |status: tonic::Status| status.message().to_owned();
     let version = VersionClient::new(channel.clone()).version(()).await.map_err(status)?.into_inner();
     let plugins = IntrospectionClient::new(channel)
@@ -98,14 +99,4 @@ async fn ask(address: &Path) -> Result<(String, bool), String> {
     let verifier =
         plugins.iter().any(|plugin| plugin.r#type == kind && plugin.id == id && plugin.init_err.is_none());
     Ok((format!("containerd {}", version.version), verifier))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

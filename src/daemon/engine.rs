@@ -74,10 +74,17 @@ impl Engine {
             PolicyState::Missing(path) => {
                 let cause = format!("this node has no policy: `{}` does not exist", path.display());
                 let remedy = "Put a policy there; `binauthctl policy check` says whether it is valid";
-                return Verdict::undecidable(subject.image(), subject.digest(), Reason::PolicyMissing, &cause, remedy);
+                return Verdict::undecidable(
+                    subject.image(),
+                    subject.digest(),
+                    Reason::PolicyMissing,
+                    &cause,
+                    remedy,
+                );
             }
             PolicyState::Unreadable(path, problem) => {
-                let cause = format!("the policy of this node, `{}`, cannot be obeyed: {problem}", path.display());
+                let cause =
+                    format!("the policy of this node, `{}`, cannot be obeyed: {problem}", path.display());
                 let remedy = "Mend the policy; `binauthctl policy check` says whether it is valid";
                 let reason = Reason::PolicyUnreadable;
                 return Verdict::undecidable(subject.image(), subject.digest(), reason, &cause, remedy);
@@ -90,7 +97,13 @@ impl Engine {
 
     /// Records a decision: the audit trail, the counters and the log, from one value.
     pub(super) fn record(&self, gate: Gate, verdict: &Verdict, asked: &Asked, duration: Duration) {
-        self.audit.record(&Record { time: SystemTime::now(), gate, verdict, asked, duration_micros: duration });
+        self.audit.record(&Record {
+            time: SystemTime::now(),
+            gate,
+            verdict,
+            asked,
+            duration_micros: duration,
+        });
         self.counts.count(verdict);
         let (image, reason) = (&verdict.image, verdict.reason);
         if verdict.would == Decision::Allow {

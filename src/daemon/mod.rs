@@ -29,7 +29,7 @@ use crate::evidence::Ledger;
 use crate::gate::listener::{BindError, Listener};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
-pub use admin::{AdminAnswer, AdminAsk};
+pub use admin::{AdminAnswer, AdminAsk, MAX_BODY as ADMIN_MAX_BODY};
 pub use engine::Engine;
 
 const ADMIN_GROUP: &str = "binauthd";
@@ -77,7 +77,8 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     privileges::drop_all();
 
     let documents = Documents::open(&config.policy, &config.attestors, &config.state_dir, SystemTime::now());
-    let engine = Arc::new(Engine::new(documents, Ledger::open(config.folders()), Audit::open(&config.audit_file)));
+    let engine =
+        Arc::new(Engine::new(documents, Ledger::open(config.folders()), Audit::open(&config.audit_file)));
     let watcher = watch::start(Arc::clone(&engine), &config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)

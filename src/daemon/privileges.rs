@@ -10,7 +10,8 @@ pub(super) fn drop_all() {
     if let Err(errno) = nix::sys::prctl::set_no_new_privs() {
         tracing::warn!("cannot set no_new_privs: {errno}");
     }
-    for set in [CapSet::Bounding, CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+    for set in [CapSet::Bounding, CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted]
+    {
         if let Err(error) = caps::clear(None, set) {
             tracing::debug!("cannot clear the {set:?} capability set: {error}");
         }

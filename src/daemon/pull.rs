@@ -47,7 +47,8 @@ pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + 
 fn answer(engine: &Engine, peer: &Peer, ask: &Ask) -> Answer {
     let started = Instant::now();
     let verdict = judge_pull(engine, ask);
-    let asked = Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
+    let asked =
+        Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
     engine.record(Gate::Pull, &verdict, &asked, started.elapsed());
     Answer {
         decision: if verdict.allows() { Gated::Allow } else { Gated::Refuse },
@@ -60,7 +61,8 @@ fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {
     match read(ask) {
         Ok(subject) => engine.decide(&subject),
         Err((reason, cause)) => {
-            let remedy = "This is no question about an image that can be judged; the pull must name one sha256 digest";
+            let remedy =
+                "This is no question about an image that can be judged; the pull must name one sha256 digest";
             Verdict::undecidable(&shown(&ask.image.name), None, reason, &cause, remedy)
         }
     }
@@ -78,7 +80,8 @@ fn read(ask: &Ask) -> Result<Subject, (Reason, String)> {
         return Err(bad(format!("{} digests were given, exactly one is needed", ask.image.digests.len())));
     };
     let digest: Digest = digest.parse().map_err(|error| (Reason::DigestUnsupported, format!("{error}")))?;
-    if let Some(other) = ask.image.stdin_media_type.as_deref().filter(|media_type| *media_type != DESCRIPTOR) {
+    if let Some(other) = ask.image.stdin_media_type.as_deref().filter(|media_type| *media_type != DESCRIPTOR)
+    {
         return Err(bad(format!("`{}` is not a media type that is handed to verifiers", brief(other))));
     }
     check_descriptor(&ask.image, digest)?;
@@ -104,7 +107,8 @@ fn check_descriptor(image: &AskedImage, digest: Digest) -> Result<(), (Reason, S
         return Err((Reason::DigestMismatch, cause));
     }
     if !IMAGES.contains(&descriptor.media_type.as_str()) {
-        let cause = format!("the registry calls it `{}`, which is not an image", brief(&descriptor.media_type));
+        let cause =
+            format!("the registry calls it `{}`, which is not an image", brief(&descriptor.media_type));
         return Err((Reason::MediaTypeUnknown, cause));
     }
     Ok(())
@@ -138,7 +142,11 @@ pub(super) async fn collect_unanswered(engine: Arc<Engine>, path: PathBuf, stop:
 
 /// It was allowed for want of an answer; what the answer would be is judged now.
 fn audit_unanswered(engine: &Engine, record: &Record) {
-    let image = AskedImage { name: record.name.clone(), digests: vec![record.digest.clone()], ..AskedImage::default() };
+    let image = AskedImage {
+        name: record.name.clone(),
+        digests: vec![record.digest.clone()],
+        ..AskedImage::default()
+    };
     let asked = Asked { pid: 0, uid: 0, program: String::new(), entry: String::new() };
     let ask =
         Ask { gate: record.gate.clone(), program: String::new(), entry: String::new(), image, problem: None };

@@ -129,7 +129,11 @@ impl Sources {
                 documents,
             },
             sources,
-            evidence: EvidenceStatus { digests, age_seconds: age.as_secs(), cache: self.engine.ledger().cache() },
+            evidence: EvidenceStatus {
+                digests,
+                age_seconds: age.as_secs(),
+                cache: self.engine.ledger().cache(),
+            },
             gates: BTreeMap::from([("pull", gate)]),
             audit,
             containerd,
@@ -143,7 +147,9 @@ impl Sources {
         let PolicyState::Obeyed(policy) = &in_force.policy else { return Vec::new() };
         let problem = |name| match in_force.key_ring.entry(name) {
             None => Some(format!("the policy requires {name}, which no document defines")),
-            Some(Entry::Ambiguous) => Some(format!("{name} is defined by several documents and counts for nothing")),
+            Some(Entry::Ambiguous) => {
+                Some(format!("{name} is defined by several documents and counts for nothing"))
+            }
             Some(Entry::Defined(attestor)) if attestor.keys().is_empty() => {
                 Some(format!("the policy requires {name}, which has no keys"))
             }

@@ -112,7 +112,8 @@ impl Follower {
             loop {
                 match signs.recv_timeout(wait) {
                     Ok(Sign::Changed(paths)) => {
-                        let in_source = |path: &PathBuf| self.sources.iter().any(|source| path.starts_with(source));
+                        let in_source =
+                            |path: &PathBuf| self.sources.iter().any(|source| path.starts_with(source));
                         sources |= paths.is_empty() || paths.iter().any(in_source);
                         documents |= paths.is_empty() || !paths.iter().all(in_source);
                         wait = wait.min(SETTLE);
@@ -162,7 +163,8 @@ impl Watches {
             // The receiver is gone when the daemon stops.
             let _ = signs.send(Sign::Changed(paths));
         });
-        let watcher = watcher.inspect_err(|error| tracing::warn!("no inotify, looking twice a second: {error}")).ok();
+        let watcher =
+            watcher.inspect_err(|error| tracing::warn!("no inotify, looking twice a second: {error}")).ok();
         Self { watcher, set: HashMap::new() }
     }
 
@@ -195,6 +197,10 @@ fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => false,
-        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => true,
     }
 }

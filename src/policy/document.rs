@@ -179,7 +179,9 @@ fn read_rule(place: &str, document: RuleDocument) -> Result<AdmissionRule, Polic
 }
 
 fn check_maps(document: PolicyDocument) -> Result<(), PolicyError> {
-    let maps: [(&'static str, UniqueMap<RuleDocument>, fn(&str) -> bool, &'static str); 4] = [
+    /// Field, rules, check of a key, form of a key.
+    type RuleMap = (&'static str, UniqueMap<RuleDocument>, fn(&str) -> bool, &'static str);
+    let maps: [RuleMap; 4] = [
         ("clusterAdmissionRules", document.cluster_admission_rules, is_cluster, "LOCATION.CLUSTER"),
         (
             "kubernetesNamespaceAdmissionRules",
