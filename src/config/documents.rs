@@ -52,6 +52,17 @@ pub enum PolicyState {
     Unreadable(PathBuf, String),
 }
 
+impl PolicyState {
+    /// Of the policy that is obeyed.
+    #[must_use]
+    pub fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Obeyed(policy) => Some(policy.version()),
+            Self::Missing(_) | Self::Unreadable(..) => None,
+        }
+    }
+}
+
 /// What became of one document.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -62,13 +62,14 @@ impl Engine {
             counts: Counts::default(),
             last_problem: Mutex::new(None),
         };
-        engine.announce(&[]);
+        engine.announce_problems(&[]);
+        engine.announce_versions();
         engine
     }
 
     /// Judges `subject` by what is in force and known now, and records nothing.
     pub fn decide(&self, subject: &Subject) -> Verdict {
-        let in_force = Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner));
+        let in_force = self.in_force();
         let policy = match &in_force.policy {
             PolicyState::Obeyed(policy) => policy,
             PolicyState::Missing(path) => {
@@ -121,9 +122,15 @@ impl Engine {
         documents.reload(SystemTime::now());
         let in_force = Arc::new(documents.in_force());
         drop(documents);
+        let versions =
+            |in_force: &InForce| (in_force.policy.version().cloned(), in_force.key_ring.version().clone());
+        let changed = versions(&in_force) != versions(&self.in_force());
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
-        tracing::debug!(took = ?started.elapsed(), "documents read");
-        self.announce(&before);
+        tracing::debug!(took = ?started.elapsed(), changed, "documents read");
+        self.announce_problems(&before);
+        if changed {
+            self.announce_versions();
+        }
     }
 
     /// Looks at every source again.
@@ -165,8 +172,8 @@ impl Engine {
         self.audit.finish();
     }
 
-    /// Says what is in force, and what has become wrong with the documents since `before`.
-    fn announce(&self, before: &[String]) {
+    /// Says what has become wrong with the documents since `before`, and what no longer is.
+    fn announce_problems(&self, before: &[String]) {
         let problems = self.documents().problems();
         for problem in problems.iter().filter(|problem| !before.contains(problem)) {
             tracing::warn!("{problem}");
@@ -179,6 +186,10 @@ impl Engine {
             let last = LastProblem { time, problems };
             *self.last_problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
         }
+    }
+
+    /// Says what is in force.
+    fn announce_versions(&self) {
         let in_force = self.in_force();
         let key_ring = in_force.key_ring.version();
         match &in_force.policy {

@@ -53,6 +53,7 @@ pub(super) fn start(engine: Arc<Engine>, config: &Config) -> Watcher {
     let folders = config.policy.parent().map(Path::to_owned).into_iter().chain([config.attestors.clone()]);
     let follower = Follower {
         folders: folders.chain(sources.clone()).collect(),
+        documents: [config.policy.clone(), config.attestors.clone()],
         sources,
         watches: Watches::new(signs.clone()),
         pulse: Arc::clone(&pulse),
@@ -90,6 +91,7 @@ impl Drop for Watcher {
 
 struct Follower {
     folders: Vec<PathBuf>,
+    documents: [PathBuf; 2],
     sources: Vec<PathBuf>,
     watches: Watches,
     pulse: Arc<Pulse>,
@@ -143,6 +145,11 @@ impl Follower {
             self.pulse.last.store(pulse, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether a change of `paths` may be one of `ours`; a change of nothing in particular is.
+fn concern(paths: &[PathBuf], ours: &[PathBuf]) -> bool {
+    paths.is_empty() || paths.iter().any(|path| ours.iter().any(|our| path.starts_with(our)))
 }
 
 /// inotify watches of folders, set anew when a path leads to another folder than before.

@@ -290,7 +290,7 @@ mod tests {
             )
         );
         assert_eq!(verdict.evidence_age_seconds, Some(3));
-        assert!(verdict.line().ends_with("[NO_ATTESTATION]"));
+        assert!(verdict.line().ends_with("attested by projects/p/attestors/a, then try again"));
         let verdict = judge(&subject, known, &policy("evaluationMode: ALWAYS_DENY", ENFORCED, ""));
         assert_eq!(
             verdict.message,

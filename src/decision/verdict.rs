@@ -165,10 +165,13 @@ impl Verdict {
         self
     }
 
-    /// Message, remedy and reason code on one line: what a gate prints.
+    /// Message and remedy on one line: what a gate prints, with the reason's code behind it.
     #[must_use]
     pub fn line(&self) -> String {
-        let remedy = if self.remedy.is_empty() { String::new() } else { format!(". {}", self.remedy) };
-        format!("{}{remedy} [{}]", self.message, self.reason)
+        if self.remedy.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}. {}", self.message, self.remedy)
+        }
     }
 }
