@@ -4,11 +4,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::StartError;
+
+/// How long a daemon that was just killed may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Makes the state folder (0700) when it is not there and locks it for as long as the value lives.
 pub(super) fn claim(state_dir: &Path) -> Result<Flock<File>, StartError> {
@@ -21,10 +26,17 @@ pub(super) fn claim(state_dir: &Path) -> Result<Flock<File>, StartError> {
         .mode(0o600)
         .open(state_dir.join("lock"))
         .map_err(folder)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        Errno::EAGAIN => StartError::Locked(state_dir.to_owned()),
-        errno => folder(errno.into()),
-    })
+    let deadline = Instant::now() + PATIENCE;
+    let mut unlocked = file;
+    loop {
+        match Flock::lock(unlocked, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, Errno::EAGAIN)) if Instant::now() < deadline => unlocked = file,
+            Err((_, Errno::EAGAIN)) => return Err(StartError::Locked(state_dir.to_owned())),
+            Err((_, errno)) => return Err(folder(errno.into())),
+        }
+        std::thread::sleep(RETRY);
+    }
 }
 
 /// Makes a folder of this mode when it is not there.
