@@ -18,7 +18,7 @@
 //! containerd executes `binauthd-image-verifier` ([`gate::verifier`]), which asks the daemon on
 //! `gate.sock` ([`gate::client`], [`gate::server`]). The daemon reads the question into a
 //! [`decision::Subject`], takes what is in force ([`config::InForce`]) and what is known of the digest
-//! ([`evidence::Ledger`]), lets [`decision::judge`] answer, and records the [`decision::Verdict`] once.
+//! ([`evidence::Ledger`]), lets [`decision::judge()`] answer, and records the [`decision::Verdict`] once.
 //!
 //! Without the feature `full` only [`gate`] is there, without its server: what the gate programs link.
 

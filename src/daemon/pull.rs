@@ -170,3 +170,76 @@ fn brief(text: &str) -> String {
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(512).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: &str = "sha256:abababababababababababababababababababababababababababababababab";
+
+    fn ask(name: &str, digests: &[&str]) -> Ask {
+        let image = AskedImage {
+            name: name.into(),
+            digests: digests.iter().map(|digest| (*digest).to_owned()).collect(),
+            stdin_media_type: Some(DESCRIPTOR.into()),
+            descriptor: None,
+        };
+        Ask { gate: "pull".into(), program: "p".into(), entry: "e".into(), image, problem: None }
+    }
+
+    fn with(descriptor: serde_json::Value) -> Ask {
+        let mut ask = ask("r.io/a:1", &[D]);
+        ask.image.descriptor = Some(descriptor);
+        ask
+    }
+
+    fn descriptor(media_type: &str, digest: &str) -> serde_json::Value {
+        serde_json::json!({"mediaType": media_type, "digest": digest, "size": 1})
+    }
+
+    #[test]
+    fn questions_that_can_be_judged() {
+        let mut bare = ask("r.io/a:1", &[D]);
+        bare.image.stdin_media_type = None;
+        let mut rows = vec![bare, ask("r.io/a:1", &[D]), ask(&format!("r.io/a@{D}"), &[D])];
+        rows.extend(IMAGES.iter().map(|media_type| with(descriptor(media_type, D))));
+        for row in rows {
+            let subject = read(&row).unwrap();
+            assert_eq!((subject.digest().unwrap().to_string().as_str(), subject.name().is_some()), (D, true));
+        }
+        // No name at all is a subject that only its digest speaks for.
+        assert!(read(&ask("!", &[D])).unwrap().name().is_none());
+    }
+
+    #[test]
+    fn questions_that_cannot() {
+        let other = D.replace("ab", "cd");
+        let sha512 = format!("sha512:{}", "ab".repeat(64));
+        let upper = format!("sha256:{}", "AB".repeat(32));
+        let mut gate = ask("a", &[D]);
+        gate.gate = "create".into();
+        let mut media_type = ask("a", &[D]);
+        media_type.image.stdin_media_type = Some("application/json".into());
+        let mut problem = ask("a", &[D]);
+        problem.problem = Some("the name has 1048576 bytes".into());
+        let rows = [
+            (ask("a", &[]), Reason::BadRequest, "0 digests"),
+            (ask("a", &[D, D]), Reason::BadRequest, "2 digests"),
+            (ask("a", &[&sha512]), Reason::DigestUnsupported, "`sha512` is not supported"),
+            (ask("a", &[&upper]), Reason::DigestUnsupported, "upper-case"),
+            (ask("a", &["latest"]), Reason::DigestUnsupported, "not a digest"),
+            (ask(&format!("r.io/a@{other}"), &[D]), Reason::DigestMismatch, "the name pins"),
+            (gate, Reason::BadRequest, "`create`"),
+            (media_type, Reason::BadRequest, "`application/json`"),
+            (problem, Reason::BadRequest, "1048576"),
+            (with(serde_json::json!("x")), Reason::BadRequest, "descriptor"),
+            (with(descriptor(IMAGES[0], &other)), Reason::DigestMismatch, "descriptor"),
+            (with(descriptor("text/html", D)), Reason::MediaTypeUnknown, "`text/html`"),
+        ];
+        for (row, reason, part) in rows {
+            let (found, cause) = read(&row).unwrap_err();
+            assert_eq!(found, reason, "{cause}");
+            assert!(cause.contains(part), "{cause:?} lacks {part:?}");
+        }
+    }
+}

@@ -102,9 +102,9 @@ impl Follower {
     fn run(mut self, signs: &Receiver<Sign>) {
         self.watches.renew(&self.folders);
         // What changed between the first reading and the watches.
+        let mut print = self.engine.fingerprint();
         self.engine.reload();
         self.engine.refresh();
-        let mut print = self.engine.fingerprint();
         let mut full = Instant::now();
         let mut next = Instant::now() + LOOK;
         loop {
@@ -114,10 +114,8 @@ impl Follower {
             loop {
                 match signs.recv_timeout(wait) {
                     Ok(Sign::Changed(paths)) => {
-                        let in_source =
-                            |path: &PathBuf| self.sources.iter().any(|source| path.starts_with(source));
-                        sources |= paths.is_empty() || paths.iter().any(in_source);
-                        documents |= paths.is_empty() || !paths.iter().all(in_source);
+                        sources |= concern(&paths, &self.sources);
+                        documents |= concern(&paths, &self.documents);
                         wait = wait.min(SETTLE);
                     }
                     Ok(Sign::Reload) => (documents, sources) = (true, true),
@@ -134,8 +132,9 @@ impl Follower {
                 documents |= self.engine.fingerprint() != print;
             }
             if documents {
-                self.engine.reload();
+                // The print first: a change during the reading shows at the next look.
                 print = self.engine.fingerprint();
+                self.engine.reload();
             }
             if sources {
                 full = Instant::now();

@@ -1,4 +1,4 @@
-//! The decision: [`judge`] is a pure function of what is judged, what is known of it and the policy.
+//! The decision: [`judge()`] is a pure function of what is judged, what is known of it and the policy.
 
 pub mod judge;
 pub mod reason;

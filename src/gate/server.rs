@@ -388,7 +388,9 @@ impl Seats {
     fn take(seats: &Arc<Self>, pid: i32, limits: &Limits) -> Option<Seat> {
         let mut taken = seats.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_process = taken.get(&pid).copied().unwrap_or(0);
-        if of_process >= limits.per_process || taken.values().sum::<usize>() >= limits.connections {
+        // Processes of another PID namespace have no number here to be told apart by.
+        let has_share = pid == 0 || of_process < limits.per_process;
+        if !has_share || taken.values().sum::<usize>() >= limits.connections {
             return None;
         }
         taken.insert(pid, of_process + 1);
