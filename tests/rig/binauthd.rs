@@ -20,8 +20,8 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `program` with the node's `config.toml` and waits until its gate socket takes a
-    /// connection.
+    /// Starts `program` with the node's `config.toml` and waits until its sockets take
+    /// connections.
     pub(crate) async fn start(node: &Node, program: &Path) -> Self {
         let mut daemon = Self::spawn(node, program, &[]);
         daemon.ready().await;
@@ -42,20 +42,21 @@ impl Daemon {
         }
     }
 
-    /// Waits until the gate socket takes a connection.
+    /// Waits until both sockets take connections.
     ///
     /// # Panics
     ///
     /// When the daemon ends instead, with its stderr.
     pub(crate) async fn ready(&mut self) {
-        let socket = self.etc.gate_socket();
         let process = &mut self.process;
-        eventually("binauthd to take connections", PATIENCE, || {
-            process.must_live();
-            let socket = socket.clone();
-            async move { UnixStream::connect(&socket).await.ok() }
-        })
-        .await;
+        for socket in [self.etc.gate_socket(), self.etc.admin_socket()] {
+            eventually("binauthd to take connections", PATIENCE, || {
+                process.must_live();
+                let socket = socket.clone();
+                async move { UnixStream::connect(&socket).await.ok() }
+            })
+            .await;
+        }
     }
 
     /// `kill -9`. The sockets' files stay, as they do on a node.
