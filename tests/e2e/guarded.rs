@@ -176,6 +176,15 @@ impl Guarded {
         tokio::task::spawn_blocking(move || exchange(&socket, &ask, patience)).await.unwrap()
     }
 
+    /// Waits until the audit trail holds `count` records, and returns all.
+    pub(crate) async fn audited_in_all(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} audit records"), SOON, || async {
+            let records = self.node.etc.audit();
+            (records.len() >= count).then_some(records)
+        })
+        .await
+    }
+
     /// Waits until the audit trail holds `count` records about `image`, and returns them.
     pub(crate) async fn audited(&self, image: &str, count: usize) -> Vec<Value> {
         eventually(&format!("{count} audit records of `{image}`"), SOON, || async {
