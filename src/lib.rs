@@ -2,6 +2,8 @@
 #[cfg(feature = "full")]
 pub mod attestation;
 #[cfg(feature = "full")]
+pub mod cli;
+#[cfg(feature = "full")]
 pub mod decision;
 #[cfg(feature = "full")]
 pub mod document;
