@@ -17,11 +17,6 @@ use super::output::{self, Answer, fields, table};
 use crate::attestation::Evidence;
 use crate::decision::{Known, Reason, Subject, Verdict, judge};
 
-/// With any of --policy, --attestors and --occurrences, or with --offline, files decide and those that
-/// are not named are the configured ones; otherwise the daemon on this node is asked.
-///
-/// An image without a digest is denied where attestation is required. A file that cannot be read counts
-/// for nothing, with a warning.
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     /// The image, with or without tag and digest

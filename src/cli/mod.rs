@@ -70,6 +70,11 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Verb),
     /// Judge an image, by files or by the daemon
+    ///
+    /// With any of --policy, --attestors and --occurrences, or with --offline, files decide, and those that
+    /// are not named are the configured ones; otherwise the daemon on this node is asked. An image without
+    /// a digest is denied where attestation is required. An attestor or occurrence file that cannot be read
+    /// counts for nothing, with a warning.
     Evaluate(evaluate::Evaluate),
     /// Tell what the daemon on this node knows and does
     Status,
