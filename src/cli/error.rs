@@ -7,6 +7,7 @@ use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, NameError
 use crate::config::ConfigError;
 use crate::decision::SubjectError;
 use crate::document::DocumentError;
+use crate::evidence::folder::ReadError;
 use crate::gate::client::NoAnswer;
 use crate::image::ReferenceError;
 use crate::policy::PolicyError;
@@ -242,7 +243,7 @@ pub(super) enum ProblemCause {
     #[error(transparent)]
     Attestor(#[from] AttestorError),
     #[error(transparent)]
-    Occurrence(#[from] OccurrenceError),
+    Occurrence(#[from] ReadError),
 }
 
 /// The exit code of an answer, or of there being none: a refusal of what was understood is 1, what

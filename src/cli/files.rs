@@ -13,8 +13,9 @@ use nix::fcntl::OFlag;
 use super::error::{CliError, Problem, ProblemCause};
 use super::output;
 use crate::attestation::attestor::AttestorDocument;
-use crate::attestation::{Attestor, AttestorName, KeyRing, Occurrence, occurrence};
+use crate::attestation::{Attestor, AttestorName, KeyRing, Occurrence};
 use crate::document::{self, Format};
+use crate::evidence::folder;
 use crate::policy::Policy;
 
 /// An attestor and where it is written down.
@@ -89,13 +90,12 @@ fn attestor(path: &Path) -> Result<AttestorFile, ProblemCause> {
 }
 
 /// Reads every occurrence document (`*.json`) of a folder, and tells those that are none.
-pub(super) fn occurrences(folder: &Path) -> Result<(Vec<OccurrenceFile>, Vec<Problem>), CliError> {
+pub(super) fn occurrences(path: &Path) -> Result<(Vec<OccurrenceFile>, Vec<Problem>), CliError> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for path in listed(folder, "occurrences folder", &["json"])? {
-        let read = read(&path, occurrence::MAX_BYTES).map_err(ProblemCause::from);
-        match read.and_then(|bytes| Ok(Occurrence::parse(&bytes)?)) {
+    for path in listed(path, "occurrences folder", &["json"])? {
+        match folder::read(&path) {
             Ok(occurrence) => found.push(OccurrenceFile { path, occurrence }),
-            Err(cause) => problems.push(Problem { path, cause }),
+            Err(cause) => problems.push(Problem { path, cause: cause.into() }),
         }
     }
     Ok((found, problems))

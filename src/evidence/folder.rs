@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata, OpenOptions};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl Folder {
             if self.files.get(&name).is_some_and(|file| file.stamp == stamp) {
                 continue;
             }
-            let content = read(&self.path.join(&name)).map(Arc::new);
+            let content = read(&self.path.join(&name)).map(Arc::new).map_err(|error| error.to_string());
             self.files.insert(name, File { stamp, content });
             changed = true;
         }
@@ -149,26 +149,36 @@ fn stamp(meta: &Metadata) -> Stamp {
     (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
 }
 
+/// Why a file is not an attestation.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A folder, device, socket or pipe.
+    #[error("not a regular file")]
+    NotRegular,
+    /// What is in it is none.
+    #[error(transparent)]
+    Occurrence(#[from] OccurrenceError),
+}
+
 /// Reads one document from disk.
 ///
 /// # Errors
-/// Why it is not an attestation, for people. Anything but a regular file is refused before it is read.
-pub fn read(path: &Path) -> Result<Occurrence, String> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-        .open(path)
-        .map_err(|error| error.to_string())?;
-    let meta = file.metadata().map_err(|error| error.to_string())?;
+/// See [`ReadError`]. Anything but a regular file is refused before it is read.
+pub fn read(path: &Path) -> Result<Occurrence, ReadError> {
+    let file = OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path)?;
+    let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err("not a regular file".into());
+        return Err(ReadError::NotRegular);
     }
     if meta.len() > MAX_BYTES as u64 {
-        return Err(OccurrenceError::TooLarge(meta.len()).to_string());
+        return Err(OccurrenceError::TooLarge(meta.len()).into());
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Occurrence::parse(&bytes).map_err(|error| error.to_string())
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Occurrence::parse(&bytes)?)
 }
 
 #[cfg(test)]
