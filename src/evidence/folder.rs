@@ -6,12 +6,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use serde::Serialize;
 
 use crate::attestation::occurrence::{MAX_BYTES, Occurrence, OccurrenceError};
@@ -24,12 +27,12 @@ const SHOWN_PROBLEMS: usize = 20;
 pub struct Folder {
     name: String,
     path: PathBuf,
-    files: HashMap<OsString, File>,
+    files: HashMap<OsString, Document>,
     problem: Option<String>,
 }
 
 #[derive(Debug)]
-struct File {
+struct Document {
     stamp: Stamp,
     content: Result<Arc<Occurrence>, String>,
 }
@@ -94,7 +97,7 @@ impl Folder {
                 continue;
             }
             let content = read(&self.path.join(&name)).map(Arc::new).map_err(|error| error.to_string());
-            self.files.insert(name, File { stamp, content });
+            self.files.insert(name, Document { stamp, content });
             changed = true;
         }
         changed
@@ -166,16 +169,20 @@ pub enum ReadError {
 /// Reads one document from disk.
 ///
 /// # Errors
-/// See [`ReadError`]. Anything but a regular file is refused before it is read.
+/// See [`ReadError`]. Anything but a regular file is refused before it is opened: opening some devices does
+/// something, and whoever may write here may link to any.
 pub fn read(path: &Path) -> Result<Occurrence, ReadError> {
-    let file = OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path)?;
-    let meta = file.metadata()?;
+    let handle =
+        nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(io::Error::from)?;
+    let handle = File::from(handle);
+    let meta = handle.metadata()?;
     if !meta.is_file() {
         return Err(ReadError::NotRegular);
     }
     if meta.len() > MAX_BYTES as u64 {
         return Err(OccurrenceError::TooLarge(meta.len()).into());
     }
+    let file = File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Occurrence::parse(&bytes)?)
