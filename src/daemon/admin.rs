@@ -1,17 +1,16 @@
-//! The admin socket: what operators ask. Nothing here changes anything.
+//! Answers on the admin socket.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::status::Sources;
 use crate::decision::Subject;
-use crate::gate::server::{Limits, Peer, Refusal};
+use crate::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
+use crate::gate::server::{Limits, Peer, Refusal as _};
 
-/// Status and verdicts are larger than a gate's answers.
+/// Operators are few and their answers large.
 pub(super) const LIMITS: Limits = Limits {
     connections: 64,
     per_process: 16,
@@ -19,45 +18,6 @@ pub(super) const LIMITS: Limits = Limits {
     grace: Duration::from_secs(1),
     ..Limits::GATE
 };
-
-/// The longest message on the admin socket, in bytes.
-pub const MAX_BODY: usize = 8 * 1024 * 1024;
-
-/// What an operator asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "camelCase")]
-pub enum AdminAsk {
-    /// How the daemon is doing.
-    Status,
-    /// What the pull gate would answer for an image; recorded nowhere.
-    Evaluate {
-        /// A reference, with or without a digest.
-        image: String,
-    },
-}
-
-/// What the daemon says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AdminAnswer {
-    /// The status document.
-    Status(serde_json::Value),
-    /// A verdict, as in the audit trail.
-    Verdict(serde_json::Value),
-    /// The question cannot be answered.
-    Error {
-        /// Stable code.
-        reason: String,
-        /// For people.
-        message: String,
-    },
-}
-
-impl Refusal for AdminAnswer {
-    fn refusal(reason: &'static str, message: String) -> Self {
-        Self::Error { reason: reason.to_owned(), message }
-    }
-}
 
 type Answering = Pin<Box<dyn Future<Output = AdminAnswer> + Send>>;
 

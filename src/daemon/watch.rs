@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(500);
 const FULL_LOOK: Duration = Duration::from_secs(10);
 /// How long after the first sign of a change others are waited for.
 const SETTLE: Duration = Duration::from_millis(20);
+/// The longest rest after reading; four times what the reading took, if that is less. Whoever may write
+/// to a source cannot keep a core busy.
+const REST: Duration = Duration::from_millis(400);
 /// A thread that has not looked for so long has stopped following.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -131,6 +134,7 @@ impl Follower {
                 sources |= self.watches.renew(&self.folders) || full.elapsed() >= FULL_LOOK;
                 documents |= self.engine.fingerprint() != print;
             }
+            let started = Instant::now();
             if documents {
                 // The print first: a change during the reading shows at the next look.
                 print = self.engine.fingerprint();
@@ -140,6 +144,7 @@ impl Follower {
                 full = Instant::now();
                 self.engine.refresh();
             }
+            std::thread::sleep((started.elapsed() * 4).min(REST));
             let pulse = u64::try_from(self.pulse.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.pulse.last.store(pulse, Ordering::Relaxed);
         }
