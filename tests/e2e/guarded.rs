@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use binauthd::daemon::{ADMIN_MAX_BODY, AdminAnswer, AdminAsk};
+use binauthd::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
 use binauthd::gate::client::{NoAnswer, Patience, exchange};
 use serde_json::Value;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -172,7 +172,7 @@ impl Guarded {
 
     pub(crate) async fn ask(&self, ask: AdminAsk) -> Result<AdminAnswer, NoAnswer> {
         let socket = self.node.etc.admin_socket();
-        let patience = Patience { max_body: ADMIN_MAX_BODY, ..Patience::GATE };
+        let patience = Patience { max_body: MAX_BODY, ..Patience::GATE };
         tokio::task::spawn_blocking(move || exchange(&socket, &ask, patience)).await.unwrap()
     }
 
