@@ -143,11 +143,12 @@ pub(crate) struct Tool {
     program: PathBuf,
     before: Vec<String>,
     env: Vec<(String, String)>,
+    folder: Option<PathBuf>,
 }
 
 impl Tool {
     pub(crate) fn new(program: &Path) -> Self {
-        Self { program: program.to_owned(), before: Vec::new(), env: Vec::new() }
+        Self { program: program.to_owned(), before: Vec::new(), env: Vec::new(), folder: None }
     }
 
     /// An argument that goes before those of every run.
@@ -161,6 +162,12 @@ impl Tool {
         self
     }
 
+    /// The folder it runs in, instead of the test's own.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     /// Runs it with nothing on stdin.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         self.run_with(arguments, b"").await
@@ -168,7 +175,11 @@ impl Tool {
 
     /// Runs it with `stdin`. It has a minute.
     pub(crate) async fn run_with(&self, arguments: &[&str], stdin: &[u8]) -> Output {
-        let mut child = tokio::process::Command::new(&self.program)
+        let mut command = tokio::process::Command::new(&self.program);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let mut child = command
             .args(&self.before)
             .args(arguments)
             .envs(self.env.iter().map(|(key, value)| (key, value)))
