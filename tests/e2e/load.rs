@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::os::unix::net::UnixStream;
 
-use super::guarded::{ENFORCE, Guarded, Share, file_of, policy, requires};
-use super::rig::{Image, Pushed};
+use super::guarded::{ENFORCE, Guarded, SOON, Share, policy, requires};
+use super::rig::{Image, Pushed, eventually};
 
 const AT_ONCE: usize = 110;
 const CONNECTIONS: usize = 10_000;
@@ -55,22 +55,38 @@ impl Drop for Busy {
 
 #[tokio::test]
 async fn a_hundred_and_ten_pulls_at_once_on_busy_cores_refuse_no_attested_image() {
+    rush(true).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: make test-full"]
+async fn a_hundred_and_ten_new_images_at_once_on_busy_cores_refuse_no_attested_image() {
+    rush(false).await;
+}
+
+/// All at once, while every core is busy. What is `there` already is resolved and judged, but neither
+/// fetched nor unpacked, which takes containerd a minute when it has to do it on busy cores.
+async fn rush(there: bool) {
     let mut guarded = alone().await;
+    let content = Image::job("app");
     let mut images = Vec::new();
     for number in 0..AT_ONCE {
         let tag = number.to_string();
-        let image = guarded.node.registry.push("shop/app", &tag, &Image::job(&format!("app {tag}"))).await;
-        guarded.node.etc.write_occurrence(&file_of(&image), &guarded.qa.attestation(&image).to_string());
+        // One content under many manifests.
+        let image = guarded.node.registry.push("shop/app", &tag, &content.annotated(&tag)).await;
+        guarded.attest(&image);
         images.push(image);
     }
     let unattested = guarded.push("shop/other", "1").await;
     guarded.known(images.last().unwrap()).await;
-    // What is on the node already is resolved and judged again, but not fetched: the gate is what is
-    // looked at here. A daemon that has just started has no signature checked yet.
-    for image in &images {
-        guarded.node.cri.pull(&image.tagged()).await.unwrap();
+    if there {
+        let pulls: Vec<_> = images.iter().map(|image| spawn_pull(&guarded, image)).collect();
+        for pull in pulls {
+            pull.await.unwrap().unwrap_or_else(|refusal| panic!("{refusal}"));
+        }
     }
-    let before = guarded.audited_in_all(AT_ONCE).await;
+    let before = guarded.audited_in_all(if there { AT_ONCE } else { 0 }).await;
+    // One that has just started has checked no signature yet.
     guarded.daemon.restart().await;
 
     let busy = Busy::start();
@@ -88,12 +104,8 @@ async fn a_hundred_and_ten_pulls_at_once_on_busy_cores_refuse_no_attested_image(
     took.sort();
     let records = guarded.audited_in_all(before.len() + AT_ONCE + 1).await;
     assert_eq!(records.len(), before.len() + AT_ONCE + 1, "one record for each");
-    let judged = records
-        .iter()
-        .skip(before.len())
-        .map(|record| record["durationMicros"].as_u64().unwrap())
-        .max()
-        .unwrap();
+    let new = records.iter().skip(before.len());
+    let judged = new.map(|record| record["durationMicros"].as_u64().unwrap()).max().unwrap();
     println!(
         "{AT_ONCE} pulls at once on busy cores: all within {all:.2?}, median {:.2?}, worst {:.2?}; \
          judged within {:.2?} at worst",
@@ -101,7 +113,7 @@ async fn a_hundred_and_ten_pulls_at_once_on_busy_cores_refuse_no_attested_image(
         took[took.len() - 1],
         Duration::from_micros(judged),
     );
-    // Of 2 s without a sign of life that a gate waits for.
+    // A gate waits 2 s for a sign of life.
     assert!(judged < 1_000_000, "{judged} µs");
 }
 
@@ -157,11 +169,15 @@ async fn flood(rounds: usize) {
         }
     }
     flood.join().unwrap();
-    let connections = guarded.status().await["gates"]["pull"]["connections"].clone();
+    // The last ones may still be in the socket's queue.
+    let connections = eventually("every connection to be turned away", SOON, async || {
+        let connections = guarded.status().await["gates"]["pull"]["connections"].clone();
+        let turned_away = ["busy", "abandoned"].map(|end| connections[end].as_u64().unwrap());
+        (turned_away.iter().sum::<u64>() >= (rounds * CONNECTIONS) as u64).then_some(connections)
+    })
+    .await;
     println!("{rounds} × {CONNECTIONS} connections: {pulls} pulls, worst {worst:.2?}; {connections}");
-    let turned_away = ["busy", "abandoned"].map(|end| connections[end].as_u64().unwrap());
-    assert!(turned_away.iter().sum::<u64>() >= (rounds * CONNECTIONS) as u64, "{connections}");
-    assert!(turned_away[0] > 0, "{connections}");
+    assert!(connections["busy"].as_u64().unwrap() > 0, "{connections}");
     assert!(guarded.daemon.resident_kib() < 64 * 1024, "{} KiB", guarded.daemon.resident_kib());
 }
 
