@@ -83,6 +83,7 @@ pub type Finding = Result<Verified, Miss>;
 pub struct Evidence {
     digest: Digest,
     key_ring: Version,
+    key_ring_identity: Digest,
     findings: BTreeMap<AttestorName, Finding>,
 }
 
@@ -107,7 +108,12 @@ impl Evidence {
                 (name.clone(), finding)
             })
             .collect();
-        Self { digest, key_ring: key_ring.version().clone(), findings }
+        Self {
+            digest,
+            key_ring: key_ring.version().clone(),
+            key_ring_identity: key_ring.identity(),
+            findings,
+        }
     }
 
     /// The digest it is about.
@@ -120,6 +126,12 @@ impl Evidence {
     #[must_use]
     pub fn key_ring(&self) -> &Version {
         &self.key_ring
+    }
+
+    /// Whether it was checked with exactly this key ring.
+    #[must_use]
+    pub fn is_under(&self, key_ring: &KeyRing) -> bool {
+        self.key_ring_identity == key_ring.identity()
     }
 
     /// What was found for `attestor`; `None` where the key ring does not know it.
