@@ -12,8 +12,18 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// An attestation occurrence, unverified.
 #[derive(Debug, Clone, PartialEq, Eq)]
+/// The longest name that is kept, in characters; nothing is looked up by it.
+const MAX_NAME: usize = 256;
+
+/// A stranger's text for people: bounded, and without what could break a line of a log or reorder it.
+pub(super) fn shown(text: &str, max: usize) -> String {
+    let reorders =
+        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || reorders(c) { '\u{fffd}' } else { c }).take(max).collect()
+}
+
 pub struct Occurrence {
-    /// `projects/P/occurrences/O`, empty where the document has none.
+    /// `projects/P/occurrences/O` for people, cut and cleaned; empty where the document has none.
     pub name: String,
     /// The note it hangs on.
     pub note: String,
@@ -137,7 +147,7 @@ impl TryFrom<OccurrenceDocument> for Occurrence {
             })
             .collect();
         Ok(Self {
-            name: document.name,
+            name: shown(&document.name, MAX_NAME),
             note: document.note_name,
             digest,
             resource: document.resource_uri,
@@ -191,6 +201,17 @@ mod tests {
             (json(&format!("gcr.io/p/i@{}", D.to_uppercase()), attestation()), "does not end in"),
             (json(&format!("gcr.io/p/i@{D}"), serde_json::json!({"serializedPayload": "%"})), "not base64"),
             (json(&format!("gcr.io/p/i@{D}"), serde_json::json!({})), "missing field"),
+    #[test]
+    fn a_name_is_cut_and_stays_on_its_line() {
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&json(&format!("r@{D}"), serde_json::json!({"serializedPayload": ""})))
+                .unwrap();
+        document["name"] = format!("a\n\u{9b}\u{202e}{}", "b".repeat(100_000)).into();
+        let name = Occurrence::parse(document.to_string().as_bytes()).unwrap().name;
+        assert!(name.starts_with("a\u{fffd}\u{fffd}\u{fffd}b"), "{name}");
+        assert_eq!(name.chars().count(), MAX_NAME);
+    }
+
             (vec![b' '; MAX_BYTES + 1], "more than"),
         ];
         for (bytes, part) in rows {

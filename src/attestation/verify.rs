@@ -11,7 +11,7 @@ use super::attestor::Attestor;
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
-use super::occurrence::Occurrence;
+use super::occurrence::{Occurrence, shown};
 use super::payload::Claim;
 use crate::document::Version;
 use crate::image::Digest;
@@ -155,7 +155,10 @@ fn examine(digest: Digest, candidates: &[&Occurrence], attestor: &Attestor) -> F
     for occurrence in candidates.iter().filter(|occurrence| occurrence.note == attestor.note().as_str()) {
         for signature in &occurrence.signatures {
             let Some(key) = attestor.key(&signature.key_id) else {
-                miss = miss.max(Miss::UnknownKey(signature.key_id.chars().take(120).collect()));
+                // One is told, not every one of them copied.
+                if miss < Miss::UnknownKey(String::new()) {
+                    miss = Miss::UnknownKey(shown(&signature.key_id, 120));
+                }
                 continue;
             };
             if left == 0 {
@@ -267,6 +270,7 @@ mod tests {
             (vec![vector(D, &[(P256_ID, RAW)])], D, attestor("a", &[]), Miss::NoKeys),
             (vec![vector(D, &[("other", RAW)])], D, a(), Miss::UnknownKey("other".into())),
             (vec![vector(D, &[("", RAW)])], D, a(), Miss::UnknownKey(String::new())),
+            (vec![vector(D, &[("x\nALLOW", RAW)])], D, a(), Miss::UnknownKey("x\u{fffd}ALLOW".into())),
             (vec![vector(D, &[(P256_ID, PAE)])], D, a(), Miss::BadSignature(id())),
             (vec![vector(D, &[(P256_ID, "")])], D, a(), Miss::BadSignature(id())),
             (vec![no_newline], D, a(), Miss::BadSignature(id())),
