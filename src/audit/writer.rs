@@ -33,6 +33,7 @@ pub struct Audit {
 
 #[derive(Debug, Default)]
 struct State {
+    taken: AtomicU64,
     written: AtomicU64,
     lost: AtomicU64,
     unreported: AtomicU64,
@@ -85,9 +86,19 @@ impl Audit {
             }
         };
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.as_ref().is_none_or(|queue| queue.try_send(line).is_err()) {
-            self.state.lose();
+        match queue.as_ref().map(|queue| queue.try_send(line)) {
+            Some(Ok(())) => {
+                self.state.taken.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => self.state.lose(),
         }
+    }
+
+    /// Whether half of the queue is free: who has records that can wait hands them over only then.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let written = self.state.written.load(Ordering::Relaxed);
+        self.state.taken.load(Ordering::Relaxed).saturating_sub(written) < QUEUE as u64 / 2
     }
 
     /// How it is doing.

@@ -159,6 +159,10 @@ impl Engine {
         self.audit.status()
     }
 
+    pub(super) fn audit_has_room(&self) -> bool {
+        self.audit.has_room()
+    }
+
     pub(super) fn counts(&self) -> GateCounts {
         self.counts.read()
     }
