@@ -2,14 +2,14 @@
 //!
 //! inotify says at once that something changed; a look at file stamps twice a second finds what inotify
 //! does not see (links that lead elsewhere, permissions of folders above, folders that came back), and a
-//! full look at every source every ten seconds finds the rest. Without inotify the looks alone remain.
+//! full look every ten seconds, for which documents are read again, finds the rest. Without inotify the looks alone remain.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,17 +26,38 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// A thread that has not looked for so long has stopped following.
 const STUCK: Duration = Duration::from_secs(10);
 
-enum Sign {
-    Changed(Vec<PathBuf>),
-    Reload,
-    Stop,
-}
+/// Signs that wait to be looked at. Of what finds the queue full it is enough to know that there was
+/// something: whoever can write into a folder decides how many there are.
+const SIGNS: usize = 256;
 
 /// The thread that follows changes; it ends when this is dropped.
 pub(super) struct Watcher {
-    signs: Sender<Sign>,
+    signs: Signs,
     thread: Option<JoinHandle<()>>,
     pulse: Arc<Pulse>,
+}
+
+/// The way to the thread: paths that changed, or none in particular.
+#[derive(Clone)]
+struct Signs {
+    queue: SyncSender<Vec<PathBuf>>,
+    notes: Arc<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// Signs did not fit into the queue: anything may have changed.
+    missed: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Signs {
+    /// Never waits.
+    fn give(&self, paths: Vec<PathBuf>) {
+        if self.queue.try_send(paths).is_err() {
+            self.notes.missed.store(true, Ordering::Release);
+        }
+    }
 }
 
 struct Pulse {
@@ -47,7 +68,8 @@ struct Pulse {
 
 /// Starts following what `config` names.
 pub(super) fn start(engine: Arc<Engine>, config: &Config) -> Watcher {
-    let (signs, incoming) = channel();
+    let (queue, incoming) = sync_channel(SIGNS);
+    let signs = Signs { queue, notes: Arc::default() };
     let pulse = Arc::new(Pulse { started: Instant::now(), last: AtomicU64::new(0) });
     let sources: Vec<_> = config.folders().map(|(_, path)| path.to_owned()).collect();
     let folders = config.policy.parent().map(Path::to_owned).into_iter().chain([config.attestors.clone()]);
@@ -56,6 +78,7 @@ pub(super) fn start(engine: Arc<Engine>, config: &Config) -> Watcher {
         documents: [config.policy.clone(), config.attestors.clone()],
         sources,
         watches: Watches::new(signs.clone()),
+        notes: Arc::clone(&signs.notes),
         pulse: Arc::clone(&pulse),
         engine,
     };
@@ -68,7 +91,7 @@ impl Watcher {
     /// Reads everything again now.
     pub(super) fn reload(&self) {
         // A thread that is gone shows in `is_alive`.
-        let _ = self.signs.send(Sign::Reload);
+        self.signs.give(Vec::new());
     }
 
     /// Whether changes are being followed.
@@ -81,7 +104,8 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let _ = self.signs.send(Sign::Stop);
+        self.signs.notes.stop.store(true, Ordering::Release);
+        self.signs.give(Vec::new());
         if let Some(thread) = self.thread.take() {
             // A panic in the thread has been reported by the panic hook.
             let _ = thread.join();
@@ -94,18 +118,19 @@ struct Follower {
     documents: [PathBuf; 2],
     sources: Vec<PathBuf>,
     watches: Watches,
+    notes: Arc<Notes>,
     pulse: Arc<Pulse>,
     engine: Arc<Engine>,
 }
 
 impl Follower {
-    fn run(mut self, signs: &Receiver<Sign>) {
+    fn run(mut self, signs: &Receiver<Vec<PathBuf>>) {
         self.watches.renew(&self.folders);
         // What changed between the first reading and the watches.
         let mut print = self.engine.fingerprint();
         self.engine.reload();
         self.engine.refresh();
-        let mut full = Instant::now();
+        let mut full = Full { documents: Instant::now(), sources: Instant::now() };
         let mut next = Instant::now() + LOOK;
         loop {
             let mut documents = false;
@@ -113,37 +138,51 @@ impl Follower {
             let mut wait = next.saturating_duration_since(Instant::now());
             loop {
                 match signs.recv_timeout(wait) {
-                    Ok(Sign::Changed(paths)) => {
+                    Ok(paths) => {
                         sources |= concern(&paths, &self.sources);
                         documents |= concern(&paths, &self.documents);
                         wait = wait.min(SETTLE);
                     }
-                    Ok(Sign::Reload) => (documents, sources) = (true, true),
-                    Ok(Sign::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => break,
+                }
+                if self.notes.stop.load(Ordering::Acquire) {
+                    return;
                 }
                 if next <= Instant::now() {
                     break;
                 }
             }
+            if self.notes.missed.swap(false, Ordering::AcqRel) {
+                (documents, sources) = (true, true);
+            }
             if next <= Instant::now() {
                 next = Instant::now() + LOOK;
-                sources |= self.watches.renew(&self.folders) || full.elapsed() >= FULL_LOOK;
-                documents |= self.engine.fingerprint() != print;
+                sources |= self.watches.renew(&self.folders) || full.sources.elapsed() >= FULL_LOOK;
+                // Two changes within one tick of a file system's clock leave one stamp, and last good
+                // versions that could not be kept are tried again.
+                documents |= self.engine.fingerprint() != print || full.documents.elapsed() >= FULL_LOOK;
             }
             if documents {
                 // The print first: a change during the reading shows at the next look.
                 print = self.engine.fingerprint();
+                full.documents = Instant::now();
                 self.engine.reload();
             }
             if sources {
-                full = Instant::now();
+                full.sources = Instant::now();
                 self.engine.refresh();
             }
             let pulse = u64::try_from(self.pulse.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.pulse.last.store(pulse, Ordering::Relaxed);
         }
     }
+}
+
+/// When everything was last read whatever its stamps say.
+struct Full {
+    documents: Instant,
+    sources: Instant,
 }
 
 /// Whether a change of `paths` may be one of `ours`; a change of nothing in particular is.
@@ -158,7 +197,7 @@ struct Watches {
 }
 
 impl Watches {
-    fn new(signs: Sender<Sign>) -> Self {
+    fn new(signs: Signs) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let paths = match event {
                 Ok(event) if event.need_rescan() => Vec::new(),
@@ -166,8 +205,7 @@ impl Watches {
                 Ok(_) => return,
                 Err(_) => Vec::new(),
             };
-            // The receiver is gone when the daemon stops.
-            let _ = signs.send(Sign::Changed(paths));
+            signs.give(paths);
         });
         let watcher =
             watcher.inspect_err(|error| tracing::warn!("no inotify, looking twice a second: {error}")).ok();
