@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata, OpenOptions};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,9 +93,15 @@ impl Folder {
             if self.files.get(&name).is_some_and(|file| file.stamp == stamp) {
                 continue;
             }
-            let content = read(&self.path.join(&name)).map(Arc::new);
+            let (stamp, content) = match load(&self.path.join(&name)) {
+                Ok(bytes) => (stamp, Occurrence::parse(&bytes).map(Arc::new).map_err(|e| e.to_string())),
+                Err(Unread::Refused(cause)) => (stamp, Err(cause)),
+                // What the system refused now it may give later, with the file unchanged: no stamp is kept.
+                Err(Unread::Failed(error)) => (Stamp::default(), Err(error.to_string())),
+            };
+            let before = self.files.get(&name).map(|file| &file.content);
+            changed |= before.is_none_or(|before| content.is_ok() || *before != content);
             self.files.insert(name, File { stamp, content });
-            changed = true;
         }
         changed
     }
@@ -154,21 +160,43 @@ fn stamp(meta: &Metadata) -> Stamp {
 /// # Errors
 /// Why it is not an attestation, for people. Anything but a regular file is refused before it is read.
 pub fn read(path: &Path) -> Result<Occurrence, String> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-        .open(path)
-        .map_err(|error| error.to_string())?;
-    let meta = file.metadata().map_err(|error| error.to_string())?;
+    let bytes = load(path).map_err(|error| match error {
+        Unread::Refused(cause) => cause,
+        Unread::Failed(error) => error.to_string(),
+    })?;
+    Occurrence::parse(&bytes).map_err(|error| error.to_string())
+}
+
+/// Why there are no bytes.
+enum Unread {
+    /// What it is.
+    Refused(String),
+    /// The system said no.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn load(path: &Path) -> Result<Vec<u8>, Unread> {
+    // Before it is opened as well: to open some devices is to set them off.
+    if !fs::metadata(path)?.is_file() {
+        return Err(Unread::Refused("not a regular file".into()));
+    }
+    let file = OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(path)?;
+    let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err("not a regular file".into());
+        return Err(Unread::Refused("not a regular file".into()));
     }
     if meta.len() > MAX_BYTES as u64 {
-        return Err(OccurrenceError::TooLarge(meta.len()).to_string());
+        return Err(Unread::Refused(OccurrenceError::TooLarge(meta.len()).to_string()));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Occurrence::parse(&bytes).map_err(|error| error.to_string())
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -219,6 +247,26 @@ mod tests {
         for (found, start) in status.refused_documents.iter().zip(rows) {
             assert!(found.starts_with(start), "{found:?} does not start with {start:?}");
         }
+    }
+
+    #[test]
+    fn what_the_system_refused_once_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::write(&path, occurrence('a')).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+        let mut source = Folder::new("local", folder.path());
+        // A thread without capabilities is refused where this one is not: the file stays as it is.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                caps::clear(None, caps::CapSet::Effective).unwrap();
+                assert!(source.scan());
+                assert_eq!((source.occurrences().count(), source.status().refused), (0, 1));
+                assert!(!source.scan(), "the same refusal is no change");
+            });
+        });
+        assert!(source.scan());
+        assert_eq!(source.occurrences().count(), 1);
     }
 
     #[test]
