@@ -40,6 +40,18 @@ impl KeyRing {
         Self { entries, version: Version::of(&text), identity: Digest::of(&text) }
     }
 
+    /// The part that `names` stand for, under the version of the whole.
+    #[must_use]
+    pub fn narrowed<'a>(&self, names: impl IntoIterator<Item = &'a AttestorName>) -> Self {
+        let entries: BTreeMap<_, _> = names
+            .into_iter()
+            .filter_map(|name| self.entries.get_key_value(name))
+            .map(|(n, e)| (n.clone(), e.clone()))
+            .collect();
+        let text = [self.identity.to_string().into_bytes(), text_of(&entries)].concat();
+        Self { entries, version: self.version.clone(), identity: Digest::of(&text) }
+    }
+
     /// Changes whenever a name, note, key id or key does, and not with comments. For people: short enough
     /// that whoever chooses keys could find two rings with one version. What must tell rings apart
     /// compares [`Self::identity`].
