@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::status::Sources;
 use crate::decision::Subject;
 use crate::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
@@ -19,13 +21,27 @@ pub(super) const LIMITS: Limits = Limits {
     ..Limits::GATE
 };
 
+/// How many questions are worked on at a time: the threads they take are those that gates need, and who
+/// has gone leaves its question behind.
+const DESKS: usize = 2;
+
 type Answering = Pin<Box<dyn Future<Output = AdminAnswer> + Send>>;
 
 pub(super) fn handler(sources: Arc<Sources>) -> impl Fn(Peer, AdminAsk) -> Answering + Send + Sync + 'static {
+    let desks = Arc::new(Semaphore::new(DESKS));
     move |_, ask| {
-        let sources = Arc::clone(&sources);
+        let (sources, desks) = (Arc::clone(&sources), Arc::clone(&desks));
         Box::pin(async move {
-            match tokio::task::spawn_blocking(move || answer(&sources, &ask)).await {
+            let Ok(desk) = desks.acquire_owned().await else {
+                return AdminAnswer::refusal("INTERNAL", "binauthd is stopping".to_owned());
+            };
+            let answering = move || {
+                let answer = answer(&sources, &ask);
+                // Held until here, also for who no longer waits.
+                drop(desk);
+                answer
+            };
+            match tokio::task::spawn_blocking(answering).await {
                 Ok(answer) => answer,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }

@@ -91,7 +91,7 @@ impl Engine {
                 return Verdict::undecidable(subject.image(), subject.digest(), reason, &cause, remedy);
             }
         };
-        let known = subject.digest().map(|digest| self.ledger.evidence(digest, &in_force.key_ring));
+        let known = subject.digest().map(|digest| self.ledger.evidence(digest, &in_force.asked));
         let known = known.as_ref().map(|(evidence, age)| Known { evidence, age: *age });
         judge(subject, known, policy)
     }
@@ -157,6 +157,10 @@ impl Engine {
 
     pub(super) fn audit(&self) -> AuditStatus {
         self.audit.status()
+    }
+
+    pub(super) fn audit_has_room(&self) -> bool {
+        self.audit.has_room()
     }
 
     pub(super) fn counts(&self) -> GateCounts {

@@ -64,9 +64,7 @@ impl Cache {
         let mut halves = self.lock();
         let Halves { found, absent, hits, misses } = &mut *halves;
         let entry = found.get(&digest).or_else(|| absent.get(&digest));
-        let fresh = entry.filter(|entry| {
-            entry.generation == generation && entry.evidence.key_ring() == key_ring.version()
-        });
+        let fresh = entry.filter(|entry| entry.generation == generation && entry.evidence.is_under(key_ring));
         *if fresh.is_some() { hits } else { misses } += 1;
         fresh.map(|entry| Arc::clone(&entry.evidence))
     }

@@ -96,9 +96,15 @@ impl Folder {
             if self.files.get(&name).is_some_and(|file| file.stamp == stamp) {
                 continue;
             }
-            let content = read(&self.path.join(&name)).map(Arc::new).map_err(|error| error.to_string());
+            let (stamp, content) = match read(&self.path.join(&name)) {
+                Ok(occurrence) => (stamp, Ok(Arc::new(occurrence))),
+                // What the system refused now it may give later, with the file unchanged: no stamp is kept.
+                Err(ReadError::Io(error)) => (Stamp::default(), Err(error.to_string())),
+                Err(error) => (stamp, Err(error.to_string())),
+            };
+            let before = self.files.get(&name).map(|file| &file.content);
+            changed |= before.is_none_or(|before| content.is_ok() || *before != content);
             self.files.insert(name, Document { stamp, content });
-            changed = true;
         }
         changed
     }
@@ -236,6 +242,26 @@ mod tests {
         for (found, start) in status.refused_documents.iter().zip(rows) {
             assert!(found.starts_with(start), "{found:?} does not start with {start:?}");
         }
+    }
+
+    #[test]
+    fn what_the_system_refused_once_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::write(&path, occurrence('a')).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+        let mut source = Folder::new("local", folder.path());
+        // A thread without capabilities is refused where this one is not: the file stays as it is.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                caps::clear(None, caps::CapSet::Effective).unwrap();
+                assert!(source.scan());
+                assert_eq!((source.occurrences().count(), source.status().refused), (0, 1));
+                assert!(!source.scan(), "the same refusal is no change");
+            });
+        });
+        assert!(source.scan());
+        assert_eq!(source.occurrences().count(), 1);
     }
 
     #[test]

@@ -270,6 +270,12 @@ mod tests {
         assert_eq!(of("docker.io/localhost/a:1"), ["docker.io/localhost/a:1"]);
         assert_eq!(of("docker.io/gcr.io/a:1"), ["docker.io/gcr.io/a:1"]);
         assert_eq!(of("gcr.io/p/a:v"), ["gcr.io/p/a:v"]);
+        // A short form that means another image is none of this one's spellings.
+        for text in ["docker.io/gcr.io/p/a:v", "docker.io/localhost/a:v", "index.docker.io/localhost/a:v"] {
+            assert_eq!(of(text), [text.trim_start_matches("index.")]);
+        }
+        let nested = ["docker.io/library/bitnami/redis:7", "library/bitnami/redis:7"];
+        assert_eq!(of("docker.io/library/bitnami/redis:7"), nested);
         assert_eq!(of("gcr.io/p/a"), ["gcr.io/p/a", "gcr.io/p/a:latest"]);
         assert_eq!(of(&format!("gcr.io/p/a@{D}")), [format!("gcr.io/p/a@{D}")]);
         assert_eq!(
