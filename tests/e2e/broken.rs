@@ -157,7 +157,9 @@ async fn bad_occurrence_documents_spoil_no_good_one_and_are_named() {
     fs::write(folder.join("a-empty.json"), "").unwrap();
     fs::write(folder.join("b-truncated.json"), &good[..good.len() / 2]).unwrap();
     File::create(folder.join("c-large.json")).unwrap().set_len(50 * 1024 * 1024).unwrap();
-    fs::write(folder.join("d-not-utf8.json"), b"{\"name\": \"\xff\xfe\"}").unwrap();
+    let mut bytes = good.clone().into_bytes();
+    bytes[good.find("occurrences").unwrap()] = 0xff;
+    fs::write(folder.join("d-not-utf8.json"), bytes).unwrap();
     fs::create_dir(folder.join("e-folder.json")).unwrap();
     std::os::unix::fs::symlink("f-loop.json", folder.join("f-loop.json")).unwrap();
     guarded.file("g-kind.json", &of_another_kind);
