@@ -59,11 +59,6 @@ pub(crate) fn decide(engine: &Engine, name: &str, digest: &str) -> Verdict {
     engine.decide(&subject)
 }
 
-/// Allowlist patterns of registries that nothing here is pulled from.
-pub(crate) fn patterns(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("registry.example.com/team-{n}/base/**")).collect()
-}
-
 /// `count` digests, the same for the same `kind`.
 pub(crate) fn digests(kind: &str, count: usize) -> Vec<Digest> {
     (0..count).map(|n| Digest::of(format!("{kind} {n}").as_bytes())).collect()
