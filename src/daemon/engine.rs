@@ -10,6 +10,7 @@ use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
 use crate::config::{Documents, InForce, PolicyState};
 use crate::decision::{Decision, Known, Reason, Subject, Verdict, judge};
 use crate::evidence::Ledger;
+use crate::image::Digest;
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -94,6 +95,11 @@ impl Engine {
         let known = subject.digest().map(|digest| self.ledger.evidence(digest, &in_force.key_ring));
         let known = known.as_ref().map(|(evidence, age)| Known { evidence, age: *age });
         judge(subject, known, policy)
+    }
+
+    /// Whether [`Engine::decide`] would find the evidence for `digest` in the cache.
+    pub(super) fn has_at_hand(&self, digest: Digest) -> bool {
+        self.ledger.has_cached(digest, &self.in_force().key_ring)
     }
 
     /// Records a decision: the audit trail, the counters and the log, from one value.

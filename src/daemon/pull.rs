@@ -34,8 +34,10 @@ type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + Send + Sync + 'static {
     move |peer, ask| {
         let engine = Arc::clone(&engine);
-        // A digest that is not in the cache costs signature checks: not on a thread that serves others.
         Box::pin(async move {
+            if let Some(answer) = answer_at_once(&engine, &peer, &ask) {
+                return answer;
+            }
             match tokio::task::spawn_blocking(move || answer(&engine, &peer, &ask)).await {
                 Ok(answer) => answer,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -44,12 +46,29 @@ pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + 
     }
 }
 
+/// The usual case without another thread, which would cost more than the judging: an allowance for a
+/// digest whose evidence is in the cache. `None` for all others, because signature checks and the log
+/// line of a refusal may take their time, and this thread serves others too.
+fn answer_at_once(engine: &Engine, peer: &Peer, ask: &Ask) -> Option<Answer> {
+    let started = Instant::now();
+    let [digest] = ask.image.digests.as_slice() else { return None };
+    if !engine.has_at_hand(digest.parse().ok()?) {
+        return None;
+    }
+    let verdict = judge_pull(engine, ask);
+    (verdict.would == Decision::Allow).then(|| recorded(engine, peer, ask, &verdict, started))
+}
+
 fn answer(engine: &Engine, peer: &Peer, ask: &Ask) -> Answer {
     let started = Instant::now();
     let verdict = judge_pull(engine, ask);
+    recorded(engine, peer, ask, &verdict, started)
+}
+
+fn recorded(engine: &Engine, peer: &Peer, ask: &Ask, verdict: &Verdict, started: Instant) -> Answer {
     let asked =
         Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
-    engine.record(Gate::Pull, &verdict, &asked, started.elapsed());
+    engine.record(Gate::Pull, verdict, &asked, started.elapsed());
     Answer {
         decision: if verdict.allows() { Gated::Allow } else { Gated::Refuse },
         reason: verdict.reason.code().to_owned(),

@@ -48,6 +48,12 @@ pub struct CacheStatus {
     pub misses: u64,
 }
 
+impl Entry {
+    fn counts_for(&self, generation: u64, key_ring: &KeyRing) -> bool {
+        self.generation == generation && self.evidence.key_ring() == key_ring.version()
+    }
+}
+
 impl Cache {
     pub(super) fn new() -> Self {
         let halves =
@@ -64,11 +70,16 @@ impl Cache {
         let mut halves = self.lock();
         let Halves { found, absent, hits, misses } = &mut *halves;
         let entry = found.get(&digest).or_else(|| absent.get(&digest));
-        let fresh = entry.filter(|entry| {
-            entry.generation == generation && entry.evidence.key_ring() == key_ring.version()
-        });
+        let fresh = entry.filter(|entry| entry.counts_for(generation, key_ring));
         *if fresh.is_some() { hits } else { misses } += 1;
         fresh.map(|entry| Arc::clone(&entry.evidence))
+    }
+
+    /// Whether [`Cache::lookup`] would find something; changes nothing, neither order nor counts.
+    pub(super) fn has(&self, digest: Digest, generation: u64, key_ring: &KeyRing) -> bool {
+        let halves = self.lock();
+        let entry = halves.found.peek(&digest).or_else(|| halves.absent.peek(&digest));
+        entry.is_some_and(|entry| entry.counts_for(generation, key_ring))
     }
 
     pub(super) fn store(&self, generation: u64, evidence: Arc<Evidence>) {

@@ -74,6 +74,12 @@ impl Ledger {
         (evidence, age)
     }
 
+    /// Whether [`Ledger::evidence`] would answer from the cache.
+    #[must_use]
+    pub fn has_cached(&self, digest: Digest, key_ring: &KeyRing) -> bool {
+        self.cache.has(digest, self.index().generation, key_ring)
+    }
+
     /// What became of each source.
     #[must_use]
     pub fn sources(&self) -> Vec<SourceStatus> {
