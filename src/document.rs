@@ -83,9 +83,11 @@ fn yaml_options() -> serde_saphyr::Options {
     }
 }
 
-/// The first line of the parser's message: what follows is an excerpt drawn for terminals.
+/// The first line of the parser's message: what follows is an excerpt drawn for terminals. Its advice to
+/// whoever calls the parser is left out.
 fn plain(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
+    let text = text.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("not a document").to_owned()
 }
 

@@ -43,7 +43,11 @@ impl Context {
 /// A YAML document. Long lines stay whole: every line of text is easy to find and to compare.
 pub(super) fn yaml(value: &impl Serialize) -> io::Result<String> {
     let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
-    serde_saphyr::to_string_with_options(value, options).map_err(io::Error::other)
+    let mut text = serde_saphyr::to_string_with_options(value, options).map_err(io::Error::other)?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// Rows under headings, in columns as wide as their widest cell.

@@ -97,15 +97,8 @@ impl fmt::Display for NoAnswer {
     }
 }
 
-impl std::error::Error for NoAnswer {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Absent(error) | Self::Broken(error) => Some(error),
-            Self::Nonsense(error) | Self::Unaskable(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// Its text holds the cause already, so there is none to be told after it.
+impl std::error::Error for NoAnswer {}
 
 /// Asks the daemon behind the gate socket at `path`.
 ///

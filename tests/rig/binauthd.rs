@@ -20,8 +20,8 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `program` with the node's `config.toml` and waits until its gate socket takes a
-    /// connection.
+    /// Starts `program` with the node's `config.toml` and waits until its sockets take
+    /// connections.
     pub(crate) async fn start(node: &Node, program: &Path) -> Self {
         let mut daemon = Self::spawn(node, program, &[]);
         daemon.ready().await;
@@ -42,20 +42,21 @@ impl Daemon {
         }
     }
 
-    /// Waits until the gate socket takes a connection.
+    /// Waits until both sockets take connections.
     ///
     /// # Panics
     ///
     /// When the daemon ends instead, with its stderr.
     pub(crate) async fn ready(&mut self) {
-        let socket = self.etc.gate_socket();
         let process = &mut self.process;
-        eventually("binauthd to take connections", PATIENCE, || {
-            process.must_live();
-            let socket = socket.clone();
-            async move { UnixStream::connect(&socket).await.ok() }
-        })
-        .await;
+        for socket in [self.etc.gate_socket(), self.etc.admin_socket()] {
+            eventually("binauthd to take connections", PATIENCE, || {
+                process.must_live();
+                let socket = socket.clone();
+                async move { UnixStream::connect(&socket).await.ok() }
+            })
+            .await;
+        }
     }
 
     /// `kill -9`. The sockets' files stay, as they do on a node.
@@ -142,11 +143,12 @@ pub(crate) struct Tool {
     program: PathBuf,
     before: Vec<String>,
     env: Vec<(String, String)>,
+    folder: Option<PathBuf>,
 }
 
 impl Tool {
     pub(crate) fn new(program: &Path) -> Self {
-        Self { program: program.to_owned(), before: Vec::new(), env: Vec::new() }
+        Self { program: program.to_owned(), before: Vec::new(), env: Vec::new(), folder: None }
     }
 
     /// An argument that goes before those of every run.
@@ -160,6 +162,12 @@ impl Tool {
         self
     }
 
+    /// The folder it runs in, instead of the test's own.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     /// Runs it with nothing on stdin.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         self.run_with(arguments, b"").await
@@ -167,7 +175,11 @@ impl Tool {
 
     /// Runs it with `stdin`. It has a minute.
     pub(crate) async fn run_with(&self, arguments: &[&str], stdin: &[u8]) -> Output {
-        let mut child = tokio::process::Command::new(&self.program)
+        let mut command = tokio::process::Command::new(&self.program);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let mut child = command
             .args(&self.before)
             .args(arguments)
             .envs(self.env.iter().map(|(key, value)| (key, value)))

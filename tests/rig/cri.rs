@@ -222,9 +222,9 @@ impl Cri {
     }
 }
 
-/// A kubelet's own limit for a call is two minutes; no test waits that long.
+/// A kubelet's own limit for a call.
 fn within<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(Duration::from_secs(60));
+    request.set_timeout(Duration::from_secs(120));
     request
 }

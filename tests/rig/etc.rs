@@ -59,10 +59,6 @@ impl Etc {
         self.runtime_dir.join("admin.sock")
     }
 
-    pub(crate) fn metrics_socket(&self) -> PathBuf {
-        self.runtime_dir.join("metrics.sock")
-    }
-
     /// `config.toml` with every path in this node; `more` is TOML put before the tables.
     pub(crate) fn write_config(&self, cluster: &str, more: &str) {
         let text = format!(
@@ -84,9 +80,6 @@ url = "file://{occurrences}"
 
 [audit]
 file = "{audit}"
-
-[metrics]
-listen = "unix:{metrics}"
 "#,
             policy = self.policy().display(),
             attestors = self.attestors().display(),
@@ -96,7 +89,6 @@ listen = "unix:{metrics}"
             nri = self.nri_socket.display(),
             occurrences = self.occurrences.display(),
             audit = self.audit_file.display(),
-            metrics = self.metrics_socket().display(),
         );
         write(&self.config(), 0o644, text.as_bytes());
     }

@@ -59,6 +59,13 @@ impl Image {
         Self { layers, config, manifest }
     }
 
+    /// The same content under a manifest, and so a digest, of its own.
+    pub(crate) fn annotated(&self, value: &str) -> Self {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&self.manifest.bytes).unwrap();
+        manifest["annotations"] = json!({ "test": value });
+        Self { manifest: Blob::new(bytes(&manifest)), ..self.clone() }
+    }
+
     /// One that prints its marker and stays up until it is stopped.
     pub(crate) fn service(marker: &str) -> Self {
         Self::new(marker, &["sh", "-c", "cat /marker; echo; exec sleep 1000000"])

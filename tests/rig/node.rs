@@ -8,6 +8,9 @@ use super::home::write;
 use super::image::architecture;
 use super::{Cri, Etc, Home, Image, PATIENCE, Process, Pushed, Registry, Tool, eventually, program};
 
+/// What makes containerd ask.
+const DROP_IN: &str = include_str!("../../packaging/containerd/50-binauthd.toml");
+
 /// What a test may want different about a node.
 #[derive(Clone)]
 pub(crate) struct Wiring {
@@ -56,6 +59,8 @@ impl Node {
         let etc = Etc::new(&home, &socket(&home), &nri_socket(&home));
         home.folder("bin");
         write(&home.path().join("containerd.toml"), 0o644, config(&home, &pause, &wiring).as_bytes());
+        let drop_in = home.folder("conf.d").join("50-binauthd.toml");
+        write(&drop_in, 0o644, drop_in_for(&home, &wiring).as_bytes());
         let mut containerd = launch(&home, &etc, &wiring);
         let cri = ready(&home, &mut containerd).await;
         Self { cri, registry, etc, pause, wiring, containerd, home }
@@ -165,12 +170,27 @@ async fn ready(home: &Home, containerd: &mut Process) -> Cri {
     .await
 }
 
+/// The drop-in that is shipped, with the node's own folder in it.
+fn drop_in_for(home: &Home, wiring: &Wiring) -> String {
+    let ours = format!("{}/bin", home.path().display());
+    [
+        ("/opt/containerd/image-verifier/bin", ours.as_str()),
+        ("\"10s\"", &format!("{:?}", wiring.per_verifier_timeout)),
+    ]
+    .iter()
+    .fold(DROP_IN.to_owned(), |text, (shipped, ours)| {
+        assert_eq!(text.matches(shipped).count(), 1, "`{shipped}` in the shipped drop-in");
+        text.replace(shipped, ours)
+    })
+}
+
 /// Version 3 of containerd's configuration. Every path is the node's: containerd's defaults lie in
 /// `/opt`, `/run` and `/etc`.
 fn config(home: &Home, pause: &Pushed, wiring: &Wiring) -> String {
     let at = home.path().display();
     format!(
         r#"version = 3
+imports = ["{at}/conf.d/*.toml"]
 root = "{at}/root"
 state = "{at}/state"
 # Nothing here uses them, and some probe the machine at start.
@@ -190,11 +210,6 @@ disabled_plugins = [
 
 [plugins."io.containerd.internal.v1.opt"]
   path = "{at}/opt"
-
-[plugins."io.containerd.image-verifier.v1.bindir"]
-  bin_dir = "{at}/bin"
-  max_verifiers = -1
-  per_verifier_timeout = "{timeout}"
 
 [plugins."io.containerd.nri.v1.nri"]
   disable = {no_nri}
@@ -234,7 +249,6 @@ disabled_plugins = [
         socket = socket(home).display(),
         nri = nri_socket(home).display(),
         no_nri = !wiring.nri,
-        timeout = wiring.per_verifier_timeout,
         snapshotter = if home.takes_overlay() { "overlayfs" } else { "native" },
         architecture = architecture(),
         pause = pause.pinned(),

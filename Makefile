@@ -1,0 +1,73 @@
+# binauthd: build, see, test. `make help` lists the targets.
+#
+# The demo, the tests and the benches run a private containerd, with root's rights, in a folder of
+# their own under $TMPDIR or /tmp; a containerd that this machine already has is not touched. What
+# they run besides cargo's own is fetched into target/rig by tests/rig/install.sh.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+GATE := $(TARGET_DIR)/$(HOST)/gate/binauthd-image-verifier
+# Programs that the setup may have fetched.
+export PATH := $(abspath target/rig/bin):$(PATH)
+# The verifier that demo, tests and benches give to containerd.
+export BINAUTHD_VERIFIER := $(GATE)
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.PHONY: root
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "make: this runs containers and needs root: try \`sudo -E env PATH=\$$PATH make ...\`" >&2; exit 1; }
+
+.PHONY: setup
+setup: ## Fetch what demo and tests run: containerd 2.1, runc, a registry (needs root where tools are missing)
+	tests/rig/install.sh
+
+.PHONY: build
+build: gate ## What is shipped, in target/release: the daemon, binauthctl, the static verifier
+	$(CARGO) build --locked --release --bin binauthd --bin binauthctl
+	install -m 755 $(GATE) $(TARGET_DIR)/release/binauthd-image-verifier
+
+.PHONY: gate
+gate: ## The static verifier alone, as containerd executes it
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --locked --profile gate --target $(HOST) \
+		--no-default-features --bin binauthd-image-verifier
+
+.PHONY: demo
+demo: root setup gate ## See it allow and refuse, on a private containerd (root)
+	@program=$$($(CARGO) test --locked --no-run --test demo --message-format json-render-diagnostics | \
+		sed -n 's/.*"executable":"\([^"]*\/demo-[^"]*\)".*/\1/p'); \
+	exec "$$program"
+
+.PHONY: lint
+lint: ## Formatting, clippy with warnings denied, licences, bans and sources of dependencies
+	tests/rig/install.sh --cargo-deny
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test demo -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --bin binauthd-image-verifier --lib -- -D warnings
+	$(CARGO) deny --locked check bans licenses sources
+
+.PHONY: test
+test: root lint gate ## Everything that must hold, end to end on a private containerd (root)
+	$(CARGO) test --locked
+
+.PHONY: test-full
+test-full: test ## The same, and what takes minutes: kill loops, longer floods (root)
+	$(CARGO) test --locked --test e2e -- --ignored --nocapture --test-threads 1
+
+.PHONY: bench
+bench: root gate ## One table of how fast it is, beside cosign and notation (root)
+	tests/rig/install.sh --bench
+	$(CARGO) bench --locked
+
+.PHONY: clean
+clean: ## Remove what was built and fetched
+	$(CARGO) clean

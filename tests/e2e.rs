@@ -1,0 +1,33 @@
+//! binauthd on a node, end to end: real containerd 2.1, a real registry, the calls a kubelet makes,
+//! the static verifier as it is shipped.
+//!
+//! Every test has a node of its own. They need root and what `tests/rig/install.sh` fetches; the
+//! static verifier is built by `make gate`, or is where `BINAUTHD_VERIFIER` says. The ones that take
+//! minutes are ignored and belong to `make test-full`.
+#![cfg(feature = "full")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod rig;
+
+#[path = "e2e/broken.rs"]
+mod broken;
+#[path = "e2e/changes.rs"]
+mod changes;
+#[path = "e2e/faults.rs"]
+mod faults;
+#[path = "e2e/guarded.rs"]
+mod guarded;
+#[path = "e2e/load.rs"]
+mod load;
+#[path = "e2e/pulls.rs"]
+mod pulls;
+#[path = "e2e/service.rs"]
+mod service;
+#[path = "e2e/signer.rs"]
+mod signer;
