@@ -27,6 +27,8 @@ pub mod attestation;
 #[cfg(feature = "full")]
 pub mod audit;
 #[cfg(feature = "full")]
+pub mod cli;
+#[cfg(feature = "full")]
 pub mod config;
 #[cfg(feature = "full")]
 pub mod containerd;

@@ -613,7 +613,7 @@ fn other_messages_travel_in_the_same_framing() {
         }
     }
     let node = Node::new();
-    let limits = Limits { max_body: 1024 * 1024, ..Limits::GATE };
+    let limits = Limits { max_request: 1024 * 1024, max_body: 1024 * 1024, ..Limits::GATE };
     let patience = Patience { max_body: limits.max_body, ..Patience::GATE };
     for (policy, expected) in [
         ((|_| Ok(())) as fn(&Peer) -> Result<(), String>, Told::Length(500_000)),

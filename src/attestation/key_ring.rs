@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::attestor::Attestor;
 use super::name::AttestorName;
 use crate::document::Version;
+use crate::image::Digest;
 
 /// All attestors by name. Two documents that define one name cancel each other: which of them should
 /// count is nobody's to guess, so nothing satisfies that attestor until one is gone.
@@ -12,6 +13,7 @@ use crate::document::Version;
 pub struct KeyRing {
     entries: BTreeMap<AttestorName, Entry>,
     version: Version,
+    identity: Digest,
 }
 
 /// What a name stands for.
@@ -34,14 +36,34 @@ impl KeyRing {
                 .and_modify(|entry| *entry = Entry::Ambiguous)
                 .or_insert(Entry::Defined(attestor));
         }
-        let version = version_of(&entries);
-        Self { entries, version }
+        let text = text_of(&entries);
+        Self { entries, version: Version::of(&text), identity: Digest::of(&text) }
     }
 
-    /// Changes whenever a name, note, key id or key does, and not with comments.
+    /// The part that `names` stand for, under the version of the whole.
+    #[must_use]
+    pub fn narrowed<'a>(&self, names: impl IntoIterator<Item = &'a AttestorName>) -> Self {
+        let entries: BTreeMap<_, _> = names
+            .into_iter()
+            .filter_map(|name| self.entries.get_key_value(name))
+            .map(|(n, e)| (n.clone(), e.clone()))
+            .collect();
+        let text = [self.identity.to_string().into_bytes(), text_of(&entries)].concat();
+        Self { entries, version: self.version.clone(), identity: Digest::of(&text) }
+    }
+
+    /// Changes whenever a name, note, key id or key does, and not with comments. For people: short enough
+    /// that whoever chooses keys could find two rings with one version. What must tell rings apart
+    /// compares [`Self::identity`].
     #[must_use]
     pub fn version(&self) -> &Version {
         &self.version
+    }
+
+    /// The same in full.
+    #[must_use]
+    pub fn identity(&self) -> Digest {
+        self.identity
     }
 
     /// What `name` stands for.
@@ -62,7 +84,7 @@ impl Default for KeyRing {
     }
 }
 
-fn version_of(entries: &BTreeMap<AttestorName, Entry>) -> Version {
+fn text_of(entries: &BTreeMap<AttestorName, Entry>) -> Vec<u8> {
     let mut text = Vec::new();
     let mut field = |bytes: &[u8]| {
         text.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
@@ -82,5 +104,5 @@ fn version_of(entries: &BTreeMap<AttestorName, Entry>) -> Version {
             field(key.key.der());
         }
     }
-    Version::of(&text)
+    text
 }

@@ -3,6 +3,8 @@
 //! fields that are not needed are not looked at, and one unusable signature leaves the others be.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::base64;
 use crate::image::Digest;
@@ -10,10 +12,20 @@ use crate::image::Digest;
 /// The largest occurrence document, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
+/// The longest name that is kept, in characters; nothing is looked up by it.
+const MAX_NAME: usize = 256;
+
+/// A stranger's text for people: bounded, and without what could break a line of a log or reorder it.
+pub(super) fn shown(text: &str, max: usize) -> String {
+    let reorders =
+        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || reorders(c) { '\u{fffd}' } else { c }).take(max).collect()
+}
+
 /// An attestation occurrence, unverified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occurrence {
-    /// `projects/P/occurrences/O`, empty where the document has none.
+    /// `projects/P/occurrences/O` for people, cut and cleaned; empty where the document has none.
     pub name: String,
     /// The note it hangs on.
     pub note: String,
@@ -61,9 +73,18 @@ pub enum OccurrenceError {
     Payload,
 }
 
+/// What a document is about.
+#[derive(Deserialize)]
+struct About<'a> {
+    #[serde(default, borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(default)]
+    attestation: Option<IgnoredAny>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct OccurrenceDocument {
+struct OccurrenceDocument<'a> {
     #[serde(default)]
     name: String,
     resource_uri: String,
@@ -73,15 +94,18 @@ struct OccurrenceDocument {
     #[serde(default)]
     create_time: Option<String>,
     #[serde(default)]
-    attestation: Option<AttestationDocument>,
+    #[serde(borrow)]
+    attestation: Option<AttestationDocument<'a>>,
 }
 
+/// Signatures stay text until each is read by itself: a tree of a million small values would take
+/// hundreds of times the room of the document.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AttestationDocument {
+struct AttestationDocument<'a> {
     serialized_payload: String,
-    #[serde(default)]
-    signatures: Vec<serde_json::Value>,
+    #[serde(default, borrow)]
+    signatures: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -104,20 +128,20 @@ impl Occurrence {
             return Err(OccurrenceError::Empty);
         }
         // What it is about is told first: an occurrence of another kind lacks what is asked for below.
-        let value: serde_json::Value = serde_json::from_slice(bytes)?;
-        if value.get("attestation").is_none_or(serde_json::Value::is_null) {
-            let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or("unspecified");
-            return Err(OccurrenceError::Kind(kind.chars().take(60).collect()));
+        let about: About<'_> = serde_json::from_slice(bytes)?;
+        if about.attestation.is_none() {
+            let kind = about.kind.and_then(|kind| serde_json::from_str::<String>(kind.get()).ok());
+            return Err(OccurrenceError::Kind(shown(kind.as_deref().unwrap_or("unspecified"), 60)));
         }
-        let document: OccurrenceDocument = serde_json::from_slice(bytes)?;
+        let document: OccurrenceDocument<'_> = serde_json::from_slice(bytes)?;
         document.try_into()
     }
 }
 
-impl TryFrom<OccurrenceDocument> for Occurrence {
+impl TryFrom<OccurrenceDocument<'_>> for Occurrence {
     type Error = OccurrenceError;
 
-    fn try_from(document: OccurrenceDocument) -> Result<Self, OccurrenceError> {
+    fn try_from(document: OccurrenceDocument<'_>) -> Result<Self, OccurrenceError> {
         let Some(attestation) = document.attestation else {
             return Err(OccurrenceError::Kind(document.kind.unwrap_or_default()));
         };
@@ -130,14 +154,14 @@ impl TryFrom<OccurrenceDocument> for Occurrence {
         let signatures = attestation
             .signatures
             .into_iter()
-            .filter_map(|value| serde_json::from_value::<SignatureDocument>(value).ok())
+            .filter_map(|text| serde_json::from_str::<SignatureDocument>(text.get()).ok())
             .map(|document| Signature {
                 key_id: document.public_key_id,
                 bytes: base64::decode(&document.signature).unwrap_or_default(),
             })
             .collect();
         Ok(Self {
-            name: document.name,
+            name: shown(&document.name, MAX_NAME),
             note: document.note_name,
             digest,
             resource: document.resource_uri,
@@ -175,6 +199,17 @@ mod tests {
                 occurrence.signatures.iter().map(|s| (s.key_id.as_str(), s.bytes.len())).collect();
             assert_eq!(ids, [("a", 0), ("b", 3)]);
         }
+    }
+
+    #[test]
+    fn a_name_is_cut_and_stays_on_its_line() {
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&json(&format!("r@{D}"), serde_json::json!({"serializedPayload": ""})))
+                .unwrap();
+        document["name"] = format!("a\n\u{9b}\u{202e}{}", "b".repeat(100_000)).into();
+        let name = Occurrence::parse(document.to_string().as_bytes()).unwrap().name;
+        assert!(name.starts_with("a\u{fffd}\u{fffd}\u{fffd}b"), "{name}");
+        assert_eq!(name.chars().count(), MAX_NAME);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::document::AnyUnique;
+use crate::document::{AnyUnique, Object};
 use crate::image::Digest;
 
 /// `critical.type` of payloads made by gcloud and by this project.
@@ -40,7 +40,7 @@ pub enum PayloadError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
-    critical: Critical,
+    critical: Object<Critical>,
     /// Any members, also absent or null; read to find duplicates.
     #[serde(default, rename = "optional")]
     _optional: Option<OptionalMembers>,
@@ -49,8 +49,8 @@ struct Payload {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Critical {
-    identity: Identity,
-    image: Image,
+    identity: Object<Identity>,
+    image: Object<Image>,
     r#type: String,
 }
 
@@ -75,14 +75,14 @@ impl Claim {
     /// # Errors
     /// See [`PayloadError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, PayloadError> {
-        let payload: Payload =
+        let Object(payload): Object<Payload> =
             serde_json::from_slice(bytes).map_err(|error| PayloadError::Json(error.to_string()))?;
-        let critical = payload.critical;
+        let Object(critical) = payload.critical;
         if !TYPES.iter().any(|known| known.eq_ignore_ascii_case(&critical.r#type)) {
             return Err(PayloadError::Type(critical.r#type.chars().take(80).collect()));
         }
-        let digest = critical.image.docker_manifest_digest.parse().map_err(|_| PayloadError::Digest)?;
-        Ok(Self { digest, docker_reference: critical.identity.docker_reference })
+        let digest = critical.image.0.docker_manifest_digest.parse().map_err(|_| PayloadError::Digest)?;
+        Ok(Self { digest, docker_reference: critical.identity.0.docker_reference })
     }
 }
 
@@ -161,6 +161,8 @@ mod tests {
         let rows = [
             (String::new(), "not a simple-signing"),
             ("[]".into(), "not a simple-signing"),
+            (format!(r#"[[["r"],["{D}"],"{GCLOUD_TYPE}"]]"#), "expected an object"),
+            (format!(r#"{{"critical":[["r"],["{D}"],"{GCLOUD_TYPE}"]}}"#), "expected an object"),
             (compact(&double, ""), "duplicate field"),
             (compact(&image_twice, ""), "duplicate field"),
             (compact(&format!(r#"{good},"x":1"#), ""), "unknown field"),

@@ -9,7 +9,7 @@ use super::attestor::Attestor;
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
-use super::occurrence::Occurrence;
+use super::occurrence::{Occurrence, shown};
 use super::payload::Claim;
 use crate::document::Version;
 use crate::image::Digest;
@@ -81,6 +81,7 @@ pub type Finding = Result<Verified, Miss>;
 pub struct Evidence {
     digest: Digest,
     key_ring: Version,
+    key_ring_identity: Digest,
     /// In the order of names. Not a map: most have one entry, and up to 18,000 of these are kept.
     findings: Box<[(AttestorName, Finding)]>,
 }
@@ -106,7 +107,12 @@ impl Evidence {
                 (name.clone(), finding)
             })
             .collect();
-        Self { digest, key_ring: key_ring.version().clone(), findings }
+        Self {
+            digest,
+            key_ring: key_ring.version().clone(),
+            key_ring_identity: key_ring.identity(),
+            findings,
+        }
     }
 
     /// The digest it is about.
@@ -119,6 +125,12 @@ impl Evidence {
     #[must_use]
     pub fn key_ring(&self) -> &Version {
         &self.key_ring
+    }
+
+    /// Whether it was checked with exactly this key ring.
+    #[must_use]
+    pub fn is_under(&self, key_ring: &KeyRing) -> bool {
+        self.key_ring_identity == key_ring.identity()
     }
 
     /// What was found for `attestor`; `None` where the key ring does not know it.
@@ -143,7 +155,10 @@ fn examine(digest: Digest, candidates: &[&Occurrence], attestor: &Attestor) -> F
     for occurrence in candidates.iter().filter(|occurrence| occurrence.note == attestor.note().as_str()) {
         for signature in &occurrence.signatures {
             let Some(key) = attestor.key(&signature.key_id) else {
-                miss = miss.max(Miss::UnknownKey(signature.key_id.chars().take(120).collect()));
+                // One is told, not every one of them copied.
+                if miss < Miss::UnknownKey(String::new()) {
+                    miss = Miss::UnknownKey(shown(&signature.key_id, 120));
+                }
                 continue;
             };
             if left == 0 {
@@ -255,6 +270,7 @@ mod tests {
             (vec![vector(D, &[(P256_ID, RAW)])], D, attestor("a", &[]), Miss::NoKeys),
             (vec![vector(D, &[("other", RAW)])], D, a(), Miss::UnknownKey("other".into())),
             (vec![vector(D, &[("", RAW)])], D, a(), Miss::UnknownKey(String::new())),
+            (vec![vector(D, &[("x\nALLOW", RAW)])], D, a(), Miss::UnknownKey("x\u{fffd}ALLOW".into())),
             (vec![vector(D, &[(P256_ID, PAE)])], D, a(), Miss::BadSignature(id())),
             (vec![vector(D, &[(P256_ID, "")])], D, a(), Miss::BadSignature(id())),
             (vec![no_newline], D, a(), Miss::BadSignature(id())),

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -33,6 +33,7 @@ pub struct Audit {
 
 #[derive(Debug, Default)]
 struct State {
+    taken: AtomicU64,
     written: AtomicU64,
     lost: AtomicU64,
     unreported: AtomicU64,
@@ -85,9 +86,19 @@ impl Audit {
             }
         };
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.as_ref().is_none_or(|queue| queue.try_send(line).is_err()) {
-            self.state.lose();
+        match queue.as_ref().map(|queue| queue.try_send(line)) {
+            Some(Ok(())) => {
+                self.state.taken.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => self.state.lose(),
         }
+    }
+
+    /// Whether half of the queue is free: who has records that can wait hands them over only then.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let written = self.state.written.load(Ordering::Relaxed);
+        self.state.taken.load(Ordering::Relaxed).saturating_sub(written) < QUEUE as u64 / 2
     }
 
     /// How it is doing.
@@ -176,15 +187,16 @@ impl Writer {
     }
 
     fn write(&mut self, line: &str) -> io::Result<()> {
-        let lost = self.state.unreported.load(Ordering::Relaxed);
+        let state = Arc::clone(&self.state);
+        let lost = state.unreported.load(Ordering::Relaxed);
         let file = self.open()?;
         if lost > 0 {
             let time = humantime::format_rfc3339_millis(SystemTime::now());
             file.write_all(format!("{{\"time\":\"{time}\",\"gap\":{lost}}}\n").as_bytes())?;
+            state.unreported.fetch_sub(lost, Ordering::Relaxed);
         }
         // One write for a whole line: two daemons or a crash leave no halves of it between others.
         file.write_all(format!("{line}\n").as_bytes())?;
-        self.state.unreported.fetch_sub(lost, Ordering::Relaxed);
         Ok(())
     }
 
@@ -209,10 +221,24 @@ impl Writer {
         match &mut self.file {
             Some(file) => Ok(file),
             empty => {
-                Ok(empty.insert(OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?))
+                let mut file =
+                    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
+                // A disk that filled up or lost power left the last line unfinished: it stays alone.
+                if is_torn(&file)? {
+                    file.write_all(b"\n")?;
+                }
+                Ok(empty.insert(file))
             }
         }
     }
+}
+
+fn is_torn(file: &File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    let Some(last) = metadata.len().checked_sub(1).filter(|_| metadata.is_file()) else { return Ok(false) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
 }
 
 #[cfg(test)]
@@ -252,6 +278,20 @@ mod tests {
             (&"1970-01-01T00:00:00.000Z".into(), &7.into())
         );
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_line_cut_off_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::write(&path, "{\"time\":\"2026").unwrap();
+        let audit = Audit::open(&path);
+        record(&audit, "after");
+        audit.finish();
+        let text = fs::read_to_string(&path).unwrap();
+        let (torn, whole) = text.split_once('\n').unwrap();
+        assert_eq!(torn, "{\"time\":\"2026");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(whole).unwrap()["image"], "after");
     }
 
     #[test]

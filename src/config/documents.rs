@@ -39,6 +39,8 @@ pub struct InForce {
     pub policy: PolicyState,
     /// Every attestor.
     pub key_ring: KeyRing,
+    /// Those that the policy asks: what is filed under the notes of others costs a decision nothing.
+    pub asked: KeyRing,
 }
 
 /// The policy, or why there is none.
@@ -159,7 +161,12 @@ impl Documents {
             (None, None) => PolicyState::Missing(self.policy_path.clone()),
         };
         let attestors = self.attestors.values().filter_map(|slot| slot.good.as_ref());
-        InForce { policy, key_ring: KeyRing::new(attestors.map(|good| Attestor::clone(&good.value))) }
+        let key_ring = KeyRing::new(attestors.map(|good| Attestor::clone(&good.value)));
+        let asked = match &policy {
+            PolicyState::Obeyed(policy) => key_ring.narrowed(policy.attestors()),
+            PolicyState::Missing(_) | PolicyState::Unreadable(..) => key_ring.narrowed([]),
+        };
+        InForce { policy, key_ring, asked }
     }
 
     /// What became of the policy.
@@ -425,6 +432,27 @@ mod tests {
         write_attestor(node.folder.path(), "a", 0);
         node.restart();
         assert_eq!(node.keys(), pairs(&[("a", 0), ("b", 1)]));
+    }
+
+    #[test]
+    fn attestors_that_the_policy_does_not_name_are_not_asked() {
+        let policy = "defaultAdmissionRule: {evaluationMode: REQUIRE_ATTESTATION, \
+             enforcementMode: ENFORCED_BLOCK_AND_AUDIT_LOG, requireAttestationsBy: \
+             [projects/p/attestors/b, projects/p/attestors/none]}";
+        let mut node = Node::new(policy, &[("a", 1), ("b", 1)]);
+        let asked = |node: &Node| {
+            let in_force = node.documents.in_force();
+            assert_eq!(in_force.asked.version(), in_force.key_ring.version());
+            in_force.asked.entries().map(|(name, _)| name.id().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&node), ["b"]);
+        let before = node.documents.in_force().asked.identity();
+        write_attestor(node.folder.path(), "b", 0);
+        node.reload();
+        assert_ne!(node.documents.in_force().asked.identity(), before);
+        fs::write(node.path("policy.yaml"), ALLOW).unwrap();
+        node.reload();
+        assert!(asked(&node).is_empty());
     }
 
     #[test]

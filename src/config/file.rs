@@ -11,7 +11,8 @@ use super::trusted::{self, TrustError};
 
 /// Where the configuration lies unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/binauthd/config.toml";
-const MAX_BYTES: usize = 1024 * 1024;
+/// The largest configuration that is read, in bytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
 const CONFIG_VERSION: u32 = 1;
 
 /// The configuration of a node.

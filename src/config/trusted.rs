@@ -1,7 +1,7 @@
 //! Reading files that decide trust: only what belongs to root and nobody else may write.
 //!
 //! The path is walked from `/` with one open handle a step, so what is checked is what is read; a
-//! symbolic link is followed only out of a folder that has passed. The folder that holds the file must
+//! symbolic link is followed only if it is root's and out of a folder that has passed. The folder that holds the file must
 //! be root's and writable by nobody else; folders above it may also be sticky, as `/tmp` is, because
 //! nobody else can replace an entry of root's there. Access lists show in the group bits that are
 //! checked. Regular files only, and never more than the caller's bound.
@@ -151,7 +151,12 @@ fn walk(path: &Path, flags: OFlag, parent: Strictness) -> Result<OwnedFd, TrustE
             Mode::empty(),
         )
         .map_err(|errno| io(&next, errno))?;
-        if kind(&stat_of(&seen, &next)?) == SFlag::S_IFLNK {
+        let stat = stat_of(&seen, &next)?;
+        if kind(&stat) == SFlag::S_IFLNK {
+            // In a sticky folder anybody may have put the link there.
+            if stat.st_uid != 0 {
+                return Err(TrustError::Owner { path: next, owner: stat.st_uid });
+            }
             links += 1;
             if links > MAX_LINKS {
                 return Err(TrustError::Loop(path.to_owned()));
@@ -212,7 +217,7 @@ fn check(path: &Path, stat: &FileStat, strictness: Strictness) -> Result<(), Tru
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
 
     use super::*;
 
@@ -262,6 +267,12 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         symlink(path, outer.path().join("link")).unwrap();
         assert!(matches!(read(&outer.path().join("link/a"), 9), Err(TrustError::Owner { .. })));
+        // Anybody may put a link into a sticky folder, and it leads where they want.
+        chown(path, Some(0), None).unwrap();
+        mode(outer.path(), 0o1777);
+        assert_eq!(read(&outer.path().join("link/a"), 9).unwrap(), b"x");
+        lchown(outer.path().join("link"), Some(65534), None).unwrap();
+        assert!(matches!(read(&outer.path().join("link/a"), 9), Err(TrustError::Owner { owner: 65534, .. })));
     }
 
     #[test]

@@ -1,17 +1,18 @@
-//! The admin socket: what operators ask. Nothing here changes anything.
+//! Answers on the admin socket.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::status::Sources;
 use crate::decision::Subject;
-use crate::gate::server::{Limits, Peer, Refusal};
+use crate::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
+use crate::gate::server::{Limits, Peer, Refusal as _};
 
-/// Status and verdicts are larger than a gate's answers.
+/// Operators are few and their answers large.
 pub(super) const LIMITS: Limits = Limits {
     connections: 64,
     per_process: 16,
@@ -20,52 +21,27 @@ pub(super) const LIMITS: Limits = Limits {
     ..Limits::GATE
 };
 
-/// The longest message on the admin socket, in bytes.
-pub const MAX_BODY: usize = 8 * 1024 * 1024;
-
-/// What an operator asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "camelCase")]
-pub enum AdminAsk {
-    /// How the daemon is doing.
-    Status,
-    /// What the pull gate would answer for an image; recorded nowhere.
-    Evaluate {
-        /// A reference, with or without a digest.
-        image: String,
-    },
-}
-
-/// What the daemon says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AdminAnswer {
-    /// The status document.
-    Status(serde_json::Value),
-    /// A verdict, as in the audit trail.
-    Verdict(serde_json::Value),
-    /// The question cannot be answered.
-    Error {
-        /// Stable code.
-        reason: String,
-        /// For people.
-        message: String,
-    },
-}
-
-impl Refusal for AdminAnswer {
-    fn refusal(reason: &'static str, message: String) -> Self {
-        Self::Error { reason: reason.to_owned(), message }
-    }
-}
+/// How many questions are worked on at a time: the threads they take are those that gates need, and who
+/// has gone leaves its question behind.
+const DESKS: usize = 2;
 
 type Answering = Pin<Box<dyn Future<Output = AdminAnswer> + Send>>;
 
 pub(super) fn handler(sources: Arc<Sources>) -> impl Fn(Peer, AdminAsk) -> Answering + Send + Sync + 'static {
+    let desks = Arc::new(Semaphore::new(DESKS));
     move |_, ask| {
-        let sources = Arc::clone(&sources);
+        let (sources, desks) = (Arc::clone(&sources), Arc::clone(&desks));
         Box::pin(async move {
-            match tokio::task::spawn_blocking(move || answer(&sources, &ask)).await {
+            let Ok(desk) = desks.acquire_owned().await else {
+                return AdminAnswer::refusal("INTERNAL", "binauthd is stopping".to_owned());
+            };
+            let answering = move || {
+                let answer = answer(&sources, &ask);
+                // Held until here, also for who no longer waits.
+                drop(desk);
+                answer
+            };
+            match tokio::task::spawn_blocking(answering).await {
                 Ok(answer) => answer,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }

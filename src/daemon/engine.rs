@@ -92,14 +92,14 @@ impl Engine {
                 return Verdict::undecidable(subject.image(), subject.digest(), reason, &cause, remedy);
             }
         };
-        let known = subject.digest().map(|digest| self.ledger.evidence(digest, &in_force.key_ring));
+        let known = subject.digest().map(|digest| self.ledger.evidence(digest, &in_force.asked));
         let known = known.as_ref().map(|(evidence, age)| Known { evidence, age: *age });
         judge(subject, known, policy)
     }
 
     /// Whether [`Engine::decide`] would find the evidence for `digest` in the cache.
     pub(super) fn has_at_hand(&self, digest: Digest) -> bool {
-        self.ledger.has_cached(digest, &self.in_force().key_ring)
+        self.ledger.has_cached(digest, &self.in_force().asked)
     }
 
     /// Records a decision: the audit trail, the counters and the log, from one value.
@@ -163,6 +163,10 @@ impl Engine {
 
     pub(super) fn audit(&self) -> AuditStatus {
         self.audit.status()
+    }
+
+    pub(super) fn audit_has_room(&self) -> bool {
+        self.audit.has_room()
     }
 
     pub(super) fn counts(&self) -> GateCounts {

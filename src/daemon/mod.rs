@@ -29,7 +29,6 @@ use crate::evidence::Ledger;
 use crate::gate::listener::{BindError, Listener};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
-pub use admin::{AdminAnswer, AdminAsk, MAX_BODY as ADMIN_MAX_BODY};
 pub use engine::Engine;
 
 const ADMIN_GROUP: &str = "binauthd";

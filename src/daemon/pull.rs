@@ -19,6 +19,11 @@ use crate::image::Digest;
 /// How often the daemon looks for questions that nobody answered.
 const COLLECT: Duration = Duration::from_secs(1);
 
+/// How often it looks whether the audit trail takes more of them.
+const ROOM: Duration = Duration::from_millis(50);
+/// The last second that RFC 3339 can write.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// Media types of what a pull of an image may lead to.
 const IMAGES: &[&str] = &[
     "application/vnd.oci.image.index.v1+json",
@@ -141,7 +146,15 @@ pub(super) async fn collect_unanswered(engine: Arc<Engine>, path: PathBuf, stop:
             Ok(None) => {}
             Ok(Some(taken)) => {
                 for record in &taken.records {
+                    // What is on disk can wait there; what finds the queue full would be lost.
+                    while !engine.audit_has_room() {
+                        tokio::select! {
+                            () = &mut stop => return,
+                            () = tokio::time::sleep(ROOM) => {}
+                        }
+                    }
                     audit_unanswered(&engine, record);
+                    tokio::task::yield_now().await;
                 }
                 if taken.unreadable > 0 {
                     tracing::warn!("`{}`: {} lines could not be read", path.display(), taken.unreadable);
@@ -170,7 +183,8 @@ fn audit_unanswered(engine: &Engine, record: &Record) {
     let ask =
         Ask { gate: record.gate.clone(), program: String::new(), entry: String::new(), image, problem: None };
     let mut verdict = judge_pull(engine, &ask);
-    let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(record.time));
+    let since = Duration::from_secs(record.time.min(LAST_SECOND));
+    let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since);
     let cause: String = record.cause.chars().take(200).collect();
     verdict.message = format!(
         "Image {} allowed at {time} without an answer, because the gate observes ({cause}). Judged now: {} [{}] {}",
@@ -214,6 +228,50 @@ mod tests {
 
     fn descriptor(media_type: &str, digest: &str) -> serde_json::Value {
         serde_json::json!({"mediaType": media_type, "digest": digest, "size": 1})
+    }
+
+    fn engine(folder: &std::path::Path, audit: &std::path::Path) -> Arc<Engine> {
+        let at = |name: &str| folder.join(name);
+        let documents = crate::config::Documents::open(
+            &at("policy.yaml"),
+            &at("attestors"),
+            &at("state"),
+            std::time::SystemTime::now(),
+        );
+        let ledger = crate::evidence::Ledger::open([]);
+        Arc::new(Engine::new(documents, ledger, crate::audit::Audit::open(audit)))
+    }
+
+    fn unanswered(time: u64) -> String {
+        format!(r#"{{"time":{time},"gate":"pull","name":"r/a:1","digest":"{D}","cause":"silent"}}"#) + "\n"
+    }
+
+    #[tokio::test]
+    async fn unanswered_questions_wait_on_disk_for_an_audit_trail_that_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = folder.path().join("unanswered.jsonl");
+        std::fs::write(&records, unanswered(7).repeat(20_000)).unwrap();
+        std::fs::write(folder.path().join("file"), "in the way").unwrap();
+        let engine = engine(folder.path(), &folder.path().join("file/audit.jsonl"));
+        let patience = tokio::time::sleep(Duration::from_secs(3));
+        collect_unanswered(Arc::clone(&engine), records.clone(), patience).await;
+        assert_eq!(engine.audit().lost, 0);
+        assert!(records.with_extension("jsonl.taken").exists(), "they come again");
+    }
+
+    #[tokio::test]
+    async fn an_unanswered_question_of_any_time_is_audited() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = folder.path().join("unanswered.jsonl");
+        std::fs::write(&records, unanswered(u64::MAX) + &unanswered(LAST_SECOND + 1) + &unanswered(7))
+            .unwrap();
+        let audit = folder.path().join("audit.jsonl");
+        let engine = engine(folder.path(), &audit);
+        collect_unanswered(Arc::clone(&engine), records, std::future::ready(())).await;
+        engine.finish();
+        let text = std::fs::read_to_string(audit).unwrap();
+        assert_eq!(text.lines().count(), 3);
+        assert_eq!(text.matches("9999-12-31T23:59:59Z").count(), 2, "{text}");
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! Follows changes of documents and sources, from a thread of its own.
+//! Follows changes of documents and of sources, each from a thread of its own: how long sources take to
+//! read is up to whoever writes them, and a key that is removed waits for none of that.
 //!
 //! inotify says at once that something changed; a look at file stamps twice a second finds what inotify
 //! does not see (links that lead elsewhere, permissions of folders above, folders that came back), and a
-//! full look at every source every ten seconds finds the rest. Without inotify the looks alone remain.
+//! full look every ten seconds, for which documents are read again, finds the rest. Without inotify the looks alone remain.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,20 +24,49 @@ const LOOK: Duration = Duration::from_millis(500);
 const FULL_LOOK: Duration = Duration::from_secs(10);
 /// How long after the first sign of a change others are waited for.
 const SETTLE: Duration = Duration::from_millis(20);
+/// The longest rest after reading; four times what the reading took, if that is less. Whoever may write
+/// to a source cannot keep a core busy.
+const REST: Duration = Duration::from_millis(400);
 /// A thread that has not looked for so long has stopped following.
 const STUCK: Duration = Duration::from_secs(10);
 
-enum Sign {
-    Changed(Vec<PathBuf>),
-    Reload,
-    Stop,
+/// Signs that wait to be looked at. Of what finds the queue full it is enough to know that there was
+/// something: whoever can write into a folder decides how many there are.
+const SIGNS: usize = 256;
+
+/// The threads that follow changes; they end when this is dropped.
+pub(super) struct Watcher {
+    documents: Thread,
+    sources: Thread,
+    pulse: Arc<Pulse>,
 }
 
-/// The thread that follows changes; it ends when this is dropped.
-pub(super) struct Watcher {
-    signs: Sender<Sign>,
-    thread: Option<JoinHandle<()>>,
-    pulse: Arc<Pulse>,
+struct Thread {
+    signs: Signs,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// The way to the thread: paths that changed, or none in particular.
+#[derive(Clone)]
+struct Signs {
+    queue: SyncSender<Vec<PathBuf>>,
+    notes: Arc<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// Signs did not fit into the queue: anything may have changed.
+    missed: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Signs {
+    /// Never waits.
+    fn give(&self, paths: Vec<PathBuf>) {
+        if self.queue.try_send(paths).is_err() {
+            self.notes.missed.store(true, Ordering::Release);
+        }
+    }
 }
 
 struct Pulse {
@@ -47,101 +77,158 @@ struct Pulse {
 
 /// Starts following what `config` names.
 pub(super) fn start(engine: Arc<Engine>, config: &Config) -> Watcher {
-    let (signs, incoming) = channel();
     let pulse = Arc::new(Pulse { started: Instant::now(), last: AtomicU64::new(0) });
     let sources: Vec<_> = config.folders().map(|(_, path)| path.to_owned()).collect();
-    let folders = config.policy.parent().map(Path::to_owned).into_iter().chain([config.attestors.clone()]);
-    let follower = Follower {
-        folders: folders.chain(sources.clone()).collect(),
-        documents: [config.policy.clone(), config.attestors.clone()],
-        sources,
-        watches: Watches::new(signs.clone()),
-        pulse: Arc::clone(&pulse),
-        engine,
+    let policy = config.policy.parent().map(Path::to_owned);
+    let documents = Follower {
+        what: What::Documents(Arc::clone(&pulse)),
+        folders: policy.into_iter().chain([config.attestors.clone()]).collect(),
+        ours: vec![config.policy.clone(), config.attestors.clone()],
+        engine: Arc::clone(&engine),
     };
-    let thread = std::thread::Builder::new().name("watch".into()).spawn(move || follower.run(&incoming));
-    let thread = thread.inspect_err(|error| tracing::error!("changes are not followed: {error}")).ok();
-    Watcher { signs, thread, pulse }
+    let sources = Follower { what: What::Sources, folders: sources.clone(), ours: sources, engine };
+    Watcher {
+        documents: Thread::start("documents", documents),
+        sources: Thread::start("sources", sources),
+        pulse,
+    }
+}
+
+impl Thread {
+    fn start(name: &str, follower: Follower) -> Self {
+        let (queue, incoming) = sync_channel(SIGNS);
+        let signs = Signs { queue, notes: Arc::default() };
+        let watches = Watches::new(signs.clone());
+        let notes = Arc::clone(&signs.notes);
+        let handle = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || follower.run(watches, &incoming, &notes))
+            .inspect_err(|error| tracing::error!("changes of {name} are not followed: {error}"))
+            .ok();
+        Self { signs, handle }
+    }
+
+    fn runs(&self) -> bool {
+        self.handle.as_ref().is_some_and(|handle| !handle.is_finished())
+    }
+
+    fn stop(&self) {
+        self.signs.notes.stop.store(true, Ordering::Release);
+        self.signs.give(Vec::new());
+    }
 }
 
 impl Watcher {
     /// Reads everything again now.
     pub(super) fn reload(&self) {
         // A thread that is gone shows in `is_alive`.
-        let _ = self.signs.send(Sign::Reload);
+        self.documents.signs.give(Vec::new());
+        self.sources.signs.give(Vec::new());
     }
 
-    /// Whether changes are being followed.
+    /// Whether changes are being followed. A source that is slow to read makes its evidence old, which
+    /// status tells; to start again would read it from the beginning.
     pub(super) fn is_alive(&self) -> bool {
-        let running = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
         let last = Duration::from_millis(self.pulse.last.load(Ordering::Relaxed));
-        running && self.pulse.started.elapsed().saturating_sub(last) < STUCK
+        let fresh = self.pulse.started.elapsed().saturating_sub(last) < STUCK;
+        self.documents.runs() && self.sources.runs() && fresh
     }
 }
 
 impl Drop for Watcher {
+    /// Does not wait for a source that is being read: nothing is lost with it.
     fn drop(&mut self) {
-        let _ = self.signs.send(Sign::Stop);
-        if let Some(thread) = self.thread.take() {
+        self.sources.stop();
+        self.documents.stop();
+        if let Some(handle) = self.documents.handle.take() {
             // A panic in the thread has been reported by the panic hook.
-            let _ = thread.join();
+            let _ = handle.join();
         }
     }
 }
 
+/// What one thread follows.
 struct Follower {
+    what: What,
+    /// What inotify watches.
     folders: Vec<PathBuf>,
-    documents: [PathBuf; 2],
-    sources: Vec<PathBuf>,
-    watches: Watches,
-    pulse: Arc<Pulse>,
+    /// What a change must be in to count.
+    ours: Vec<PathBuf>,
     engine: Arc<Engine>,
 }
 
+enum What {
+    /// What decides trust; its thread tells that it lives.
+    Documents(Arc<Pulse>),
+    Sources,
+}
+
 impl Follower {
-    fn run(mut self, signs: &Receiver<Sign>) {
-        self.watches.renew(&self.folders);
+    fn run(self, mut watches: Watches, signs: &Receiver<Vec<PathBuf>>, notes: &Notes) {
+        watches.renew(&self.folders);
         // What changed between the first reading and the watches.
-        let mut print = self.engine.fingerprint();
-        self.engine.reload();
-        self.engine.refresh();
+        let mut print = self.fingerprint();
+        self.look();
         let mut full = Instant::now();
         let mut next = Instant::now() + LOOK;
         loop {
-            let mut documents = false;
-            let mut sources = false;
+            let mut changed = false;
             let mut wait = next.saturating_duration_since(Instant::now());
             loop {
                 match signs.recv_timeout(wait) {
-                    Ok(Sign::Changed(paths)) => {
-                        sources |= concern(&paths, &self.sources);
-                        documents |= concern(&paths, &self.documents);
+                    Ok(paths) => {
+                        changed |= concern(&paths, &self.ours);
                         wait = wait.min(SETTLE);
                     }
-                    Ok(Sign::Reload) => (documents, sources) = (true, true),
-                    Ok(Sign::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => break,
+                }
+                if notes.stop.load(Ordering::Acquire) {
+                    return;
                 }
                 if next <= Instant::now() {
                     break;
                 }
             }
+            changed |= notes.missed.swap(false, Ordering::AcqRel);
             if next <= Instant::now() {
                 next = Instant::now() + LOOK;
-                sources |= self.watches.renew(&self.folders) || full.elapsed() >= FULL_LOOK;
-                documents |= self.engine.fingerprint() != print;
+                let renewed = watches.renew(&self.folders);
+                changed |= match self.what {
+                    What::Documents(_) => self.fingerprint() != print,
+                    What::Sources => renewed,
+                };
+                // Two changes within one tick of a file system's clock leave one stamp, and last good
+                // versions that could not be kept are tried again.
+                changed |= full.elapsed() >= FULL_LOOK;
             }
-            if documents {
+            let started = Instant::now();
+            if changed {
                 // The print first: a change during the reading shows at the next look.
-                print = self.engine.fingerprint();
-                self.engine.reload();
-            }
-            if sources {
+                print = self.fingerprint();
                 full = Instant::now();
-                self.engine.refresh();
+                self.look();
             }
-            let pulse = u64::try_from(self.pulse.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.pulse.last.store(pulse, Ordering::Relaxed);
+            std::thread::sleep((started.elapsed() * 4).min(REST));
+            if let What::Documents(pulse) = &self.what {
+                let alive = u64::try_from(pulse.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                pulse.last.store(alive, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn look(&self) {
+        match self.what {
+            What::Documents(_) => self.engine.reload(),
+            What::Sources => self.engine.refresh(),
+        }
+    }
+
+    /// Of documents; a look at sources is one at every stamp.
+    fn fingerprint(&self) -> u64 {
+        match self.what {
+            What::Documents(_) => self.engine.fingerprint(),
+            What::Sources => 0,
         }
     }
 }
@@ -158,7 +245,7 @@ struct Watches {
 }
 
 impl Watches {
-    fn new(signs: Sender<Sign>) -> Self {
+    fn new(signs: Signs) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let paths = match event {
                 Ok(event) if event.need_rescan() => Vec::new(),
@@ -166,8 +253,7 @@ impl Watches {
                 Ok(_) => return,
                 Err(_) => Vec::new(),
             };
-            // The receiver is gone when the daemon stops.
-            let _ = signs.send(Sign::Changed(paths));
+            signs.give(paths);
         });
         let watcher =
             watcher.inspect_err(|error| tracing::warn!("no inotify, looking twice a second: {error}")).ok();

@@ -109,7 +109,8 @@ fn by_default_rule(subject: &Subject, known: Option<Known<'_>>, policy: &Policy)
 }
 
 /// The one place that says whether an attestor is satisfied.
-fn weigh(name: &AttestorName, known: Option<Known<'_>>) -> AttestorVerdict {
+#[must_use]
+pub fn weigh(name: &AttestorName, known: Option<Known<'_>>) -> AttestorVerdict {
     let finding = known.and_then(|known| known.evidence.finding(name));
     let (reason, detail) = match finding {
         Some(Ok(verified)) => {

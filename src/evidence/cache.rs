@@ -50,7 +50,7 @@ pub struct CacheStatus {
 
 impl Entry {
     fn counts_for(&self, generation: u64, key_ring: &KeyRing) -> bool {
-        self.generation == generation && self.evidence.key_ring() == key_ring.version()
+        self.generation == generation && self.evidence.is_under(key_ring)
     }
 }
 

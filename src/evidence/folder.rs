@@ -6,12 +6,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, Metadata, OpenOptions};
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use serde::Serialize;
 
 use crate::attestation::occurrence::{MAX_BYTES, Occurrence, OccurrenceError};
@@ -24,12 +27,12 @@ const SHOWN_PROBLEMS: usize = 20;
 pub struct Folder {
     name: String,
     path: PathBuf,
-    files: HashMap<OsString, File>,
+    files: HashMap<OsString, Document>,
     problem: Option<String>,
 }
 
 #[derive(Debug)]
-struct File {
+struct Document {
     stamp: Stamp,
     content: Result<Arc<Occurrence>, String>,
 }
@@ -93,9 +96,15 @@ impl Folder {
             if self.files.get(&name).is_some_and(|file| file.stamp == stamp) {
                 continue;
             }
-            let content = read(&self.path.join(&name)).map(Arc::new);
-            self.files.insert(name, File { stamp, content });
-            changed = true;
+            let (stamp, content) = match read(&self.path.join(&name)) {
+                Ok(occurrence) => (stamp, Ok(Arc::new(occurrence))),
+                // What the system refused now it may give later, with the file unchanged: no stamp is kept.
+                Err(ReadError::Io(error)) => (Stamp::default(), Err(error.to_string())),
+                Err(error) => (stamp, Err(error.to_string())),
+            };
+            let before = self.files.get(&name).map(|file| &file.content);
+            changed |= before.is_none_or(|before| content.is_ok() || *before != content);
+            self.files.insert(name, Document { stamp, content });
         }
         changed
     }
@@ -149,26 +158,40 @@ fn stamp(meta: &Metadata) -> Stamp {
     (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
 }
 
+/// Why a file is not an attestation.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A folder, device, socket or pipe.
+    #[error("not a regular file")]
+    NotRegular,
+    /// What is in it is none.
+    #[error(transparent)]
+    Occurrence(#[from] OccurrenceError),
+}
+
 /// Reads one document from disk.
 ///
 /// # Errors
-/// Why it is not an attestation, for people. Anything but a regular file is refused before it is read.
-pub fn read(path: &Path) -> Result<Occurrence, String> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-        .open(path)
-        .map_err(|error| error.to_string())?;
-    let meta = file.metadata().map_err(|error| error.to_string())?;
+/// See [`ReadError`]. Anything but a regular file is refused before it is opened: opening some devices does
+/// something, and whoever may write here may link to any.
+pub fn read(path: &Path) -> Result<Occurrence, ReadError> {
+    let handle =
+        nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(io::Error::from)?;
+    let handle = File::from(handle);
+    let meta = handle.metadata()?;
     if !meta.is_file() {
-        return Err("not a regular file".into());
+        return Err(ReadError::NotRegular);
     }
     if meta.len() > MAX_BYTES as u64 {
-        return Err(OccurrenceError::TooLarge(meta.len()).to_string());
+        return Err(OccurrenceError::TooLarge(meta.len()).into());
     }
+    let file = File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Occurrence::parse(&bytes).map_err(|error| error.to_string())
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Occurrence::parse(&bytes)?)
 }
 
 #[cfg(test)]
@@ -219,6 +242,26 @@ mod tests {
         for (found, start) in status.refused_documents.iter().zip(rows) {
             assert!(found.starts_with(start), "{found:?} does not start with {start:?}");
         }
+    }
+
+    #[test]
+    fn what_the_system_refused_once_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::write(&path, occurrence('a')).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+        let mut source = Folder::new("local", folder.path());
+        // A thread without capabilities is refused where this one is not: the file stays as it is.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                caps::clear(None, caps::CapSet::Effective).unwrap();
+                assert!(source.scan());
+                assert_eq!((source.occurrences().count(), source.status().refused), (0, 1));
+                assert!(!source.scan(), "the same refusal is no change");
+            });
+        });
+        assert!(source.scan());
+        assert_eq!(source.occurrences().count(), 1);
     }
 
     #[test]

@@ -17,6 +17,8 @@
 //! and unknown ones are ignored. Everything but the server builds without the feature `full`, with the
 //! standard library, serde and nix alone, so that the gate programs stay small and start fast.
 
+#[cfg(feature = "full")]
+pub mod admin;
 pub mod client;
 pub mod frame;
 mod line;

@@ -73,7 +73,9 @@ pub struct Limits {
     pub alive: Duration,
     /// For connections under way when shutdown begins.
     pub grace: Duration,
-    /// The longest body in bytes, both ways.
+    /// The longest body of a request in bytes.
+    pub max_request: usize,
+    /// The longest body of an answer in bytes.
     pub max_body: usize,
 }
 
@@ -87,6 +89,7 @@ impl Limits {
         exchange: Duration::from_secs(9),
         alive: Duration::from_millis(500),
         grace: Duration::from_secs(5),
+        max_request: frame::MAX_BODY,
         max_body: frame::MAX_BODY,
     };
 }
@@ -227,7 +230,7 @@ where
     F: Future<Output = A> + Send + 'static,
 {
     let start = Instant::now();
-    let request = match timeout_at(start + limits.request, request(&mut stream, limits.max_body)).await {
+    let request = match timeout_at(start + limits.request, request(&mut stream, limits.max_request)).await {
         Ok(Ok(request)) => request,
         Ok(Err(Unread::Gone)) => return &counters.abandoned,
         Ok(Err(Unread::Version(version))) => {

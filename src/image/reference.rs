@@ -113,15 +113,23 @@ impl Reference {
     pub fn spellings(&self) -> Vec<String> {
         let full = self.to_string();
         let mut spellings = vec![full];
-        if self.domain == HUB {
-            let short = self.path.strip_prefix("library/").unwrap_or(&self.path);
-            spellings.push(format!("{short}{}", self.suffix()));
-        }
+        spellings.extend(self.familiar());
         if self.tag.is_none() && self.digest.is_none() {
             let tagged: Vec<_> = spellings.iter().map(|name| format!("{name}:latest")).collect();
             spellings.extend(tagged);
         }
         spellings
+    }
+
+    /// The short form of a Docker Hub name, where it leads back to this name: `docker.io/localhost/app`
+    /// has none, because `localhost/app` is another image.
+    fn familiar(&self) -> Option<String> {
+        if self.domain != HUB {
+            return None;
+        }
+        let official = self.path.strip_prefix("library/").filter(|name| !name.contains('/'));
+        let short = format!("{}{}", official.unwrap_or(&self.path), self.suffix());
+        Self::parse(&short).is_ok_and(|found| found == *self).then_some(short)
     }
 
     fn suffix(&self) -> String {
@@ -258,7 +266,16 @@ mod tests {
         let of = |text: &str| Reference::parse(text).unwrap().spellings();
         assert_eq!(of("docker.io/library/nginx:1"), ["docker.io/library/nginx:1", "nginx:1"]);
         assert_eq!(of("docker.io/bitnami/redis:7"), ["docker.io/bitnami/redis:7", "bitnami/redis:7"]);
+        assert_eq!(of("docker.io/library/a/b:1"), ["docker.io/library/a/b:1", "library/a/b:1"]);
+        assert_eq!(of("docker.io/localhost/a:1"), ["docker.io/localhost/a:1"]);
+        assert_eq!(of("docker.io/gcr.io/a:1"), ["docker.io/gcr.io/a:1"]);
         assert_eq!(of("gcr.io/p/a:v"), ["gcr.io/p/a:v"]);
+        // A short form that means another image is none of this one's spellings.
+        for text in ["docker.io/gcr.io/p/a:v", "docker.io/localhost/a:v", "index.docker.io/localhost/a:v"] {
+            assert_eq!(of(text), [text.trim_start_matches("index.")]);
+        }
+        let nested = ["docker.io/library/bitnami/redis:7", "library/bitnami/redis:7"];
+        assert_eq!(of("docker.io/library/bitnami/redis:7"), nested);
         assert_eq!(of("gcr.io/p/a"), ["gcr.io/p/a", "gcr.io/p/a:latest"]);
         assert_eq!(of(&format!("gcr.io/p/a@{D}")), [format!("gcr.io/p/a@{D}")]);
         assert_eq!(

@@ -1,0 +1,215 @@
+//! `attestations`: signing and filing. Listing and verifying are in `verification`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use super::artifact::{Artifact, ArtifactUrl};
+use super::attestors::Folder;
+use super::error::{CliError, Outcome};
+use super::files::{self, OccurrenceFile};
+use super::output::Answer;
+use super::sign::PrivateKey;
+use super::store::{Attestation, Filed};
+use super::verification::{List, Verify};
+use crate::attestation::{AttestorName, base64, occurrence};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Sign an image's payload with a local key and file the attestation
+    SignAndCreate(SignAndCreate),
+    /// File an attestation whose signature was made elsewhere
+    Create(Create),
+    /// List attestations and whether they verify
+    List(List),
+    /// Check that an image is attested
+    Verify(Verify),
+}
+
+/// Whose attestation of what, and where it is filed.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    #[command(flatten)]
+    artifact: ArtifactUrl,
+    /// The attestor: its id, or projects/PROJECT/attestors/ID
+    #[arg(long, value_name = "NAME")]
+    attestor: String,
+    /// The project of an attestor that is named by its id
+    #[arg(long, value_name = "PROJECT")]
+    attestor_project: Option<String>,
+    /// The project that the occurrence belongs to [default: the attestor's]
+    #[arg(long)]
+    project: Option<String>,
+    #[command(flatten)]
+    attestors: Folder,
+    #[command(flatten)]
+    occurrences: Occurrences,
+}
+
+/// Where occurrence documents lie.
+#[derive(Debug, Args)]
+pub(super) struct Occurrences {
+    /// Folder of occurrence documents [default: the configured one]
+    #[arg(long, value_name = "DIR")]
+    occurrences: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SignAndCreate {
+    #[command(flatten)]
+    target: Target,
+    /// PEM file with an EC P-256 private key, SEC1 or PKCS#8, not encrypted
+    #[arg(long, visible_alias = "key", value_name = "FILE")]
+    private_key_file: PathBuf,
+    /// The id of the attestor's key to sign under [default: the one that is this key]
+    #[arg(long, value_name = "ID")]
+    public_key_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    target: Target,
+    /// The signature, as `openssl dgst -sha256 -sign` writes it; base64 of it is understood too
+    #[arg(long, value_name = "FILE")]
+    signature_file: PathBuf,
+    /// The id of the key it was made with
+    #[arg(long, value_name = "ID")]
+    public_key_id: String,
+    /// What was signed [default: what create-signature-payload prints]
+    #[arg(long, value_name = "FILE")]
+    payload_file: Option<PathBuf>,
+    /// File it only if the attestor accepts it; the default
+    #[arg(long, conflicts_with = "no_validate")]
+    validate: bool,
+    /// File it whether or not the attestor accepts it
+    #[arg(long)]
+    no_validate: bool,
+}
+
+impl Verb {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
+        match self {
+            Self::SignAndCreate(verb) => verb.run(context),
+            Self::Create(verb) => verb.run(context),
+            Self::List(verb) => verb.run(context),
+            Self::Verify(verb) => verb.run(context),
+        }
+    }
+}
+
+impl Occurrences {
+    pub(super) fn path<'a>(&'a self, context: &'a Context) -> &'a Path {
+        self.occurrences.as_deref().unwrap_or(&context.defaults.occurrences)
+    }
+
+    /// Whether a flag names it.
+    pub(super) fn is_given(&self) -> bool {
+        self.occurrences.is_some()
+    }
+
+    /// Reads it, with a warning for every file that counts for nothing.
+    pub(super) fn read(&self, context: &Context) -> Result<Vec<OccurrenceFile>, CliError> {
+        let (found, problems) = files::occurrences(self.path(context))?;
+        files::warn_of(&problems);
+        Ok(found)
+    }
+}
+
+impl SignAndCreate {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let target = self.target;
+        let artifact: Artifact = target.artifact.artifact_url.parse()?;
+        let attestors = target.attestors.read(context)?;
+        let attestor = &attestors.find(&target.attestor, target.attestor_project.as_deref())?.attestor;
+        let payload = artifact.payload();
+        let signature = PrivateKey::read(&self.private_key_file)?.sign(&payload);
+        let wanted = |id: &str| self.public_key_id.as_deref().is_none_or(|wanted| wanted == id);
+        if let Some(id) = &self.public_key_id
+            && attestor.key(id).is_none()
+        {
+            return Err(CliError::NoKey { name: attestor.name().clone(), id: id.clone() });
+        }
+        let mut keys = attestor.keys().iter();
+        let Some(key) = keys.find(|key| wanted(key.id.as_str()) && key.key.verifies(&payload, &signature))
+        else {
+            let which = self.public_key_id.map_or("a key".to_owned(), |id| format!("key `{id}`"));
+            return Err(CliError::NotItsKey {
+                name: attestor.name().clone(),
+                path: self.private_key_file,
+                which,
+            });
+        };
+        let attestation = Attestation {
+            attestor,
+            project: project(target.project.as_deref(), attestor.name())?,
+            artifact: &artifact,
+            payload,
+            key_id: key.id.as_str(),
+            signature,
+            validate: true,
+        };
+        filed(&attestation.file(target.occurrences.path(context), SystemTime::now())?, context)
+    }
+}
+
+impl Create {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let target = self.target;
+        let artifact: Artifact = target.artifact.artifact_url.parse()?;
+        let attestors = target.attestors.read(context)?;
+        let attestor = &attestors.find(&target.attestor, target.attestor_project.as_deref())?.attestor;
+        let payload = match &self.payload_file {
+            Some(path) => read(path, "payload")?,
+            None => artifact.payload(),
+        };
+        let mut signature = read(&self.signature_file, "signature")?;
+        if let (Some(key), Some(decoded)) = (attestor.key(&self.public_key_id), decoded(&signature))
+            && key.key.verifies(&payload, &decoded)
+        {
+            signature = decoded;
+        }
+        let attestation = Attestation {
+            attestor,
+            project: project(target.project.as_deref(), attestor.name())?,
+            artifact: &artifact,
+            payload,
+            key_id: &self.public_key_id,
+            signature,
+            validate: !self.no_validate,
+        };
+        filed(&attestation.file(target.occurrences.path(context), SystemTime::now())?, context)
+    }
+}
+
+fn project<'a>(given: Option<&'a str>, attestor: &'a AttestorName) -> Result<&'a str, CliError> {
+    let Some(project) = given else { return Ok(attestor.project()) };
+    format!("projects/{project}/attestors/{}", attestor.id()).parse::<AttestorName>()?;
+    Ok(project)
+}
+
+/// Reads a small file, or a pipe such as `/dev/stdin`.
+fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, CliError> {
+    File::open(path)
+        .and_then(|file| files::read_capped(file, occurrence::MAX_BYTES / 2))
+        .map_err(|cause| CliError::Read { what, path: path.to_owned(), cause })
+}
+
+fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let text: String = std::str::from_utf8(text).ok()?.split_ascii_whitespace().collect();
+    base64::decode(&text)
+}
+
+fn filed(filed: &Filed, context: &Context) -> Result<Answer, CliError> {
+    context.answer(Outcome::Fine, filed, || {
+        let (name, file) = (&filed.name, filed.file.display());
+        if filed.created {
+            format!("{name} created in {file}\n")
+        } else {
+            format!("{name} is there already, in {file}\n")
+        }
+    })
+}

@@ -1,0 +1,41 @@
+//! Asks the daemon on this node, on its admin socket.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::error::CliError;
+use crate::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
+use crate::gate::client::{self, Patience};
+
+const PATIENCE: Patience = Patience { max_body: MAX_BODY, ..Patience::GATE };
+
+/// The daemon's verdict on an image.
+pub(super) fn evaluate(socket: &Path, image: &str) -> Result<Value, CliError> {
+    match ask(socket, &AdminAsk::Evaluate { image: image.to_owned() })? {
+        AdminAnswer::Verdict(value) => Ok(value),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What the daemon knows and does.
+pub(super) fn status(socket: &Path) -> Result<Value, CliError> {
+    match ask(socket, &AdminAsk::Status)? {
+        AdminAnswer::Status(value) => Ok(value),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn ask(socket: &Path, ask: &AdminAsk) -> Result<AdminAnswer, CliError> {
+    client::exchange(socket, ask, PATIENCE)
+        .map_err(|cause| CliError::Unreachable { socket: socket.to_owned(), cause })
+}
+
+fn unexpected(answer: AdminAnswer) -> CliError {
+    match answer {
+        AdminAnswer::Error { reason, message } => CliError::Daemon { reason, message },
+        AdminAnswer::Status(_) | AdminAnswer::Verdict(_) => {
+            CliError::Daemon { reason: "INTERNAL".into(), message: "it answered another question".into() }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What can go wrong, and the one place that turns an outcome into an exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, NameError, OccurrenceError};
+use crate::config::ConfigError;
+use crate::decision::SubjectError;
+use crate::document::DocumentError;
+use crate::evidence::folder::ReadError;
+use crate::gate::client::NoAnswer;
+use crate::image::ReferenceError;
+use crate::policy::PolicyError;
+
+/// What an answer comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Allowed, verified, done.
+    Fine,
+    /// Denied, or a check failed.
+    Failed,
+    /// The question has no answer.
+    Undecided,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Not an image.
+    #[error("`{text}` does not name an image")]
+    Artifact {
+        /// As it was written.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        cause: ReferenceError,
+    },
+    /// An image without a digest.
+    #[error(
+        "`{0}` has no digest: an attestation is about content, so name the image as REPOSITORY@sha256:DIGITS"
+    )]
+    NoDigest(String),
+    /// Not a subject of a verdict.
+    #[error("`{text}` does not name an image")]
+    Subject {
+        /// As it was written.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        cause: SubjectError,
+    },
+    /// Not a resource name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// An id alone, where nothing tells its project.
+    #[error(
+        "`{0}` is an id without a project: add --project, or write the name in full as projects/PROJECT/{1}/ID"
+    )]
+    NoProject(String, &'static str),
+    /// An id that attestors of several projects have.
+    #[error("`{0}` could be any of {1}: write the name in full")]
+    SeveralNames(String, String),
+    /// A file or folder that cannot be read.
+    #[error("cannot read {what} `{}`", path.display())]
+    Read {
+        /// What it is.
+        what: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// Standard output, or an answer that cannot be written down.
+    #[error("cannot write the answer")]
+    Answer(#[from] io::Error),
+    /// A document that must not be replaced.
+    #[error("`{}` exists already: {way_out}", path.display())]
+    Exists {
+        /// Where.
+        path: PathBuf,
+        /// What to do about it.
+        way_out: &'static str,
+    },
+    /// A name that is taken.
+    #[error("`{name}` is defined already, in `{}`: add keys to it with `attestors public-keys add`", path.display())]
+    AttestorExists {
+        /// Who.
+        name: AttestorName,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Nobody of that name.
+    #[error("no document in `{}` defines attestor `{name}`: `attestors list` shows those there are, `attestors create` makes one", folder.display())]
+    NoAttestor {
+        /// As it was written.
+        name: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// Two documents of one name.
+    #[error("several documents define attestor `{name}`: {files}; leave one of them")]
+    AmbiguousAttestor {
+        /// Who.
+        name: AttestorName,
+        /// Where.
+        files: String,
+    },
+    /// The attestor document would not be valid with this change.
+    #[error("attestor `{name}` would be refused with this change")]
+    Attestor {
+        /// Who.
+        name: String,
+        /// Why.
+        #[source]
+        cause: AttestorError,
+    },
+    /// An id that stands for another key.
+    #[error(
+        "key id `{id}` of attestor `{name}` is that of another key: choose another with --public-key-id-override"
+    )]
+    KeyIdTaken {
+        /// Who.
+        name: AttestorName,
+        /// The id.
+        id: KeyId,
+    },
+    /// No key of that id.
+    #[error("attestor `{name}` has no key with id `{id}`: `attestors public-keys list` shows those it has")]
+    NoKey {
+        /// Who.
+        name: AttestorName,
+        /// The id.
+        id: String,
+    },
+    /// A private key that the attestor does not know.
+    #[error("the key in `{}` is not {which} of attestor `{name}`: add its public key with `attestors public-keys add`", path.display())]
+    NotItsKey {
+        /// Who.
+        name: AttestorName,
+        /// The private key's file.
+        path: PathBuf,
+        /// `a key`, or the key that was asked for.
+        which: String,
+    },
+    /// A public key file that holds something else.
+    #[error("`{}` is not a public key to add", path.display())]
+    PublicKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: KeyError,
+    },
+    /// A private key in place of the public one.
+    #[error("`{}` holds a private key, which must not become public: write the public one with `openssl pkey -in KEY -pubout`", .0.display())]
+    PrivateKeyGiven(PathBuf),
+    /// A key of a kind that nothing verifies yet.
+    #[error("the key in `{}` is {kind}, which this version does not verify: use an EC P-256 key", path.display())]
+    KeyKind {
+        /// The file.
+        path: PathBuf,
+        /// Such as `RSA`.
+        kind: &'static str,
+    },
+    /// A private key file that cannot be used.
+    #[error("`{}` {what}", path.display())]
+    PrivateKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An attestation that does not hold, and so is not stored.
+    #[error("refused: attestor `{name}` would not accept this attestation: {why}")]
+    NotVerified {
+        /// Who.
+        name: AttestorName,
+        /// Reason and code.
+        why: String,
+    },
+    /// What was made is not what belongs there.
+    #[error("the occurrence cannot be stored")]
+    Occurrence(#[from] OccurrenceError),
+    /// Nobody to ask.
+    #[error("no attestor to ask: give --attestor, or a policy that requires attestation with --policy")]
+    NobodyToAsk,
+    /// A policy that cannot be obeyed.
+    #[error("policy `{}` is refused", path.display())]
+    Policy {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: PolicyError,
+    },
+    /// The daemon gave no answer.
+    #[error("binauthd does not answer on `{}`, see `systemctl status binauthd`", socket.display())]
+    Unreachable {
+        /// The admin socket.
+        socket: PathBuf,
+        /// Why not.
+        #[source]
+        cause: NoAnswer,
+    },
+    /// The daemon answered that it has no answer.
+    #[error("binauthd cannot answer that: {message} ({reason})")]
+    Daemon {
+        /// Stable code.
+        reason: String,
+        /// For people.
+        message: String,
+    },
+    /// The configuration cannot be understood.
+    #[error("the configuration cannot be used: `binauthctl config check` says what is wrong with it")]
+    Config(#[from] ConfigError),
+}
+
+/// A file in a folder that counts for nothing, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` counts for nothing", path.display())]
+pub(super) struct Problem {
+    pub(super) path: PathBuf,
+    #[source]
+    pub(super) cause: ProblemCause,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProblemCause {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Attestor(#[from] AttestorError),
+    #[error(transparent)]
+    Occurrence(#[from] ReadError),
+}
+
+/// The exit code of an answer, or of there being none: a refusal of what was understood is 1, what
+/// could not be understood or decided is 2.
+#[must_use]
+pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
+    match answer {
+        Ok(Outcome::Fine) => 0,
+        Ok(Outcome::Failed) => 1,
+        Ok(Outcome::Undecided) => 2,
+        Err(CliError::Unreachable { .. }) => 3,
+        Err(
+            CliError::Exists { .. }
+            | CliError::AttestorExists { .. }
+            | CliError::KeyIdTaken { .. }
+            | CliError::NoKey { .. }
+            | CliError::NotItsKey { .. }
+            | CliError::NotVerified { .. },
+        ) => 1,
+        Err(_) => 2,
+    }
+}

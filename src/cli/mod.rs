@@ -1,0 +1,126 @@
+//! `binauthctl`: the operator's and the build pipeline's tool.
+//!
+//! Verbs and flags follow the groups of `gcloud container binauthz`. Offline verbs read policy,
+//! attestors and occurrences as plain files, by the caller's own rights; what decides on a node is read
+//! by the daemon, under its own rules of ownership. Nothing here trusts an occurrence: `verify` in the
+//! core is the only judge of one.
+//!
+//! Exit codes: 0 allowed or fine; 1 denied or a check failed; 2 usage, or it could not be decided;
+//! 3 the daemon is unreachable.
+
+mod artifact;
+mod attestations;
+mod attestors;
+mod config;
+mod daemon;
+mod defaults;
+mod error;
+mod evaluate;
+mod files;
+mod output;
+mod policy;
+mod public_keys;
+mod sign;
+mod status;
+mod store;
+mod verification;
+mod write;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use defaults::Defaults;
+pub use error::{CliError, Outcome, exit_code};
+pub use output::report;
+use output::{Answer, Format};
+
+/// Binary Authorization on the Kubernetes node: policy, attestors, attestations and verdicts.
+#[derive(Debug, Parser)]
+#[command(name = "binauthctl", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 allowed or fine; 1 denied or a check failed; 2 usage, or it could not be decided; 3 the daemon is unreachable";
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration that the default paths come from [default: /etc/binauthd/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How the answer is written
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the payload that an attestation of an image signs
+    CreateSignaturePayload(artifact::CreateSignaturePayload),
+    /// Who may attest: attestor documents and their keys
+    #[command(subcommand)]
+    Attestors(attestors::Verb),
+    /// What was attested: occurrence documents
+    #[command(subcommand)]
+    Attestations(attestations::Verb),
+    /// The policy document
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// The daemon's configuration
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Judge an image, by files or by the daemon
+    ///
+    /// With any of --policy, --attestors and --occurrences, or with --offline, files decide, and those that
+    /// are not named are the configured ones; otherwise the daemon on this node is asked. An image without
+    /// a digest is denied where attestation is required. An attestor or occurrence file that cannot be read
+    /// counts for nothing, with a warning.
+    Evaluate(evaluate::Evaluate),
+    /// Tell what the daemon on this node knows and does
+    Status,
+}
+
+/// What every verb is told.
+struct Context {
+    format: Format,
+    defaults: Defaults,
+}
+
+impl Cli {
+    /// Does what the command line asks and prints the answer.
+    ///
+    /// # Errors
+    /// [`CliError`], where there is no answer; nothing has been printed then.
+    pub fn run(self) -> Result<Outcome, CliError> {
+        let config = self.global.config.as_deref();
+        let context = Context {
+            format: self.global.output,
+            defaults: match &self.command {
+                // What is to be checked need not be valid.
+                Command::Config(_) => Defaults::of(defaults::path(config), crate::config::Config::default()),
+                _ => defaults::defaults(config)?,
+            },
+        };
+        let answer = self.command.run(&context)?;
+        output::print(&answer.text)?;
+        Ok(answer.outcome)
+    }
+}
+
+impl Command {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        match self {
+            Self::CreateSignaturePayload(verb) => verb.run(),
+            Self::Attestors(verb) => verb.run(context),
+            Self::Attestations(verb) => verb.run(context),
+            Self::Policy(verb) => verb.run(context),
+            Self::Config(verb) => verb.run(context),
+            Self::Evaluate(verb) => verb.run(context),
+            Self::Status => status::status(context),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `attestors public-keys`: the keys that verify an attestor's attestations.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::Context;
+use super::attestors::{Folder, save};
+use super::error::{CliError, Outcome};
+use super::files::{self, AttestorFile};
+use super::output::{Answer, table};
+use super::write;
+use crate::attestation::attestor::{AttestorDocument, KeyDocument, PkixDocument};
+use crate::attestation::{Algorithm, Attestor, KeyId, PublicKey};
+
+const MAX_PEM: usize = 16 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Add a key; comments in a YAML document are lost when it is rewritten
+    Add(Add),
+    /// Remove a key: what it signed counts no more
+    Remove(Remove),
+    /// List the keys of an attestor
+    List(Of),
+}
+
+/// Which attestor.
+#[derive(Debug, Args)]
+pub(super) struct Of {
+    /// The attestor: its id, or projects/PROJECT/attestors/ID
+    #[arg(long, value_name = "NAME")]
+    attestor: String,
+    /// The project of an attestor that is named by its id
+    #[arg(long, visible_alias = "attestor-project")]
+    project: Option<String>,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    #[command(flatten)]
+    of: Of,
+    /// PEM file with one PUBLIC KEY block
+    #[arg(long, value_name = "FILE")]
+    pkix_public_key_file: PathBuf,
+    /// Such as ecdsa-p256-sha256 or ECDSA_P256_SHA256 [default: told from the key]
+    #[arg(long, value_name = "ALGORITHM")]
+    pkix_public_key_algorithm: Option<String>,
+    /// The id that signatures name the key by [default: ni:///sha-256;… of the key]
+    #[arg(long, value_name = "ID")]
+    public_key_id_override: Option<String>,
+    /// Free text for people
+    #[arg(long)]
+    comment: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    /// The id of the key
+    public_key_id: String,
+    #[command(flatten)]
+    of: Of,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    id: &'a KeyId,
+    algorithm: Algorithm,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a str>,
+}
+
+impl Verb {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
+        match self {
+            Self::Add(verb) => verb.run(context),
+            Self::Remove(verb) => verb.run(context),
+            Self::List(of) => {
+                let attestors = of.folder.read(context)?;
+                let file = attestors.find(&of.attestor, of.project.as_deref())?;
+                context.answer(Outcome::Fine, &listed(file), || keys_table(file))
+            }
+        }
+    }
+}
+
+impl Add {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let pem = read_pem(&self.pkix_public_key_file, self.pkix_public_key_algorithm.is_some())?;
+        let _lock = write::lock(self.of.folder.path(context))?;
+        let attestors = self.of.folder.read(context)?;
+        let file = attestors.find(&self.of.attestor, self.of.project.as_deref())?;
+        let mut key = KeyDocument {
+            id: self.public_key_id_override,
+            comment: self.comment,
+            pkix_public_key: Some(PkixDocument {
+                public_key_pem: pem,
+                signature_algorithm: self
+                    .pkix_public_key_algorithm
+                    .unwrap_or_else(|| Algorithm::EcdsaP256Sha256.as_str().to_owned()),
+                key_id: None,
+            }),
+            ascii_armored_pgp_public_key: None,
+        };
+        let mut document = file.document.clone();
+        document.user_owned_grafeas_note.public_keys = vec![key.clone()];
+        let alone = parse(&document)?;
+        let Some(added) = alone.keys().first() else {
+            return Err(CliError::NoKey { name: alone.name().clone(), id: String::new() });
+        };
+        let name = file.attestor.name();
+        let (id, algorithm) = (&added.id, added.key.algorithm());
+        let known = file.attestor.key(id.as_str());
+        if known.is_some_and(|known| known.key.der() != added.key.der()) {
+            return Err(CliError::KeyIdTaken { name: name.clone(), id: id.clone() });
+        }
+        if known.is_none() {
+            key.id = Some(id.to_string());
+            if let Some(pkix) = &mut key.pkix_public_key {
+                pkix.signature_algorithm = algorithm.as_str().to_owned();
+            }
+            document.user_owned_grafeas_note.public_keys =
+                [file.document.user_owned_grafeas_note.public_keys.as_slice(), &[key]].concat();
+            save(file, &document)?;
+        }
+        let value = serde_json::json!({"attestor": name, "keyId": id, "algorithm": algorithm,
+            "added": known.is_none(), "file": file.path});
+        context.answer(Outcome::Fine, &value, || match known {
+            Some(_) => format!("{id} is a key of {name} already\n"),
+            None => format!("{id} added to {name}\n"),
+        })
+    }
+}
+
+impl Remove {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let _lock = write::lock(self.of.folder.path(context))?;
+        let attestors = self.of.folder.read(context)?;
+        let file = attestors.find(&self.of.attestor, self.of.project.as_deref())?;
+        let (name, id) = (file.attestor.name(), self.public_key_id);
+        // Ids that the document leaves out are computed, so the place counts, not the text.
+        let Some(place) = file.attestor.keys().iter().position(|key| key.id.as_str() == id) else {
+            return Err(CliError::NoKey { name: name.clone(), id });
+        };
+        let mut document = file.document.clone();
+        document.user_owned_grafeas_note.public_keys.remove(place);
+        save(file, &document)?;
+        let value = serde_json::json!({"attestor": name, "keyId": id, "removed": true, "file": file.path});
+        context.answer(Outcome::Fine, &value, || format!("{id} removed from {name}\n"))
+    }
+}
+
+fn parse(document: &AttestorDocument) -> Result<Attestor, CliError> {
+    let refused = |cause| CliError::Attestor { name: document.name.clone(), cause };
+    document.clone().try_into().map_err(refused)
+}
+
+/// The PEM as it will stand in the document. Whether key and declared algorithm fit is for the document
+/// to say; without a declared one the key itself must be of a kind that is verified.
+fn read_pem(path: &Path, declared: bool) -> Result<String, CliError> {
+    let bytes = files::read(path, MAX_PEM).map_err(|cause| CliError::Read {
+        what: "public key",
+        path: path.to_owned(),
+        cause,
+    })?;
+    let text = String::from_utf8_lossy(&bytes);
+    if text.contains("PRIVATE KEY-----") {
+        return Err(CliError::PrivateKeyGiven(path.to_owned()));
+    }
+    let kind =
+        PublicKey::kind(&text).map_err(|cause| CliError::PublicKey { path: path.to_owned(), cause })?;
+    if !declared && kind != "EC P-256" {
+        return Err(CliError::KeyKind { path: path.to_owned(), kind });
+    }
+    Ok(text.trim().lines().map(|line| format!("{}\n", line.trim())).collect())
+}
+
+fn listed(file: &AttestorFile) -> Vec<Listed<'_>> {
+    let documents = &file.document.user_owned_grafeas_note.public_keys;
+    let keys = file.attestor.keys().iter().zip(documents);
+    keys.map(|(key, document)| Listed {
+        id: &key.id,
+        algorithm: key.key.algorithm(),
+        comment: document.comment.as_deref(),
+    })
+    .collect()
+}
+
+/// The keys of an attestor, for people.
+pub(super) fn keys_table(file: &AttestorFile) -> String {
+    let row = |key: Listed<'_>| {
+        let comment = key.comment.unwrap_or_default().to_owned();
+        vec![key.id.to_string(), key.algorithm.as_str().to_owned(), comment]
+    };
+    table(&["KEY ID", "ALGORITHM", "COMMENT"], listed(file).into_iter().map(row).collect())
+}

@@ -1,0 +1,103 @@
+//! `status`: what the daemon tells of itself. JSON and YAML hold all of it, the table what a person
+//! looks for first.
+
+use serde_json::Value;
+
+use super::Context;
+use super::daemon;
+use super::error::{CliError, Outcome};
+use super::output::{Answer, fields, table};
+
+pub(super) fn status(context: &Context) -> Result<Answer, CliError> {
+    let value = daemon::status(&context.defaults.admin_socket())?;
+    context.answer(Outcome::Fine, &value, || overview(&value))
+}
+
+fn overview(status: &Value) -> String {
+    let of = |pointer: &str| text(status, pointer);
+    let mut lines = vec![
+        ("binauthd", format!("{}, pid {}, up {} s", of("/version"), of("/pid"), of("/uptimeSeconds"))),
+        ("policy", policy(status)),
+        ("key ring", of("/keyRing/version")),
+        (
+            "evidence",
+            format!(
+                "{} digests attested, read {} s ago",
+                of("/evidence/digests"),
+                of("/evidence/ageSeconds")
+            ),
+        ),
+        (
+            "audit",
+            format!("{}: {} written, {} lost", of("/audit/file"), of("/audit/written"), of("/audit/lost")),
+        ),
+        ("containerd", containerd(status)),
+        ("last reload error", last_error(status)),
+    ];
+    lines.extend(list(status, "/alarms").iter().map(|alarm| ("ALARM", text(alarm, ""))));
+    let attestors = list(status, "/keyRing/attestors").iter().map(|attestor| {
+        let state = if text(attestor, "/ambiguous") == "true" { "defined more than once" } else { "" };
+        vec![text(attestor, "/name"), text(attestor, "/keys"), state.to_owned()]
+    });
+    let sources = list(status, "/sources").iter().map(|source| {
+        ["/name", "/attestations", "/refused", "/path"].map(|pointer| text(source, pointer)).to_vec()
+    });
+    let gates = status.get("gates").and_then(Value::as_object).into_iter().flatten().map(|(name, gate)| {
+        let counts = ["/allowed", "/denied", "/undecidable", "/dryRun", "/unanswered"]
+            .map(|pointer| text(gate, pointer));
+        [name.clone()].into_iter().chain(counts).collect()
+    });
+    [
+        fields(&lines),
+        table(&["ATTESTOR", "KEYS", "STATE"], attestors.collect()),
+        table(&["SOURCE", "ATTESTATIONS", "REFUSED", "FOLDER"], sources.collect()),
+        table(&["GATE", "ALLOWED", "DENIED", "UNDECIDABLE", "DRY RUN", "UNANSWERED"], gates.collect()),
+    ]
+    .join("\n")
+}
+
+fn policy(status: &Value) -> String {
+    let of = |pointer: &str| text(status, pointer);
+    match of("/policy/version").as_str() {
+        "" => format!("none in force: {}", of("/policy/problem")),
+        version => format!(
+            "{version} ({}, {} since {}): {}, {} patterns",
+            of("/policy/path"),
+            of("/policy/state"),
+            of("/policy/loaded"),
+            of("/policy/defaultRule"),
+            of("/policy/patterns")
+        ),
+    }
+}
+
+fn containerd(status: &Value) -> String {
+    let of = |pointer: &str| text(status, pointer);
+    match (of("/containerd/version"), of("/containerd/verifierPlugin").as_str()) {
+        (version, _) if version.is_empty() => format!("no answer on {}", of("/containerd/address")),
+        (version, "true") => format!("{version}, image-verifier plugin loaded"),
+        (version, _) => format!("{version}, image-verifier plugin NOT loaded"),
+    }
+}
+
+fn last_error(status: &Value) -> String {
+    let problems = list(status, "/lastReloadError/problems");
+    let problems: Vec<_> = problems.iter().map(|problem| text(problem, "")).collect();
+    if problems.is_empty() {
+        return String::new();
+    }
+    format!("{}: {}", text(status, "/lastReloadError/time"), problems.join("; "))
+}
+
+/// The value at a JSON pointer as text; empty where there is none.
+fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}

@@ -1,0 +1,187 @@
+//! Files an attestation in a folder of occurrences, once.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::artifact::Artifact;
+use super::error::CliError;
+use super::{files, write};
+use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, base64, occurrence};
+use crate::decision::{Known, weigh};
+use crate::image::Digest;
+
+/// An attestation to be filed.
+pub(super) struct Attestation<'a> {
+    pub(super) attestor: &'a Attestor,
+    /// The project that the occurrence belongs to.
+    pub(super) project: &'a str,
+    pub(super) artifact: &'a Artifact,
+    pub(super) payload: Vec<u8>,
+    pub(super) key_id: &'a str,
+    pub(super) signature: Vec<u8>,
+    /// Whether it must be one that the attestor accepts.
+    pub(super) validate: bool,
+}
+
+/// Where an attestation is filed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Filed {
+    pub(super) name: String,
+    attestor: AttestorName,
+    digest: Digest,
+    key_id: String,
+    pub(super) file: PathBuf,
+    /// False where it was there before.
+    pub(super) created: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OccurrenceDocument<'a> {
+    name: &'a str,
+    resource_uri: String,
+    note_name: &'a str,
+    kind: &'static str,
+    create_time: &'a str,
+    update_time: &'a str,
+    attestation: AttestationDocument<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttestationDocument<'a> {
+    serialized_payload: String,
+    signatures: [SignatureDocument<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignatureDocument<'a> {
+    public_key_id: &'a str,
+    signature: String,
+}
+
+impl Attestation<'_> {
+    /// Files it, unless it is filed already, and checks what lies on disk afterwards.
+    pub(super) fn file(&self, folder: &Path, now: SystemTime) -> Result<Filed, CliError> {
+        let id = self.id();
+        let name = format!("projects/{}/occurrences/{}", self.project, uuid(&id));
+        let document = self.document(&name, now)?;
+        self.check(&document)?;
+        write::ensure_folder(folder)?;
+        let (filed, _) = files::occurrences(folder)?;
+        if let Some(same) = filed.iter().find(|filed| self.is_in(&filed.occurrence)) {
+            return Ok(self.filed(same.occurrence.name.clone(), same.path.clone(), false));
+        }
+        let hex = |digest: &Digest, digits: usize| digest.hex().chars().take(digits).collect::<String>();
+        let attestor = self.attestor.name().id();
+        let path = folder.join(format!("{attestor}-{}-{}.json", hex(&self.artifact.digest, 12), hex(&id, 8)));
+        // A file of this name that is no occurrence, or a spoilt one of this attestation, is mended.
+        if filed.iter().any(|filed| filed.path == path && filed.occurrence.name != name) {
+            let way_out = "it holds another occurrence; move it away first";
+            return Err(CliError::Exists { path, way_out });
+        }
+        write::replace(&path, &document)?;
+        let cannot = |cause| CliError::Read { what: "occurrence", path: path.clone(), cause };
+        self.check(&files::read(&path, occurrence::MAX_BYTES).map_err(cannot)?)?;
+        Ok(self.filed(name, path, true))
+    }
+
+    /// The same attestation always has the same id.
+    fn id(&self) -> Digest {
+        let note = self.attestor.note().as_str().as_bytes();
+        let digest = self.artifact.digest.to_string();
+        let mut text = Vec::new();
+        for field in [note, digest.as_bytes(), self.key_id.as_bytes(), &self.payload] {
+            text.extend_from_slice(&(field.len() as u64).to_be_bytes());
+            text.extend_from_slice(field);
+        }
+        Digest::of(&text)
+    }
+
+    fn document(&self, name: &str, now: SystemTime) -> Result<Vec<u8>, CliError> {
+        let now = humantime::format_rfc3339_seconds(now).to_string();
+        let document = OccurrenceDocument {
+            name,
+            resource_uri: self.artifact.resource_uri(),
+            note_name: self.attestor.note().as_str(),
+            kind: "ATTESTATION",
+            create_time: &now,
+            update_time: &now,
+            attestation: AttestationDocument {
+                serialized_payload: base64::encode(&self.payload),
+                signatures: [SignatureDocument {
+                    public_key_id: self.key_id,
+                    signature: base64::encode(&self.signature),
+                }],
+            },
+        };
+        let mut bytes = serde_json::to_vec_pretty(&document).map_err(std::io::Error::other)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    fn check(&self, document: &[u8]) -> Result<(), CliError> {
+        let occurrence = Occurrence::parse(document)?;
+        if !self.validate {
+            return Ok(());
+        }
+        let key_ring = KeyRing::new([self.attestor.clone()]);
+        let evidence = Evidence::gather(self.artifact.digest, [&occurrence], &key_ring);
+        let found = weigh(self.attestor.name(), Some(Known { evidence: &evidence, age: Duration::ZERO }));
+        if found.satisfied {
+            return Ok(());
+        }
+        let why = format!("{} [{}]", found.detail.unwrap_or_default(), found.reason);
+        Err(CliError::NotVerified { name: found.name, why })
+    }
+
+    /// Whether this occurrence says the same already: under this key, over these bytes.
+    fn is_in(&self, occurrence: &Occurrence) -> bool {
+        let holds = |bytes: &[u8]| {
+            let key = self.attestor.key(self.key_id);
+            bytes == self.signature || key.is_some_and(|key| key.key.verifies(&self.payload, bytes))
+        };
+        occurrence.note == self.attestor.note().as_str()
+            && occurrence.digest == self.artifact.digest
+            && occurrence.payload == self.payload
+            && occurrence.signatures.iter().any(|other| other.key_id == self.key_id && holds(&other.bytes))
+    }
+
+    fn filed(&self, name: String, file: PathBuf, created: bool) -> Filed {
+        Filed {
+            name,
+            attestor: self.attestor.name().clone(),
+            digest: self.artifact.digest,
+            key_id: self.key_id.to_owned(),
+            file,
+            created,
+        }
+    }
+}
+
+/// The first 128 bits as a UUID of version 8 (RFC 9562: the maker's own scheme).
+fn uuid(id: &Digest) -> String {
+    let mut digits: Vec<char> = id.hex().chars().take(32).collect();
+    for (place, digit) in [(12, '8'), (16, 'a')] {
+        if let Some(old) = digits.get_mut(place) {
+            *old = digit;
+        }
+    }
+    let mut digits = digits.into_iter();
+    let groups = [8, 4, 4, 4, 12].map(|length| digits.by_ref().take(length).collect::<String>());
+    groups.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_shaped_as_uuids() {
+        assert_eq!(uuid(&Digest::of(b"hello")), "2cf24dba-5fb0-830e-a6e8-3b2ac5b9e29e");
+    }
+}

@@ -1,0 +1,192 @@
+//! `attestations list` and `verify`: what is filed, and whether it holds.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::artifact::{Artifact, ArtifactUrl};
+use super::attestations::Occurrences;
+use super::attestors::Folder;
+use super::error::{CliError, Outcome};
+use super::files::{self, Attestors, OccurrenceFile};
+use super::output::{Answer, fields, table};
+use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing};
+use crate::decision::{AttestorVerdict, Known, Reason, weigh};
+use crate::image::Digest;
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only those of this attestor
+    #[arg(long, value_name = "NAME")]
+    attestor: Option<String>,
+    /// The project of an attestor that is named by its id
+    #[arg(long, visible_alias = "project", value_name = "PROJECT")]
+    attestor_project: Option<String>,
+    /// Only those of this image's digest
+    #[arg(long, value_name = "IMAGE@DIGEST")]
+    artifact_url: Option<String>,
+    #[command(flatten)]
+    attestors: Folder,
+    #[command(flatten)]
+    occurrences: Occurrences,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    artifact: ArtifactUrl,
+    /// An attestor that must have attested it, again for more [default: those the policy requires]
+    #[arg(long, value_name = "NAME")]
+    attestor: Vec<String>,
+    /// The project of attestors that are named by their ids
+    #[arg(long, visible_alias = "project", value_name = "PROJECT")]
+    attestor_project: Option<String>,
+    /// The policy that says whom to ask [default: the configured one]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    attestors: Folder,
+    #[command(flatten)]
+    occurrences: Occurrences,
+}
+
+/// An occurrence as it is listed, once for every attestor whose note it hangs on.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    name: &'a str,
+    /// Absent where no attestor has the note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attestor: Option<&'a AttestorName>,
+    note: &'a str,
+    digest: Digest,
+    resource: &'a str,
+    key_ids: Vec<&'a str>,
+    verified: bool,
+    reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    create_time: &'a str,
+    file: &'a Path,
+}
+
+impl List {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let digest = match &self.artifact_url {
+            Some(url) => Some(url.parse::<Artifact>()?.digest),
+            None => None,
+        };
+        let attestors = self.attestors.read(context)?;
+        let only = match &self.attestor {
+            Some(name) => Some(attestors.name(name, self.attestor_project.as_deref())?),
+            None => None,
+        };
+        let (found, problems) = files::occurrences(self.occurrences.path(context))?;
+        files::warn_of(&problems);
+        let key_ring = attestors.key_ring();
+        let mut rows: Vec<_> = found
+            .iter()
+            .filter(|file| digest.is_none_or(|digest| digest == file.occurrence.digest))
+            .flat_map(|file| rows(file, &attestors, &key_ring))
+            .collect();
+        rows.retain(|row| only.as_ref().is_none_or(|only| row.attestor == Some(only)));
+        let whole = problems.is_empty() && attestors.problems.is_empty();
+        let outcome = if whole { Outcome::Fine } else { Outcome::Failed };
+        context.answer(outcome, &rows, || list_table(&rows))
+    }
+}
+
+fn rows<'a>(file: &'a OccurrenceFile, attestors: &'a Attestors, key_ring: &KeyRing) -> Vec<Row<'a>> {
+    let occurrence = &file.occurrence;
+    let row = |attestor, verified, reason, detail| Row {
+        name: &occurrence.name,
+        attestor,
+        note: &occurrence.note,
+        digest: occurrence.digest,
+        resource: &occurrence.resource,
+        key_ids: occurrence.signatures.iter().map(|signature| signature.key_id.as_str()).collect(),
+        verified,
+        reason,
+        detail,
+        create_time: &occurrence.created,
+        file: &file.path,
+    };
+    let of_note = attestors
+        .files
+        .iter()
+        .map(|file| &file.attestor)
+        .filter(|attestor| attestor.note().as_str() == occurrence.note);
+    let names: BTreeSet<_> = of_note.map(Attestor::name).collect();
+    if names.is_empty() {
+        let detail = Some("no attestor has this note".to_owned());
+        return vec![row(None, false, Reason::AttestorMissing, detail)];
+    }
+    let evidence = Evidence::gather(occurrence.digest, [occurrence], key_ring);
+    let known = Some(Known { evidence: &evidence, age: Duration::ZERO });
+    let judged = names.into_iter().map(|name| (name, weigh(name, known)));
+    judged.map(|(name, found)| row(Some(name), found.satisfied, found.reason, found.detail)).collect()
+}
+
+fn list_table(rows: &[Row<'_>]) -> String {
+    let cells = |row: &Row<'_>| {
+        let attestor = row.attestor.map_or_else(|| format!("- ({})", row.note), ToString::to_string);
+        let verified = if row.verified { "verified".to_owned() } else { row.reason.to_string() };
+        let file = row.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (resource, created) = (row.resource.to_owned(), row.create_time.to_owned());
+        vec![attestor, verified, resource, row.key_ids.join(","), created, file]
+    };
+    let headings = ["ATTESTOR", "STATE", "RESOURCE", "KEY IDS", "CREATED", "FILE"];
+    table(&headings, rows.iter().map(cells).collect())
+}
+
+#[derive(Serialize)]
+struct Verification<'a> {
+    image: &'a str,
+    digest: Digest,
+    verified: bool,
+    attestors: Vec<AttestorVerdict>,
+}
+
+impl Verify {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let artifact: Artifact = self.artifact.artifact_url.parse()?;
+        let attestors = self.attestors.read(context)?;
+        let names: Vec<_> = if self.attestor.is_empty() {
+            let policy = files::policy(self.policy.as_ref().unwrap_or(&context.defaults.policy))?;
+            policy.attestors().cloned().collect()
+        } else {
+            let project = self.attestor_project.as_deref();
+            self.attestor.iter().map(|name| attestors.name(name, project)).collect::<Result<_, _>>()?
+        };
+        if names.is_empty() {
+            return Err(CliError::NobodyToAsk);
+        }
+        let found = self.occurrences.read(context)?;
+        let occurrences = found.iter().map(|file| &file.occurrence);
+        let evidence = Evidence::gather(artifact.digest, occurrences, &attestors.key_ring());
+        let known = Some(Known { evidence: &evidence, age: Duration::ZERO });
+        let judged: Vec<_> = names.iter().map(|name| weigh(name, known)).collect();
+        let verified = judged.iter().all(|attestor| attestor.satisfied);
+        let image = &self.artifact.artifact_url;
+        let value = Verification { image, digest: artifact.digest, verified, attestors: judged };
+        let outcome = if verified { Outcome::Fine } else { Outcome::Failed };
+        context.answer(outcome, &value, || {
+            let state = if verified { "verified" } else { "not verified" };
+            let head = fields(&[("image", image.clone()), ("state", state.to_owned())]);
+            format!("{head}\n{}", attestors_table(&value.attestors))
+        })
+    }
+}
+
+fn attestors_table(attestors: &[AttestorVerdict]) -> String {
+    let row = |attestor: &AttestorVerdict| {
+        let key = attestor.key_id.as_ref().map(ToString::to_string);
+        let why = key.or_else(|| attestor.detail.clone()).unwrap_or_default();
+        vec![attestor.name.to_string(), attestor.reason.to_string(), why]
+    };
+    table(&["ATTESTOR", "STATE", "KEY OR CAUSE"], attestors.iter().map(row).collect())
+}

@@ -1,0 +1,105 @@
+//! Puts documents on disk whole or not at all: temporary file, fsync, rename or link, fsync of the folder.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::error::CliError;
+
+const FILE_MODE: u32 = 0o644;
+const FOLDER_MODE: u32 = 0o755;
+
+/// Makes the folder, not its parents, where it is not there.
+pub(super) fn ensure_folder(folder: &Path) -> Result<(), CliError> {
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(at(folder)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) => Err(at(folder)(error)),
+    }
+}
+
+/// Holds other writers of the folder off while a document in it is read, changed and replaced.
+pub(super) fn lock(folder: &Path) -> Result<File, CliError> {
+    let cannot = |cause| CliError::Read { what: "folder", path: folder.to_owned(), cause };
+    let handle = File::open(folder).map_err(cannot)?;
+    handle.lock().map_err(cannot)?;
+    Ok(handle)
+}
+
+/// Writes a document that is not there yet.
+pub(super) fn create(path: &Path, bytes: &[u8], way_out: &'static str) -> Result<(), CliError> {
+    let (temporary, _) = stage(path, bytes).map_err(at(path))?;
+    let linked = fs::hard_link(&temporary, path);
+    let _ = fs::remove_file(&temporary);
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(CliError::Exists { path: path.to_owned(), way_out })
+        }
+        linked => linked.and_then(|()| sync_folder(path)).map_err(at(path)),
+    }
+}
+
+/// Replaces a document, or writes it for the first time. The owner and mode of the old one stay.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let (temporary, file) = stage(&path, bytes).map_err(at(&path))?;
+    let replaced = keep_owner(&path, &file).and_then(|()| fs::rename(&temporary, &path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    replaced.and_then(|()| sync_folder(&path)).map_err(at(&path))
+}
+
+/// Removes a document.
+pub(super) fn remove(path: &Path) -> Result<(), CliError> {
+    fs::remove_file(path).and_then(|()| sync_folder(path)).map_err(at(path))
+}
+
+/// The bytes on disk beside `path`, under a hidden name that no reader takes for a document.
+fn stage(path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let open = || OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
+    let mut file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Left by a process of the same id that did not come to its end.
+            fs::remove_file(&temporary)?;
+            open()?
+        }
+        opened => opened?,
+    };
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.set_permissions(Permissions::from_mode(FILE_MODE)))
+        .and_then(|()| file.sync_all());
+    match written {
+        Ok(()) => Ok((temporary, file)),
+        Err(error) => {
+            let _ = fs::remove_file(&temporary);
+            Err(error)
+        }
+    }
+}
+
+fn keep_owner(old: &Path, new: &File) -> io::Result<()> {
+    let old = match fs::metadata(old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        old => old?,
+    };
+    let made = new.metadata()?;
+    if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
+        std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))?;
+    }
+    new.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+    new.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> CliError {
+    move |cause| CliError::Write { path: path.to_owned(), cause }
+}

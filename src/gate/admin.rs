@@ -1,0 +1,45 @@
+//! What operators ask on the admin socket, in the gate's framing. Nothing here changes anything.
+
+use serde::{Deserialize, Serialize};
+
+use super::server::Refusal;
+
+/// The longest message on the admin socket, in bytes: status and verdicts are larger than a gate's
+/// answers.
+pub const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "camelCase")]
+pub enum AdminAsk {
+    /// How the daemon is doing.
+    Status,
+    /// What the pull gate would answer for an image; recorded nowhere.
+    Evaluate {
+        /// A reference, with or without a digest.
+        image: String,
+    },
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AdminAnswer {
+    /// The status document.
+    Status(serde_json::Value),
+    /// A verdict, as in the audit trail.
+    Verdict(serde_json::Value),
+    /// The question cannot be answered.
+    Error {
+        /// Stable code.
+        reason: String,
+        /// For people.
+        message: String,
+    },
+}
+
+impl Refusal for AdminAnswer {
+    fn refusal(reason: &'static str, message: String) -> Self {
+        Self::Error { reason: reason.to_owned(), message }
+    }
+}
