@@ -9,7 +9,7 @@
 //!
 //! | row | modules | what |
 //! |---|---|---|
-//! | core | [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
+//! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
 //! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`audit`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
@@ -45,10 +45,14 @@ pub mod gate;
 pub mod image;
 #[cfg(feature = "full")]
 pub mod policy;
+pub mod text;
 
 /// An error and its causes on one line.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    std::iter::successors(error.source(), |error| error.source()).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        // Many errors of libraries, and some of ours, tell their cause themselves.
+        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

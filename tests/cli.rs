@@ -421,7 +421,11 @@ fn attestors_are_created_once() {
     .gave(0, "projects/p/attestors/a created in attestors/a.yaml");
     create("projects/p/attestors/b --attestation-authority-note projects/r/notes/m").gave(0, "");
     create("projects/p/attestors/a --attestation-authority-note n").gave(1, "is defined already");
-    create("a --project other --attestation-authority-note n").gave(1, "exists already");
+    create("a --project other --attestation-authority-note n").gave(0, "created in attestors/other-a.yaml");
+    bench.run("attestors delete projects/other/attestors/a $A").gave(0, "deleted");
+    fs::write(bench.at("attestors/broken.yaml"), "{").unwrap();
+    create("broken --project other --attestation-authority-note n").gave(1, "exists already");
+    fs::remove_file(bench.at("attestors/broken.yaml")).unwrap();
     assert_eq!((bench.mode("attestors"), bench.mode("attestors/a.yaml")), (0o755, 0o644));
     let listed = bench.run("attestors list -o json $A").gave(0, "").json();
     let column = |name: &str| [listed[0][name].as_str().unwrap(), listed[1][name].as_str().unwrap()];

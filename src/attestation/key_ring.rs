@@ -72,10 +72,37 @@ impl KeyRing {
         self.entries.get(name)
     }
 
+    /// Why nothing can satisfy `name`, if so.
+    #[must_use]
+    pub fn hindrance(&self, name: &AttestorName) -> Option<Hindrance> {
+        match self.entry(name) {
+            None => Some(Hindrance::Missing(name.clone())),
+            Some(Entry::Ambiguous) => Some(Hindrance::Ambiguous(name.clone())),
+            Some(Entry::Defined(attestor)) if attestor.keys().is_empty() => {
+                Some(Hindrance::WithoutKeys(name.clone()))
+            }
+            Some(Entry::Defined(_)) => None,
+        }
+    }
+
     /// Every name with what it stands for, in order.
     pub fn entries(&self) -> impl Iterator<Item = (&AttestorName, &Entry)> {
         self.entries.iter()
     }
+}
+
+/// Why nothing can satisfy an attestor that is required.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Hindrance {
+    /// Nobody defines it.
+    #[error("no document defines attestor `{0}`")]
+    Missing(AttestorName),
+    /// Several documents do.
+    #[error("several documents define attestor `{0}`: leave one of them")]
+    Ambiguous(AttestorName),
+    /// It has no keys.
+    #[error("attestor `{0}` has no keys")]
+    WithoutKeys(AttestorName),
 }
 
 impl Default for KeyRing {

@@ -2,25 +2,21 @@
 //! payloads are filed. Everything in one is a stranger's claim until `verify` has checked it, so
 //! fields that are not needed are not looked at, and one unusable signature leaves the others be.
 
+use std::time::SystemTime;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::base64;
 use crate::image::Digest;
+use crate::text::shown;
 
 /// The largest occurrence document, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// The longest name that is kept, in characters; nothing is looked up by it.
 const MAX_NAME: usize = 256;
-
-/// A stranger's text for people: bounded, and without what could break a line of a log or reorder it.
-pub(super) fn shown(text: &str, max: usize) -> String {
-    let reorders =
-        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() || reorders(c) { '\u{fffd}' } else { c }).take(max).collect()
-}
 
 /// An attestation occurrence, unverified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +29,8 @@ pub struct Occurrence {
     pub digest: Digest,
     /// `resourceUri` as it stands.
     pub resource: String,
-    /// RFC 3339, as it stands; orders candidates and decides nothing.
-    pub created: String,
+    /// `createTime`, where it is one; orders candidates and decides nothing.
+    pub created: Option<SystemTime>,
     /// The signed bytes.
     pub payload: Vec<u8>,
     /// Who is said to have signed them.
@@ -165,7 +161,7 @@ impl TryFrom<OccurrenceDocument<'_>> for Occurrence {
             note: document.note_name,
             digest,
             resource: document.resource_uri,
-            created: document.create_time.unwrap_or_default(),
+            created: document.create_time.and_then(|time| humantime::parse_rfc3339(&time).ok()),
             payload,
             signatures,
         })

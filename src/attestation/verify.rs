@@ -1,9 +1,7 @@
 //! The check: which attestors have attested a digest. The only maker of [`Verified`].
 //!
-//! OR over occurrences, signatures and keys; a bad one never spoils a good one. The digest in the
-//! signed payload is the authority; the payload is parsed only once a signature over it has held.
-
-use std::collections::BTreeMap;
+//! OR over occurrences, signatures and keys; a bad one never spoils a good one, as far as
+//! [`MAX_VERIFICATIONS`] reaches. The digest in the signed payload is the authority; the payload is parsed only once a signature over it has held.
 
 use serde::Serialize;
 
@@ -11,10 +9,11 @@ use super::attestor::Attestor;
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
-use super::occurrence::{Occurrence, shown};
+use super::occurrence::Occurrence;
 use super::payload::Claim;
 use crate::document::Version;
 use crate::image::Digest;
+use crate::text::shown;
 
 /// The most signatures that are checked for one attestor and digest, newest occurrence first. Those
 /// that name a key the attestor does not have cost nothing and do not count.
@@ -84,7 +83,8 @@ pub struct Evidence {
     digest: Digest,
     key_ring: Version,
     key_ring_identity: Digest,
-    findings: BTreeMap<AttestorName, Finding>,
+    /// In the order of names. Not a map: most have one entry, and up to 18,000 of these are kept.
+    findings: Box<[(AttestorName, Finding)]>,
 }
 
 impl Evidence {
@@ -97,7 +97,7 @@ impl Evidence {
     ) -> Self {
         let mut candidates: Vec<_> =
             occurrences.into_iter().filter(|occurrence| occurrence.digest == digest).collect();
-        candidates.sort_by(|a, b| b.created.cmp(&a.created));
+        candidates.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.name.cmp(&b.name)));
         let findings = key_ring
             .entries()
             .map(|(name, entry)| {
@@ -137,12 +137,13 @@ impl Evidence {
     /// What was found for `attestor`; `None` where the key ring does not know it.
     #[must_use]
     pub fn finding(&self, attestor: &AttestorName) -> Option<&Finding> {
-        self.findings.get(attestor)
+        let place = self.findings.binary_search_by(|(name, _)| name.cmp(attestor)).ok()?;
+        self.findings.get(place).map(|(_, finding)| finding)
     }
 
     /// Everything that counts, in the order of attestor names.
     pub fn verified(&self) -> impl Iterator<Item = &Verified> {
-        self.findings.values().filter_map(|finding| finding.as_ref().ok())
+        self.findings.iter().filter_map(|(_, finding)| finding.as_ref().ok())
     }
 }
 
@@ -227,7 +228,7 @@ mod tests {
             note: "projects/p/notes/a".into(),
             digest: digest.parse().unwrap(),
             resource: format!("https://registry.example.com/team/app@{digest}"),
-            created: String::new(),
+            created: None,
             payload: payload::gcloud("registry.example.com/team/app", D.parse().unwrap()).into_bytes(),
             signatures: signatures
                 .iter()
@@ -299,9 +300,9 @@ mod tests {
     #[test]
     fn checks_are_bounded_and_newest_come_first() {
         let mut flood = vector(D, &vec![(P256_ID, PAE); MAX_VERIFICATIONS + 1]);
-        flood.created = "2026-01-01T00:00:00Z".into();
+        flood.created = Some(std::time::UNIX_EPOCH);
         let mut newer = vector(D, &[(P256_ID, RAW)]);
-        newer.created = "2026-01-02T00:00:00Z".into();
+        newer.created = Some(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1));
         assert!(finding(&[flood.clone(), newer], D, a()).is_ok());
         assert!(matches!(finding(&[flood], D, a()), Err(Miss::BadSignature(_))));
     }

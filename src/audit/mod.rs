@@ -4,4 +4,4 @@ pub mod record;
 pub mod writer;
 
 pub use record::{Asked, Gate, Record};
-pub use writer::{Audit, AuditStatus};
+pub use writer::{Audit, AuditStatus, QUEUE};

@@ -18,7 +18,8 @@ use serde::Serialize;
 
 use super::record::Record;
 
-const QUEUE: usize = 8_192;
+/// How many records may wait for the disk.
+pub const QUEUE: usize = 8_192;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The way to the audit trail. Dropping the last clone of its sender ends the thread once the queue is
@@ -94,11 +95,11 @@ impl Audit {
         }
     }
 
-    /// Whether half of the queue is free: who has records that can wait hands them over only then.
+    /// Records that were taken and are not written yet.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub fn waiting(&self) -> u64 {
         let written = self.state.written.load(Ordering::Relaxed);
-        self.state.taken.load(Ordering::Relaxed).saturating_sub(written) < QUEUE as u64 / 2
+        self.state.taken.load(Ordering::Relaxed).saturating_sub(written)
     }
 
     /// How it is doing.

@@ -107,6 +107,7 @@ impl Verb {
                 describe(attestors.find(&verb.name, verb.project.as_deref())?, context)
             }
             Self::Delete(verb) => {
+                let _lock = write::lock(verb.folder.path(context))?;
                 let attestors = verb.folder.read(context)?;
                 let file = attestors.find(&verb.name, verb.project.as_deref())?;
                 write::remove(&file.path)?;
@@ -143,7 +144,11 @@ impl Create {
             update_time: None,
             etag: None,
         };
-        let path = folder.join(format!("{}.yaml", name.id()));
+        // Attestors of two projects may have one id.
+        let short = folder.join(format!("{}.yaml", name.id()));
+        let another = attestors.files.iter().any(|file| file.path == short);
+        let long = || folder.join(format!("{}-{}.yaml", name.project(), name.id()));
+        let path = if another { long() } else { short };
         let way_out = "it does not define this attestor; move it away first";
         write::create(&path, &render(&document, &path)?, way_out)?;
         let value = serde_json::json!({"name": name, "note": note, "file": path, "created": true});

@@ -13,7 +13,7 @@ use super::attestors::Folder;
 use super::daemon;
 use super::error::{CliError, Outcome};
 use super::files;
-use super::output::{self, Answer, fields, table};
+use super::output::{Answer, fields, table};
 use crate::attestation::Evidence;
 use crate::decision::{Known, Reason, Subject, Verdict, judge};
 
@@ -90,7 +90,7 @@ fn without_policy(subject: &Subject, error: &CliError) -> Verdict {
             "Mend the policy: `binauthctl policy check` says what is wrong with it",
         ),
     };
-    Verdict::undecidable(subject.image(), subject.digest(), reason, &output::chain(error), remedy)
+    Verdict::undecidable(subject.image(), subject.digest(), reason, &crate::chain(error), remedy)
 }
 
 /// What is neither an allowance nor a refusal is undecided, whoever said it.

@@ -120,7 +120,7 @@ fn listed(folder: &Path, what: &'static str, extensions: &[&str]) -> Result<Vec<
 /// Says which files count for nothing.
 pub(super) fn warn_of(problems: &[Problem]) {
     for problem in problems {
-        output::warn(&output::chain(problem));
+        output::warn(&crate::chain(problem));
     }
 }
 

@@ -1,6 +1,5 @@
 //! How answers are written: a table for people, JSON or YAML for programs.
 
-use std::error::Error;
 use std::io::{self, Write as _};
 
 use clap::ValueEnum;
@@ -77,7 +76,7 @@ pub(super) fn fields(pairs: &[(&str, String)]) -> String {
 
 /// Text of unknown origin, without what a terminal would obey.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    crate::text::shown(text, usize::MAX)
 }
 
 /// Prints the answer. A reader that has gone has read enough.
@@ -96,16 +95,5 @@ pub(super) fn warn(message: &str) {
 
 /// Says on standard error why there is no answer: the error and its causes, on one line.
 pub fn report(error: &CliError) {
-    let _ = writeln!(io::stderr(), "binauthctl: {}", plain(&chain(error)));
-}
-
-/// An error and its causes.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    let _ = writeln!(io::stderr(), "binauthctl: {}", plain(&crate::chain(error)));
 }

@@ -10,9 +10,9 @@ use super::attestors::Folder;
 use super::error::{CliError, Outcome};
 use super::files::{self, Attestors};
 use super::output::{self, Answer, fields};
-use crate::attestation::{AttestorName, key_ring::Entry};
+use crate::attestation::AttestorName;
 use crate::document::Version;
-use crate::policy::{EnforcementMode, EvaluationMode, Policy};
+use crate::policy::Policy;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -73,8 +73,8 @@ impl Check {
             file,
             valid: problems.is_empty(),
             version: policy.as_ref().map(Policy::version),
-            evaluation_mode: rule.map(|rule| evaluation(&rule.evaluation)),
-            enforcement_mode: rule.map(|rule| enforcement(rule.enforcement)),
+            evaluation_mode: rule.map(|rule| rule.evaluation.as_str()),
+            enforcement_mode: rule.map(|rule| rule.enforcement.as_str()),
             patterns: policy.as_ref().map_or(0, |policy| policy.allowlist().len()),
             attestors: policy.iter().flat_map(Policy::attestors).collect(),
             attestors_checked: attestors.is_some(),
@@ -98,7 +98,7 @@ impl Check {
             Ok(attestors) => Ok(Some(attestors)),
             Err(error) if self.attestors.is_given() => Err(error),
             Err(error) => {
-                let why = output::chain(&error);
+                let why = crate::chain(&error);
                 output::warn(&format!("the attestors that the policy names were not checked: {why}"));
                 Ok(None)
             }
@@ -109,30 +109,7 @@ impl Check {
 /// Attestors that the policy requires and that nothing can satisfy.
 fn unsatisfiable(policy: &Policy, attestors: &Attestors) -> Vec<String> {
     let key_ring = attestors.key_ring();
-    let problem = |name: &AttestorName| match key_ring.entry(name) {
-        None => Some(format!("no document defines attestor `{name}`")),
-        Some(Entry::Ambiguous) => Some(format!("several documents define attestor `{name}`")),
-        Some(Entry::Defined(attestor)) if attestor.keys().is_empty() => {
-            Some(format!("attestor `{name}` has no keys"))
-        }
-        Some(Entry::Defined(_)) => None,
-    };
-    policy.attestors().filter_map(problem).collect()
-}
-
-fn evaluation(mode: &EvaluationMode) -> &'static str {
-    match mode {
-        EvaluationMode::AlwaysAllow => "ALWAYS_ALLOW",
-        EvaluationMode::AlwaysDeny => "ALWAYS_DENY",
-        EvaluationMode::RequireAttestation(_) => "REQUIRE_ATTESTATION",
-    }
-}
-
-fn enforcement(mode: EnforcementMode) -> &'static str {
-    match mode {
-        EnforcementMode::Enforced => "ENFORCED_BLOCK_AND_AUDIT_LOG",
-        EnforcementMode::DryRun => "DRYRUN_AUDIT_LOG_ONLY",
-    }
+    policy.attestors().filter_map(|name| Some(key_ring.hindrance(name)?.to_string())).collect()
 }
 
 fn report_table(report: &Report<'_>) -> String {

@@ -1,7 +1,7 @@
 //! Files an attestation in a folder of occurrences, once.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::artifact::Artifact;
 use super::error::CliError;
 use super::{files, write};
 use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, base64, occurrence};
-use crate::decision::{Known, weigh};
+use crate::decision::weigh;
 use crate::image::Digest;
 
 /// An attestation to be filed.
@@ -131,7 +131,7 @@ impl Attestation<'_> {
         }
         let key_ring = KeyRing::new([self.attestor.clone()]);
         let evidence = Evidence::gather(self.artifact.digest, [&occurrence], &key_ring);
-        let found = weigh(self.attestor.name(), Some(Known { evidence: &evidence, age: Duration::ZERO }));
+        let found = weigh(self.attestor.name(), Some(&evidence));
         if found.satisfied {
             return Ok(());
         }

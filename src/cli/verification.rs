@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -15,7 +14,7 @@ use super::error::{CliError, Outcome};
 use super::files::{self, Attestors, OccurrenceFile};
 use super::output::{Answer, fields, table};
 use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing};
-use crate::decision::{AttestorVerdict, Known, Reason, weigh};
+use crate::decision::{AttestorVerdict, Reason, weigh};
 use crate::image::Digest;
 
 #[derive(Debug, Args)]
@@ -70,7 +69,8 @@ struct Row<'a> {
     reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    create_time: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_time: Option<String>,
     file: &'a Path,
 }
 
@@ -112,7 +112,7 @@ fn rows<'a>(file: &'a OccurrenceFile, attestors: &'a Attestors, key_ring: &KeyRi
         verified,
         reason,
         detail,
-        create_time: &occurrence.created,
+        create_time: occurrence.created.map(|time| humantime::format_rfc3339_seconds(time).to_string()),
         file: &file.path,
     };
     let of_note = attestors
@@ -126,8 +126,7 @@ fn rows<'a>(file: &'a OccurrenceFile, attestors: &'a Attestors, key_ring: &KeyRi
         return vec![row(None, false, Reason::AttestorMissing, detail)];
     }
     let evidence = Evidence::gather(occurrence.digest, [occurrence], key_ring);
-    let known = Some(Known { evidence: &evidence, age: Duration::ZERO });
-    let judged = names.into_iter().map(|name| (name, weigh(name, known)));
+    let judged = names.into_iter().map(|name| (name, weigh(name, Some(&evidence))));
     judged.map(|(name, found)| row(Some(name), found.satisfied, found.reason, found.detail)).collect()
 }
 
@@ -136,7 +135,7 @@ fn list_table(rows: &[Row<'_>]) -> String {
         let attestor = row.attestor.map_or_else(|| format!("- ({})", row.note), ToString::to_string);
         let verified = if row.verified { "verified".to_owned() } else { row.reason.to_string() };
         let file = row.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (resource, created) = (row.resource.to_owned(), row.create_time.to_owned());
+        let (resource, created) = (row.resource.to_owned(), row.create_time.clone().unwrap_or_default());
         vec![attestor, verified, resource, row.key_ids.join(","), created, file]
     };
     let headings = ["ATTESTOR", "STATE", "RESOURCE", "KEY IDS", "CREATED", "FILE"];
@@ -168,8 +167,7 @@ impl Verify {
         let found = self.occurrences.read(context)?;
         let occurrences = found.iter().map(|file| &file.occurrence);
         let evidence = Evidence::gather(artifact.digest, occurrences, &attestors.key_ring());
-        let known = Some(Known { evidence: &evidence, age: Duration::ZERO });
-        let judged: Vec<_> = names.iter().map(|name| weigh(name, known)).collect();
+        let judged: Vec<_> = names.iter().map(|name| weigh(name, Some(&evidence))).collect();
         let verified = judged.iter().all(|attestor| attestor.satisfied);
         let image = &self.artifact.artifact_url;
         let value = Verification { image, digest: artifact.digest, verified, attestors: judged };

@@ -29,7 +29,10 @@ pub struct Documents {
     folder_problem: Option<String>,
     store: LastGood,
     stored: last_good::Documents,
-    store_problems: Vec<String>,
+    /// Copies that were not whole when the daemon started.
+    lost: Vec<String>,
+    /// Why what is good now could not be kept.
+    store_problem: Option<String>,
 }
 
 /// What decides trust, at one moment.
@@ -79,7 +82,7 @@ pub struct DocumentStatus {
     /// Of the version that is obeyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// When that version was read, RFC 3339.
+    /// When that version was read, RFC 3339; none for one remembered from before a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded: Option<String>,
     /// Why the file as it stands is not obeyed.
@@ -97,7 +100,8 @@ struct Slot<T> {
 struct Good<T> {
     value: Arc<T>,
     text: String,
-    loaded: SystemTime,
+    /// None for what was remembered from before a restart.
+    loaded: Option<SystemTime>,
 }
 
 /// A document as this module needs it.
@@ -121,13 +125,13 @@ impl Documents {
     /// Reads everything for the first time; last good versions come from `state_dir`.
     #[must_use]
     pub fn open(policy_path: &Path, attestors_path: &Path, state_dir: &Path, now: SystemTime) -> Self {
-        let (store, stored, store_problems) = LastGood::open(state_dir);
-        let policy = Slot::remember(policy_path, stored.get(&key(policy_path)), now);
+        let (store, stored, lost) = LastGood::open(state_dir);
+        let policy = Slot::remember(policy_path, stored.get(&key(policy_path)));
         let attestors = stored
             .iter()
             .map(|(path, text)| (PathBuf::from(path), text))
             .filter(|(path, _)| path.parent() == Some(attestors_path) && path != policy_path)
-            .map(|(path, text)| (path.clone(), Slot::remember(&path, Some(text), now)))
+            .map(|(path, text)| (path.clone(), Slot::remember(&path, Some(text))))
             .collect();
         let mut documents = Self {
             policy_path: policy_path.to_owned(),
@@ -137,7 +141,8 @@ impl Documents {
             folder_problem: None,
             store,
             stored,
-            store_problems,
+            lost,
+            store_problem: None,
         };
         documents.reload(now);
         documents
@@ -196,7 +201,12 @@ impl Documents {
                 Some(format!("{}: {problem} ({})", status.path.display(), status.state))
             })
             .chain(self.folder_problem.clone())
-            .chain(self.store_problems.iter().map(|problem| format!("last good versions: {problem}")))
+            .chain(self.lost.iter().map(|problem| format!("last good versions: a copy was lost: {problem}")))
+            .chain(
+                self.store_problem
+                    .iter()
+                    .map(|problem| format!("last good versions cannot be kept: {problem}")),
+            )
             .collect()
     }
 
@@ -259,13 +269,12 @@ impl Documents {
             .filter_map(|(path, slot)| Some((key(path), slot.good.as_ref()?.text.clone())))
             .chain(policy)
             .collect();
-        if good == self.stored && self.store_problems.is_empty() {
+        if good == self.stored && self.store_problem.is_none() {
             return;
         }
-        self.store_problems.clear();
         match self.store.store(&good) {
-            Ok(()) => self.stored = good,
-            Err(error) => self.store_problems.push(error.to_string()),
+            Ok(()) => (self.stored, self.store_problem) = (good, None),
+            Err(error) => self.store_problem = Some(error.to_string()),
         }
     }
 }
@@ -278,10 +287,10 @@ enum Presence {
 
 impl<T: Parse> Slot<T> {
     /// A last good version from before a restart. One that this version refuses is not obeyed.
-    fn remember(path: &Path, text: Option<&String>, now: SystemTime) -> Self {
+    fn remember(path: &Path, text: Option<&String>) -> Self {
         let good = text.and_then(|text| {
             let value = T::parse(text, Format::of(path)).ok()?;
-            Some(Good { value: Arc::new(value), text: text.clone(), loaded: now })
+            Some(Good { value: Arc::new(value), text: text.clone(), loaded: None })
         });
         Self { good, problem: None }
     }
@@ -301,8 +310,8 @@ impl<T: Parse> Slot<T> {
         match read {
             Ok((value, text)) => {
                 self.problem = None;
-                if self.good.as_ref().is_none_or(|good| good.text != text) {
-                    self.good = Some(Good { value: Arc::new(value), text, loaded: now });
+                if self.good.as_ref().is_none_or(|good| good.text != text || good.loaded.is_none()) {
+                    self.good = Some(Good { value: Arc::new(value), text, loaded: Some(now) });
                 }
             }
             Err(problem) => self.problem = Some(problem),
@@ -323,7 +332,9 @@ impl<T> Slot<T> {
                 (None, _) => "refused",
             },
             version: good.map(|good| Version::of(good.text.as_bytes())),
-            loaded: good.map(|good| humantime::format_rfc3339_seconds(good.loaded).to_string()),
+            loaded: good
+                .and_then(|good| good.loaded)
+                .map(|loaded| humantime::format_rfc3339_seconds(loaded).to_string()),
             problem: self.problem.clone(),
         }
     }
@@ -529,6 +540,21 @@ mod tests {
         fs::remove_file(node.path("attestors/copy.yaml")).unwrap();
         node.reload();
         assert_eq!(node.keys(), pairs(&[("a", 1)]));
+    }
+
+    #[test]
+    fn a_copy_that_was_lost_is_told_until_the_next_start() {
+        let mut node = Node::new(ALLOW, &[("a", 1)]);
+        write_attestor(node.folder.path(), "a", 2);
+        node.reload();
+        for copy in ["state/trust.0", "state/trust.1"] {
+            fs::write(node.path(copy), "broken").unwrap();
+        }
+        node.restart();
+        node.reload();
+        let lost =
+            node.documents.problems().iter().filter(|problem| problem.contains("a copy was lost")).count();
+        assert_eq!((lost, node.keys()), (2, pairs(&[("a", 2)])));
     }
 
     #[test]

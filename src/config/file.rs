@@ -18,8 +18,6 @@ const CONFIG_VERSION: u32 = 1;
 /// The configuration of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Key into `clusterAdmissionRules`, `LOCATION.CLUSTER`.
-    pub cluster: Option<String>,
     /// The policy document.
     pub policy: PathBuf,
     /// The folder of attestor documents.
@@ -28,26 +26,14 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where the sockets are.
     pub runtime_dir: PathBuf,
-    /// How containerd is reached.
-    pub containerd: Containerd,
+    /// containerd's gRPC socket.
+    pub containerd_address: PathBuf,
     /// Where attestations come from.
     pub sources: Vec<Source>,
     /// The audit trail.
     pub audit_file: PathBuf,
     /// What is odd about the file but does not stop the daemon.
     pub warnings: Vec<String>,
-}
-
-/// `[containerd]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Containerd {
-    /// Its gRPC socket.
-    pub address: PathBuf,
-    /// The namespace that kubelet uses.
-    pub namespace: String,
-    /// Its NRI socket.
-    pub nri_socket: PathBuf,
 }
 
 /// `[[sources]]`.
@@ -103,12 +89,19 @@ struct ConfigFile {
     state_dir: Option<PathBuf>,
     runtime_dir: Option<PathBuf>,
     #[serde(default)]
-    containerd: Containerd,
+    containerd: ContainerdTable,
     sources: Option<Vec<SourceTable>>,
     #[serde(default)]
     audit: AuditTable,
     #[serde(default)]
     metrics: MetricsTable,
+}
+
+#[derive(Deserialize, Default)]
+struct ContainerdTable {
+    address: Option<PathBuf>,
+    namespace: Option<String>,
+    nri_socket: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -127,26 +120,15 @@ struct MetricsTable {
     listen: Option<String>,
 }
 
-impl Default for Containerd {
-    fn default() -> Self {
-        Self {
-            address: "/run/containerd/containerd.sock".into(),
-            namespace: "k8s.io".into(),
-            nri_socket: "/var/run/nri/nri.sock".into(),
-        }
-    }
-}
-
 impl Default for Config {
     /// The configuration of an empty file.
     fn default() -> Self {
         Self {
-            cluster: None,
             policy: "/etc/binauthd/policy.yaml".into(),
             attestors: "/etc/binauthd/attestors".into(),
             state_dir: "/var/lib/binauthd".into(),
             runtime_dir: "/run/binauthd".into(),
-            containerd: Containerd::default(),
+            containerd_address: "/run/containerd/containerd.sock".into(),
             sources: vec![Source {
                 name: "local".into(),
                 location: Location::Folder("/var/lib/binauthd/occurrences".into()),
@@ -172,13 +154,21 @@ impl Config {
     /// [`ConfigError::Syntax`] or [`ConfigError::Value`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let syntax = |cause: String| ConfigError::Syntax { path: path.to_owned(), cause };
+        let toml_error = |text: &str, error: &toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            syntax(format!(
+                "line {}: {}",
+                before.matches('\n').count() + 1,
+                error.message().replace('\n', ", ")
+            ))
+        };
         let text = std::str::from_utf8(bytes).map_err(|_| syntax("not UTF-8".into()))?;
         let mut warnings = Vec::new();
-        let deserializer = toml::Deserializer::parse(text).map_err(|error| syntax(error.to_string()))?;
+        let deserializer = toml::Deserializer::parse(text).map_err(|error| toml_error(text, &error))?;
         let file: ConfigFile = serde_ignored::deserialize(deserializer, |key| {
             warnings.push(format!("unknown key `{key}`"));
         })
-        .map_err(|error: toml::de::Error| syntax(error.to_string()))?;
+        .map_err(|error: toml::de::Error| toml_error(text, &error))?;
         let value =
             |key: &str, cause: String| ConfigError::Value { path: path.to_owned(), key: key.into(), cause };
         match file.config_version {
@@ -191,8 +181,14 @@ impl Config {
                 ));
             }
         }
-        if file.metrics.listen.is_some() {
-            warnings.push("`metrics.listen`: this version serves no metrics".into());
+        let unused = [
+            ("cluster", file.cluster.is_some()),
+            ("containerd.namespace", file.containerd.namespace.is_some()),
+            ("containerd.nri_socket", file.containerd.nri_socket.is_some()),
+            ("metrics.listen", file.metrics.listen.is_some()),
+        ];
+        for (key, _) in unused.into_iter().filter(|(_, set)| *set) {
+            warnings.push(format!("`{key}` has no effect in this version"));
         }
         let defaults = Self::default();
         let sources = match file.sources {
@@ -200,12 +196,11 @@ impl Config {
             Some(tables) => tables.into_iter().map(|table| read_source(table, &mut warnings)).collect(),
         };
         let config = Self {
-            cluster: file.cluster,
             policy: file.policy.unwrap_or(defaults.policy),
             attestors: file.attestors.unwrap_or(defaults.attestors),
             state_dir: file.state_dir.unwrap_or(defaults.state_dir),
             runtime_dir: file.runtime_dir.unwrap_or(defaults.runtime_dir),
-            containerd: file.containerd,
+            containerd_address: file.containerd.address.unwrap_or(defaults.containerd_address),
             sources,
             audit_file: file.audit.file.unwrap_or(defaults.audit_file),
             warnings,
@@ -244,8 +239,7 @@ impl Config {
             ("attestors", &self.attestors),
             ("state_dir", &self.state_dir),
             ("runtime_dir", &self.runtime_dir),
-            ("containerd.address", &self.containerd.address),
-            ("containerd.nri_socket", &self.containerd.nri_socket),
+            ("containerd.address", &self.containerd_address),
             ("audit.file", &self.audit_file),
         ]
         .into_iter()
@@ -278,10 +272,9 @@ mod tests {
         let config = parse(
             r#"
             config_version = 1
-            cluster = "us-central1-a.prod"
             runtime_dir = "/run/x"
             [containerd]
-            namespace = "other"
+            address = "/run/containerd/containerd.sock"
             [[sources]]
             name = "a"
             url = "file:///srv/a"
@@ -292,8 +285,27 @@ mod tests {
         .unwrap();
         assert_eq!(config.gate_socket(), Path::new("/run/x/gate.sock"));
         assert_eq!(config.folders().collect::<Vec<_>>(), [("a", Path::new("/srv/a"))]);
-        assert_eq!(config.containerd.address, Path::new("/run/containerd/containerd.sock"));
+        assert_eq!(config.containerd_address, Path::new("/run/containerd/containerd.sock"));
         assert!(config.warnings.is_empty());
+    }
+
+    #[test]
+    fn the_shipped_file_names_the_defaults() {
+        let shipped = include_str!("../../packaging/etc/config.toml");
+        let uncommented: String = shipped
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|line| line.contains('=') || line.starts_with('['))
+                    .unwrap_or(line)
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        for text in [shipped, &uncommented] {
+            assert_eq!(parse(text).unwrap(), Config::default(), "{text}");
+        }
+        let policy = include_bytes!("../../packaging/etc/policy.yaml");
+        crate::policy::Policy::parse(policy, crate::document::Format::Yaml).unwrap();
     }
 
     #[test]
@@ -301,9 +313,12 @@ mod tests {
         let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n[metrics]\nlisten = 'x'\n\
                     [[sources]]\nname = 'remote'\nurl = 'https://containeranalysis.googleapis.com'\n";
         let warnings = parse(text).unwrap().warnings.join("\n");
-        for part in
-            ["unknown key `colour`", "unknown key `containerd.shade`", "no metrics", "source `remote`"]
-        {
+        for part in [
+            "unknown key `colour`",
+            "unknown key `containerd.shade`",
+            "`metrics.listen` has no effect",
+            "source `remote`",
+        ] {
             assert!(warnings.contains(part), "{warnings:?} lacks {part:?}");
         }
     }

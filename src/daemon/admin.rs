@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::status::Sources;
+use super::status::Inputs;
 use crate::decision::Subject;
 use crate::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
 use crate::gate::server::{Limits, Peer, Refusal as _};
@@ -27,34 +27,31 @@ const DESKS: usize = 2;
 
 type Answering = Pin<Box<dyn Future<Output = AdminAnswer> + Send>>;
 
-pub(super) fn handler(sources: Arc<Sources>) -> impl Fn(Peer, AdminAsk) -> Answering + Send + Sync + 'static {
+pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answering + Send + Sync + 'static {
     let desks = Arc::new(Semaphore::new(DESKS));
     move |_, ask| {
-        let (sources, desks) = (Arc::clone(&sources), Arc::clone(&desks));
+        let (inputs, desks) = (Arc::clone(&inputs), Arc::clone(&desks));
         Box::pin(async move {
             let Ok(desk) = desks.acquire_owned().await else {
                 return AdminAnswer::refusal("INTERNAL", "binauthd is stopping".to_owned());
             };
-            let answering = move || {
-                let answer = answer(&sources, &ask);
+            super::off_the_runtime(move || {
+                let answer = answer(&inputs, &ask);
                 // Held until here, also for who no longer waits.
                 drop(desk);
                 answer
-            };
-            match tokio::task::spawn_blocking(answering).await {
-                Ok(answer) => answer,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+            })
+            .await
         })
     }
 }
 
-fn answer(sources: &Sources, ask: &AdminAsk) -> AdminAnswer {
+fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
     let internal = |error: serde_json::Error| AdminAnswer::refusal("INTERNAL", error.to_string());
     match ask {
-        AdminAsk::Status => serde_json::to_value(sources.status()).map_or_else(internal, AdminAnswer::Status),
+        AdminAsk::Status => serde_json::to_value(inputs.status()).map_or_else(internal, AdminAnswer::Status),
         AdminAsk::Evaluate { image } => match Subject::named(image) {
-            Ok(subject) => serde_json::to_value(sources.engine.decide(&subject))
+            Ok(subject) => serde_json::to_value(inputs.engine.decide(&subject))
                 .map_or_else(internal, AdminAnswer::Verdict),
             Err(error) => AdminAnswer::refusal("BAD_REQUEST", error.to_string()),
         },

@@ -10,6 +10,7 @@ use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
 use crate::config::{Documents, InForce, PolicyState};
 use crate::decision::{Decision, Known, Reason, Subject, Verdict, judge};
 use crate::evidence::Ledger;
+use crate::image::Digest;
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -91,9 +92,28 @@ impl Engine {
                 return Verdict::undecidable(subject.image(), subject.digest(), reason, &cause, remedy);
             }
         };
-        let known = subject.digest().map(|digest| self.ledger.evidence(digest, &in_force.asked));
-        let known = known.as_ref().map(|(evidence, age)| Known { evidence, age: *age });
-        judge(subject, known, policy)
+        // Where nobody has to be asked, no evidence is needed: no source can hold that up.
+        let verdict = judge(subject, None, policy);
+        let Some(digest) = subject.digest().filter(|_| !verdict.attestors.is_empty()) else {
+            return verdict;
+        };
+        let Some((evidence, age)) = self.ledger.evidence(digest, &in_force.asked) else {
+            let cause = "the attestations on this node have not been read yet";
+            let remedy = "Try again; `binauthctl status` on the node says how far they are";
+            return Verdict::undecidable(
+                subject.image(),
+                Some(digest),
+                Reason::EvidenceUnread,
+                cause,
+                remedy,
+            );
+        };
+        judge(subject, Some(Known { evidence: &evidence, age }), policy)
+    }
+
+    /// Whether [`Engine::decide`] would find the evidence for `digest` in the cache.
+    pub(super) fn has_at_hand(&self, digest: Digest) -> bool {
+        self.ledger.has_cached(digest, &self.in_force().asked)
     }
 
     /// Records a decision: the audit trail, the counters and the log, from one value.
@@ -159,8 +179,9 @@ impl Engine {
         self.audit.status()
     }
 
-    pub(super) fn audit_has_room(&self) -> bool {
-        self.audit.has_room()
+    /// Records that the audit trail has taken and not written.
+    pub(super) fn audit_waiting(&self) -> u64 {
+        self.audit.waiting()
     }
 
     pub(super) fn counts(&self) -> GateCounts {

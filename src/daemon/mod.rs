@@ -11,16 +11,18 @@ mod privileges;
 mod pull;
 mod status;
 mod supervisor;
+mod unanswered;
 mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::unistd::Group;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as channel;
+use tokio::task::JoinError;
 
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Documents};
@@ -33,6 +35,8 @@ pub use engine::Engine;
 
 const ADMIN_GROUP: &str = "binauthd";
 const WORKERS: usize = 2;
+/// Threads for what may take its time; questions beyond wait for one.
+const BLOCKING: usize = 32;
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,10 +81,11 @@ pub fn run(path: &Path) -> Result<(), StartError> {
 
     let documents = Documents::open(&config.policy, &config.attestors, &config.state_dir, SystemTime::now());
     let engine =
-        Arc::new(Engine::new(documents, Ledger::open(config.folders()), Audit::open(&config.audit_file)));
+        Arc::new(Engine::new(documents, Ledger::new(config.folders()), Audit::open(&config.audit_file)));
     let watcher = watch::start(Arc::clone(&engine), &config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
@@ -98,19 +103,21 @@ async fn serve(
     engine: Arc<Engine>,
     watcher: &watch::Watcher,
 ) -> io::Result<()> {
+    // Before anybody is told that the daemon runs: a signal must not find it unprepared.
+    let mut signals = Signals::register()?;
     let (stop, stopped) = channel::channel(false);
     let counters = Arc::new(Counters::default());
-    let probe = Probe::start(config.containerd.address.clone());
+    let probe = Probe::start(config.containerd_address.clone());
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
-    let state = Arc::new(status::Sources {
+    let inputs = status::Inputs {
         config,
         engine: Arc::clone(&engine),
         gate: Arc::clone(&counters),
         probe,
-        started: SystemTime::now(),
-    });
+        started: Instant::now(),
+    };
 
-    let gates = tokio::spawn(server::serve(
+    let mut gates = tokio::spawn(server::serve(
         gate,
         Limits::GATE,
         root_only,
@@ -118,42 +125,85 @@ async fn serve(
         counters,
         until(stopped.clone()),
     ));
-    let admins = tokio::spawn(server::serve(
+    let mut admins = tokio::spawn(server::serve(
         admin,
         admin::LIMITS,
         // The mode of the socket lets in root and its group, and nothing here changes anything.
         |_: &server::Peer| Ok(()),
-        admin::handler(state),
+        admin::handler(Arc::new(inputs)),
         Arc::default(),
         until(stopped.clone()),
     ));
-    let observed = tokio::spawn(pull::collect_unanswered(engine, unanswered, until(stopped)));
+    let collector = tokio::task::spawn_blocking(move || {
+        unanswered::collect(&engine, &unanswered, || *stopped.borrow());
+    });
 
     supervisor::ready();
     tracing::info!("ready");
-    wait_for_stop(watcher).await?;
+    // A daemon whose gate has ended must not live on and look well.
+    let told = tokio::select! {
+        () = signals.stop(watcher) => Ok(()),
+        ended = &mut gates => Err(ended_early("gate", ended)),
+        ended = &mut admins => Err(ended_early("admin", ended)),
+    };
     supervisor::stopping();
     tracing::info!("stopping");
     stop.send_replace(true);
+    told?;
     for task in [gates, admins] {
         task.await.map_err(io::Error::other)??;
     }
-    observed.await.map_err(io::Error::other)
+    collector.await.map_err(io::Error::other)
 }
 
-/// Serves until a signal says otherwise; tells the supervisor meanwhile that the daemon lives.
-async fn wait_for_stop(watcher: &watch::Watcher) -> io::Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut beat = supervisor::Heartbeat::new();
-    loop {
-        tokio::select! {
-            _ = term.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => watcher.reload(),
-            () = beat.next() => beat.tell(watcher.is_alive()),
+fn ended_early(which: &str, ended: Result<io::Result<()>, JoinError>) -> io::Error {
+    let cause = match ended {
+        Ok(Ok(())) => "without a reason".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    io::Error::other(format!("the {which} server ended: {cause}"))
+}
+
+/// What the daemon is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal to stop; tells the supervisor meanwhile that the daemon lives.
+    async fn stop(&mut self, watcher: &watch::Watcher) {
+        let mut beat = supervisor::Heartbeat::new();
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => watcher.reload(),
+                () = beat.next() => beat.tell(watcher.is_alive()),
+            }
         }
+    }
+}
+
+/// Does what may take its time where it holds up nobody else. A panic in it is the caller's.
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Cancelled: the runtime is going, and this future with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
@@ -164,5 +214,9 @@ async fn until(mut stopped: channel::Receiver<bool>) {
 
 /// The group that may read status; without it, root alone may.
 fn admin_group() -> Option<u32> {
-    Group::from_name(ADMIN_GROUP).ok().flatten().map(|group| group.gid.as_raw())
+    let group = Group::from_name(ADMIN_GROUP).ok().flatten();
+    if group.is_none() {
+        tracing::info!("there is no group `{ADMIN_GROUP}`: only root may ask for status");
+    }
+    group.map(|group| group.gid.as_raw())
 }

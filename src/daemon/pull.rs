@@ -1,10 +1,9 @@
 //! The pull gate's questions: from the wire to a subject, and from a verdict to the answer.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Deserialize;
 
@@ -13,16 +12,12 @@ use crate::audit::{Asked, Gate};
 use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
 use crate::gate::message::{Answer, Ask, AskedImage, Decision as Gated};
 use crate::gate::server::Peer;
-use crate::gate::unanswered::{self, Record};
 use crate::image::Digest;
+use crate::text::{cut, shown};
 
-/// How often the daemon looks for questions that nobody answered.
-const COLLECT: Duration = Duration::from_secs(1);
-
-/// How often it looks whether the audit trail takes more of them.
-const ROOM: Duration = Duration::from_millis(50);
-/// The last second that RFC 3339 can write.
-const LAST_SECOND: u64 = 253_402_300_799;
+/// The longest message of an answer, in bytes: a gate prints less. An answer over the bound of a message
+/// would be none.
+const MAX_MESSAGE: usize = 8 * 1024;
 
 /// Media types of what a pull of an image may lead to.
 const IMAGES: &[&str] = &[
@@ -39,36 +34,52 @@ type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + Send + Sync + 'static {
     move |peer, ask| {
         let engine = Arc::clone(&engine);
-        // A digest that is not in the cache costs signature checks: not on a thread that serves others.
         Box::pin(async move {
-            match tokio::task::spawn_blocking(move || answer(&engine, &peer, &ask)).await {
-                Ok(answer) => answer,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            match answer_at_once(&engine, &peer, &ask) {
+                Some(answer) => answer,
+                None => super::off_the_runtime(move || answer(&engine, &peer, &ask)).await,
             }
         })
     }
 }
 
+/// The usual case without another thread, which would cost more than the judging: an allowance for a
+/// digest whose evidence is in the cache. `None` for all others, because signature checks and the log
+/// line of a refusal may take their time, and this thread serves others too.
+fn answer_at_once(engine: &Engine, peer: &Peer, ask: &Ask) -> Option<Answer> {
+    let started = Instant::now();
+    let [digest] = ask.image.digests.as_slice() else { return None };
+    if !engine.has_at_hand(digest.parse().ok()?) {
+        return None;
+    }
+    let verdict = judge_pull(engine, ask);
+    (verdict.would == Decision::Allow).then(|| recorded(engine, peer, ask, &verdict, started))
+}
+
 fn answer(engine: &Engine, peer: &Peer, ask: &Ask) -> Answer {
     let started = Instant::now();
     let verdict = judge_pull(engine, ask);
+    recorded(engine, peer, ask, &verdict, started)
+}
+
+fn recorded(engine: &Engine, peer: &Peer, ask: &Ask, verdict: &Verdict, started: Instant) -> Answer {
     let asked =
         Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
-    engine.record(Gate::Pull, &verdict, &asked, started.elapsed());
+    engine.record(Gate::Pull, verdict, &asked, started.elapsed());
     Answer {
         decision: if verdict.allows() { Gated::Allow } else { Gated::Refuse },
         reason: verdict.reason.code().to_owned(),
-        message: verdict.line(),
+        message: cut(&verdict.line(), MAX_MESSAGE).to_owned(),
     }
 }
 
-fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {
+pub(super) fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {
     match read(ask) {
         Ok(subject) => engine.decide(&subject),
         Err((reason, cause)) => {
             let remedy =
                 "This is no question about an image that can be judged; the pull must name one sha256 digest";
-            Verdict::undecidable(&shown(&ask.image.name), None, reason, &cause, remedy)
+            Verdict::undecidable(&shown(&ask.image.name, 512), None, reason, &cause, remedy)
         }
     }
 }
@@ -119,70 +130,8 @@ fn check_descriptor(image: &AskedImage, digest: Digest) -> Result<(), (Reason, S
     Ok(())
 }
 
-/// Audits the questions that gates wired to observe got no answer to, until told to stop.
-pub(super) async fn collect_unanswered(engine: Arc<Engine>, path: PathBuf, stop: impl Future<Output = ()>) {
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        match unanswered::take(&path) {
-            Ok(None) => {}
-            Ok(Some(taken)) => {
-                for record in &taken.records {
-                    // What is on disk can wait there; what finds the queue full would be lost.
-                    while !engine.audit_has_room() {
-                        tokio::select! {
-                            () = &mut stop => return,
-                            () = tokio::time::sleep(ROOM) => {}
-                        }
-                    }
-                    audit_unanswered(&engine, record);
-                    tokio::task::yield_now().await;
-                }
-                if taken.unreadable > 0 {
-                    tracing::warn!("`{}`: {} lines could not be read", path.display(), taken.unreadable);
-                }
-                if let Err(error) = taken.done() {
-                    tracing::warn!("`{}`: {error}", path.display());
-                }
-            }
-            Err(error) => tracing::warn!("`{}`: {error}", path.display()),
-        }
-        tokio::select! {
-            () = &mut stop => return,
-            () = tokio::time::sleep(COLLECT) => {}
-        }
-    }
-}
-
-/// It was allowed for want of an answer; what the answer would be is judged now.
-fn audit_unanswered(engine: &Engine, record: &Record) {
-    let image = AskedImage {
-        name: record.name.clone(),
-        digests: vec![record.digest.clone()],
-        ..AskedImage::default()
-    };
-    let asked = Asked { pid: 0, uid: 0, program: String::new(), entry: String::new() };
-    let ask =
-        Ask { gate: record.gate.clone(), program: String::new(), entry: String::new(), image, problem: None };
-    let mut verdict = judge_pull(engine, &ask);
-    let since = Duration::from_secs(record.time.min(LAST_SECOND));
-    let time = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since);
-    let cause: String = record.cause.chars().take(200).collect();
-    verdict.message = format!(
-        "Image {} allowed at {time} without an answer, because the gate observes ({cause}). Judged now: {} [{}] {}",
-        verdict.image, verdict.would, verdict.reason, verdict.message
-    );
-    verdict.verdict = Decision::Allow;
-    verdict.enforced = false;
-    verdict.reason = Reason::Unanswered;
-    engine.record(Gate::Pull, &verdict, &asked, Duration::ZERO);
-}
-
 fn brief(text: &str) -> String {
-    shown(text).chars().take(80).collect()
-}
-
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(512).collect()
+    shown(text, 80)
 }
 
 #[cfg(test)]
@@ -209,50 +158,6 @@ mod tests {
 
     fn descriptor(media_type: &str, digest: &str) -> serde_json::Value {
         serde_json::json!({"mediaType": media_type, "digest": digest, "size": 1})
-    }
-
-    fn engine(folder: &std::path::Path, audit: &std::path::Path) -> Arc<Engine> {
-        let at = |name: &str| folder.join(name);
-        let documents = crate::config::Documents::open(
-            &at("policy.yaml"),
-            &at("attestors"),
-            &at("state"),
-            std::time::SystemTime::now(),
-        );
-        let ledger = crate::evidence::Ledger::open([]);
-        Arc::new(Engine::new(documents, ledger, crate::audit::Audit::open(audit)))
-    }
-
-    fn unanswered(time: u64) -> String {
-        format!(r#"{{"time":{time},"gate":"pull","name":"r/a:1","digest":"{D}","cause":"silent"}}"#) + "\n"
-    }
-
-    #[tokio::test]
-    async fn unanswered_questions_wait_on_disk_for_an_audit_trail_that_is_full() {
-        let folder = tempfile::tempdir().unwrap();
-        let records = folder.path().join("unanswered.jsonl");
-        std::fs::write(&records, unanswered(7).repeat(20_000)).unwrap();
-        std::fs::write(folder.path().join("file"), "in the way").unwrap();
-        let engine = engine(folder.path(), &folder.path().join("file/audit.jsonl"));
-        let patience = tokio::time::sleep(Duration::from_secs(3));
-        collect_unanswered(Arc::clone(&engine), records.clone(), patience).await;
-        assert_eq!(engine.audit().lost, 0);
-        assert!(records.with_extension("jsonl.taken").exists(), "they come again");
-    }
-
-    #[tokio::test]
-    async fn an_unanswered_question_of_any_time_is_audited() {
-        let folder = tempfile::tempdir().unwrap();
-        let records = folder.path().join("unanswered.jsonl");
-        std::fs::write(&records, unanswered(u64::MAX) + &unanswered(LAST_SECOND + 1) + &unanswered(7))
-            .unwrap();
-        let audit = folder.path().join("audit.jsonl");
-        let engine = engine(folder.path(), &audit);
-        collect_unanswered(Arc::clone(&engine), records, std::future::ready(())).await;
-        engine.finish();
-        let text = std::fs::read_to_string(audit).unwrap();
-        assert_eq!(text.lines().count(), 3);
-        assert_eq!(text.matches("9999-12-31T23:59:59Z").count(), 2, "{text}");
     }
 
     #[test]

@@ -2,27 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use super::engine::{Engine, GateCounts, LastProblem};
 use crate::attestation::key_ring::Entry;
 use crate::audit::AuditStatus;
-use crate::config::{Config, DocumentStatus, PolicyState};
+use crate::config::{Config, DocumentStatus, InForce, PolicyState};
 use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
 use crate::evidence::{CacheStatus, SourceStatus};
 use crate::gate::server::{Counters, Counts};
-use crate::policy::{EnforcementMode, EvaluationMode};
+use crate::policy::Policy;
 
 /// Where the status comes from.
-pub(super) struct Sources {
+pub(super) struct Inputs {
     pub(super) config: Config,
     pub(super) engine: Arc<Engine>,
     pub(super) gate: Arc<Counters>,
     pub(super) probe: Probe,
-    pub(super) started: SystemTime,
+    pub(super) started: Instant,
 }
 
 /// How the daemon is doing.
@@ -31,7 +31,6 @@ pub(super) struct Sources {
 pub(super) struct Status {
     version: &'static str,
     pid: u32,
-    started: String,
     uptime_seconds: u64,
     /// Everything that wants looking at, one line each; empty when all is well.
     alarms: Vec<String>,
@@ -75,7 +74,9 @@ struct AttestorStatus {
 #[serde(rename_all = "camelCase")]
 struct EvidenceStatus {
     digests: usize,
-    age_seconds: u64,
+    /// None before the sources have been read once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_seconds: Option<u64>,
     cache: CacheStatus,
 }
 
@@ -86,7 +87,7 @@ struct GateStatus {
     connections: Counts,
 }
 
-impl Sources {
+impl Inputs {
     pub(super) fn status(&self) -> Status {
         let in_force = self.engine.in_force();
         let (policy_document, documents, problems) = {
@@ -109,7 +110,7 @@ impl Sources {
         let (digests, age) = self.engine.ledger().size();
         let alarms = problems
             .into_iter()
-            .chain(self.unknown_attestors())
+            .chain(unsatisfiable(&in_force))
             .chain(sources.iter().filter_map(|source| source.problem.clone()))
             .chain(audit.problem.iter().map(|problem| format!("audit: {problem}")))
             .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
@@ -119,8 +120,7 @@ impl Sources {
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
-            started: humantime::format_rfc3339_seconds(self.started).to_string(),
-            uptime_seconds: self.started.elapsed().unwrap_or_default().as_secs(),
+            uptime_seconds: self.started.elapsed().as_secs(),
             alarms,
             policy: PolicyStatus { document: policy_document, default_rule, patterns },
             key_ring: KeyRingStatus {
@@ -131,7 +131,7 @@ impl Sources {
             sources,
             evidence: EvidenceStatus {
                 digests,
-                age_seconds: age.as_secs(),
+                age_seconds: age.map(|age| age.as_secs()),
                 cache: self.engine.ledger().cache(),
             },
             gates: BTreeMap::from([("pull", gate)]),
@@ -140,35 +140,16 @@ impl Sources {
             last_reload_error: self.engine.last_problem(),
         }
     }
-
-    /// Attestors that the policy requires and nobody can satisfy.
-    fn unknown_attestors(&self) -> Vec<String> {
-        let in_force = self.engine.in_force();
-        let PolicyState::Obeyed(policy) = &in_force.policy else { return Vec::new() };
-        let problem = |name| match in_force.key_ring.entry(name) {
-            None => Some(format!("the policy requires {name}, which no document defines")),
-            Some(Entry::Ambiguous) => {
-                Some(format!("{name} is defined by several documents and counts for nothing"))
-            }
-            Some(Entry::Defined(attestor)) if attestor.keys().is_empty() => {
-                Some(format!("the policy requires {name}, which has no keys"))
-            }
-            Some(Entry::Defined(_)) => None,
-        };
-        policy.attestors().filter_map(problem).collect()
-    }
 }
 
-fn rule(policy: &crate::policy::Policy) -> String {
+/// Attestors that the policy requires and nobody can satisfy.
+fn unsatisfiable(in_force: &InForce) -> Vec<String> {
+    let PolicyState::Obeyed(policy) = &in_force.policy else { return Vec::new() };
+    let required = policy.attestors();
+    required.filter_map(|name| Some(format!("policy: {}", in_force.key_ring.hindrance(name)?))).collect()
+}
+
+fn rule(policy: &Policy) -> String {
     let rule = policy.default_rule();
-    let evaluation = match rule.evaluation {
-        EvaluationMode::AlwaysAllow => "ALWAYS_ALLOW",
-        EvaluationMode::AlwaysDeny => "ALWAYS_DENY",
-        EvaluationMode::RequireAttestation(_) => "REQUIRE_ATTESTATION",
-    };
-    let enforcement = match rule.enforcement {
-        EnforcementMode::Enforced => "ENFORCED_BLOCK_AND_AUDIT_LOG",
-        EnforcementMode::DryRun => "DRYRUN_AUDIT_LOG_ONLY",
-    };
-    format!("{evaluation}, {enforcement}")
+    format!("{}, {}", rule.evaluation.as_str(), rule.enforcement.as_str())
 }

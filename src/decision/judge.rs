@@ -84,7 +84,8 @@ fn by_default_rule(subject: &Subject, known: Option<Known<'_>>, policy: &Policy)
         verdict.remedy = "Name the image by its digest: REPOSITORY@sha256:…".to_owned();
         return verdict;
     };
-    let attestors: Vec<_> = required.iter().map(|name| weigh(name, known)).collect();
+    let attestors: Vec<_> =
+        required.iter().map(|name| weigh(name, known.map(|known| known.evidence))).collect();
     let refusals: Vec<_> = attestors.iter().filter(|attestor| !attestor.satisfied).collect();
     let mut verdict = match refusals.first() {
         None => {
@@ -110,8 +111,8 @@ fn by_default_rule(subject: &Subject, known: Option<Known<'_>>, policy: &Policy)
 
 /// The one place that says whether an attestor is satisfied.
 #[must_use]
-pub fn weigh(name: &AttestorName, known: Option<Known<'_>>) -> AttestorVerdict {
-    let finding = known.and_then(|known| known.evidence.finding(name));
+pub fn weigh(name: &AttestorName, evidence: Option<&Evidence>) -> AttestorVerdict {
+    let finding = evidence.and_then(|evidence| evidence.finding(name));
     let (reason, detail) = match finding {
         Some(Ok(verified)) => {
             return AttestorVerdict {

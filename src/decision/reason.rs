@@ -66,6 +66,8 @@ reasons! {
     PolicyMissing => "POLICY_MISSING",
     /// The policy cannot be obeyed and there is no last good version of it.
     PolicyUnreadable => "POLICY_UNREADABLE",
+    /// The sources of attestations have not been read once since the daemon started.
+    EvidenceUnread => "EVIDENCE_UNREAD",
     /// What the gate was handed breaks its contract.
     BadRequest => "BAD_REQUEST",
     /// The digest is not a sha256 digest in lower case.

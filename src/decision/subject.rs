@@ -1,6 +1,7 @@
 //! What is judged: an image by its digest, and by its name where it has one.
 
 use crate::image::{Digest, Reference, ReferenceError};
+use crate::text::shown;
 
 const MAX_SHOWN: usize = 512;
 
@@ -36,7 +37,7 @@ impl Subject {
     pub fn named(text: &str) -> Result<Self, SubjectError> {
         let reference = Reference::parse(without_scheme(text))?;
         let digest = reference.digest();
-        Ok(Self { image: shown(text), name: Some(reference), digest })
+        Ok(Self { image: shown(text, MAX_SHOWN), name: Some(reference), digest })
     }
 
     /// An image being pulled: `digest` is what `name` resolved to. A text that is no reference, such as
@@ -48,7 +49,7 @@ impl Subject {
         let reference = Reference::parse(name).ok();
         match reference.as_ref().and_then(Reference::digest) {
             Some(pinned) if pinned != digest => Err(SubjectError::Contradiction { pinned, resolved: digest }),
-            _ => Ok(Self { image: shown(name), name: reference, digest: Some(digest) }),
+            _ => Ok(Self { image: shown(name, MAX_SHOWN), name: reference, digest: Some(digest) }),
         }
     }
 
@@ -75,8 +76,4 @@ impl Subject {
 #[must_use]
 pub fn without_scheme(text: &str) -> &str {
     text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text)
-}
-
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MAX_SHOWN).collect()
 }

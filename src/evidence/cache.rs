@@ -1,8 +1,8 @@
 //! The cache of checked evidence, keyed by digest and bounded.
 //!
 //! Digests with something verified and digests without live apart, so that asking for any number of
-//! unknown digests pushes out no attested one. An entry counts only for the key ring and the
-//! generation of sources it was made with.
+//! unknown digests pushes out no attested one. An entry counts only for the key ring and the very
+//! occurrences it was made with: what is filed for other digests does not touch it.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use serde::Serialize;
 
-use crate::attestation::{Evidence, KeyRing};
+use crate::attestation::{Evidence, KeyRing, Occurrence};
 use crate::image::Digest;
 
 const FOUND: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 const ABSENT: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
+
+/// What is filed for one digest, if anything is. The same allocation as long as nothing of it changes.
+pub(super) type Filed = Option<Arc<[Arc<Occurrence>]>>;
 
 #[derive(Debug)]
 pub(super) struct Cache {
@@ -31,7 +34,7 @@ struct Halves {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    generation: u64,
+    filed: Filed,
     evidence: Arc<Evidence>,
 }
 
@@ -48,6 +51,17 @@ pub struct CacheStatus {
     pub misses: u64,
 }
 
+impl Entry {
+    fn counts_for(&self, filed: &Filed, key_ring: &KeyRing) -> bool {
+        let same = match (&self.filed, filed) {
+            (None, None) => true,
+            (Some(mine), Some(now)) => Arc::ptr_eq(mine, now),
+            _ => false,
+        };
+        same && self.evidence.is_under(key_ring)
+    }
+}
+
 impl Cache {
     pub(super) fn new() -> Self {
         let halves =
@@ -55,24 +69,26 @@ impl Cache {
         Self { halves: Mutex::new(halves) }
     }
 
-    pub(super) fn lookup(
-        &self,
-        digest: Digest,
-        generation: u64,
-        key_ring: &KeyRing,
-    ) -> Option<Arc<Evidence>> {
+    pub(super) fn lookup(&self, digest: Digest, filed: &Filed, key_ring: &KeyRing) -> Option<Arc<Evidence>> {
         let mut halves = self.lock();
         let Halves { found, absent, hits, misses } = &mut *halves;
         let entry = found.get(&digest).or_else(|| absent.get(&digest));
-        let fresh = entry.filter(|entry| entry.generation == generation && entry.evidence.is_under(key_ring));
+        let fresh = entry.filter(|entry| entry.counts_for(filed, key_ring));
         *if fresh.is_some() { hits } else { misses } += 1;
         fresh.map(|entry| Arc::clone(&entry.evidence))
     }
 
-    pub(super) fn store(&self, generation: u64, evidence: Arc<Evidence>) {
+    /// Whether [`Cache::lookup`] would find something; changes nothing, neither order nor counts.
+    pub(super) fn has(&self, digest: Digest, filed: &Filed, key_ring: &KeyRing) -> bool {
+        let halves = self.lock();
+        let entry = halves.found.peek(&digest).or_else(|| halves.absent.peek(&digest));
+        entry.is_some_and(|entry| entry.counts_for(filed, key_ring))
+    }
+
+    pub(super) fn store(&self, filed: Filed, evidence: Arc<Evidence>) {
         let digest = evidence.digest();
         let is_found = evidence.verified().next().is_some();
-        let entry = Entry { generation, evidence };
+        let entry = Entry { filed, evidence };
         let mut halves = self.lock();
         if is_found {
             halves.absent.pop(&digest);

@@ -19,6 +19,8 @@ use serde::Serialize;
 
 use crate::attestation::occurrence::{MAX_BYTES, Occurrence, OccurrenceError};
 
+/// The most bytes of documents that are kept of one folder. Those that are held already keep their place.
+const MAX_HELD: u64 = 256 * 1024 * 1024;
 /// How many refused documents the status names; the rest are counted.
 const SHOWN_PROBLEMS: usize = 20;
 
@@ -67,12 +69,6 @@ impl Folder {
         Self { name: name.to_owned(), path: path.to_owned(), files: HashMap::new(), problem: None }
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether the last scan read the whole folder.
     #[must_use]
     pub fn is_readable(&self) -> bool {
@@ -92,16 +88,22 @@ impl Folder {
         let before = self.files.len();
         self.files.retain(|name, _| found.contains_key(name));
         let mut changed = self.files.len() != before;
+        let kept = |file: &Document| if file.content.is_ok() { file.stamp.1 } else { 0 };
+        let mut held: u64 = self.files.values().map(kept).sum();
         for (name, stamp) in found {
             if self.files.get(&name).is_some_and(|file| file.stamp == stamp) {
                 continue;
             }
-            let (stamp, content) = match read(&self.path.join(&name)) {
+            held -= self.files.get(&name).map_or(0, kept);
+            let room = held + stamp.1 <= MAX_HELD;
+            let read = if room { read(&self.path.join(&name)) } else { Err(ReadError::NoRoom) };
+            let (stamp, content) = match read {
                 Ok(occurrence) => (stamp, Ok(Arc::new(occurrence))),
                 // What the system refused now it may give later, with the file unchanged: no stamp is kept.
                 Err(ReadError::Io(error)) => (Stamp::default(), Err(error.to_string())),
                 Err(error) => (stamp, Err(error.to_string())),
             };
+            held += if content.is_ok() { stamp.1 } else { 0 };
             let before = self.files.get(&name).map(|file| &file.content);
             changed |= before.is_none_or(|before| content.is_ok() || *before != content);
             self.files.insert(name, Document { stamp, content });
@@ -167,6 +169,9 @@ pub enum ReadError {
     /// A folder, device, socket or pipe.
     #[error("not a regular file")]
     NotRegular,
+    /// The folder holds more than is kept of one.
+    #[error("left out: the folder holds more than {} MiB of attestations", MAX_HELD >> 20)]
+    NoRoom,
     /// What is in it is none.
     #[error(transparent)]
     Occurrence(#[from] OccurrenceError),

@@ -1,28 +1,16 @@
 //! Text for people, cut to size: what a gate prints ends up in pod events.
 
-/// The longest beginning of `text` with at most `max` bytes that ends between characters.
-pub(super) fn cut(text: &str, max: usize) -> &str {
-    let mut end = max.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
-}
+use crate::text::{cut, misleads};
 
 /// `text` on one line of at most `max` bytes; what would break the line or reorder it on a terminal
 /// becomes a space.
 pub(super) fn one_line(text: &str, max: usize) -> String {
-    let line: String = text.chars().map(|c| if breaks_line(c) { ' ' } else { c }).collect();
+    let line: String = text.chars().map(|c| if misleads(c) { ' ' } else { c }).collect();
     let line = line.trim();
     if line.len() <= max {
         return line.to_owned();
     }
     format!("{}…", cut(line, max.saturating_sub('…'.len_utf8())))
-}
-
-fn breaks_line(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

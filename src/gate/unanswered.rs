@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
-use super::line::cut;
+use crate::text::cut;
 
 /// The name of the file, beside the gate socket.
 pub const FILE: &str = "unanswered.jsonl";

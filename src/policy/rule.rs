@@ -18,6 +18,18 @@ pub enum EvaluationMode {
     RequireAttestation(Vec<AttestorName>),
 }
 
+impl EvaluationMode {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::AlwaysAllow => "ALWAYS_ALLOW",
+            Self::AlwaysDeny => "ALWAYS_DENY",
+            Self::RequireAttestation(_) => "REQUIRE_ATTESTATION",
+        }
+    }
+}
+
 /// What a failed evaluation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnforcementMode {
@@ -25,6 +37,17 @@ pub enum EnforcementMode {
     Enforced,
     /// `DRYRUN_AUDIT_LOG_ONLY`: allowed all the same, and recorded as what it would have been.
     DryRun,
+}
+
+impl EnforcementMode {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforced => "ENFORCED_BLOCK_AND_AUDIT_LOG",
+            Self::DryRun => "DRYRUN_AUDIT_LOG_ONLY",
+        }
+    }
 }
 
 /// One rule.

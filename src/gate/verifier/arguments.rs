@@ -7,8 +7,8 @@
 
 use std::ffi::OsString;
 
-use crate::gate::line::cut;
 use crate::gate::message::AskedImage;
+use crate::text::cut;
 
 /// The media type of what containerd writes to standard input.
 pub const DESCRIPTOR: &str = "application/vnd.oci.descriptor.v1+json";

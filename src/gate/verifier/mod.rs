@@ -19,10 +19,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use self::arguments::{Arguments, DESCRIPTOR, MAX_VALUE};
 use super::client::{self, NoAnswer, Patience};
-use super::line::{cut, one_line};
+use super::line::one_line;
 use super::message::{Answer, Ask, Decision};
 use super::unanswered::{self, Record};
 use super::{SOCKET, SOCKET_VARIABLE};
+use crate::text::cut;
 
 /// The one name that observes; by every other name the verifier enforces.
 pub const OBSERVE: &str = "00-binauthd-observe";

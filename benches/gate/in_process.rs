@@ -1,0 +1,66 @@
+//! The daemon's engine in this process, over documents and attestations in a folder of its own.
+
+use std::fs;
+use std::time::SystemTime;
+
+use binauthd::audit::Audit;
+use binauthd::config::Documents;
+use binauthd::daemon::Engine;
+use binauthd::decision::{Subject, Verdict};
+use binauthd::evidence::Ledger;
+use binauthd::image::Digest;
+use tempfile::TempDir;
+
+use super::attest::{Key, attestor, policy};
+
+/// What a pod's author writes; no pattern of a bench matches it.
+pub(crate) const NAME: &str = "registry.example.com/team/app:1.4";
+const REPOSITORY: &str = "registry.example.com/team/app";
+const ATTESTORS: [&str; 2] = ["build", "test"];
+
+/// Two attestors that a policy requires, and an engine that knows their attestations.
+pub(crate) struct Folder {
+    path: TempDir,
+}
+
+impl Folder {
+    /// Both attestors attest each of these digests.
+    pub(crate) fn new(attested: &[Digest], allowlist: &[String]) -> Self {
+        let path = tempfile::tempdir().unwrap();
+        let at = |name: &str| path.path().join(name);
+        for folder in ["attestors", "occurrences", "state"] {
+            fs::create_dir(at(folder)).unwrap();
+        }
+        fs::write(at("policy.yaml"), policy(&ATTESTORS, allowlist)).unwrap();
+        for (seed, id) in (1..).zip(ATTESTORS) {
+            let key = Key::new(seed);
+            fs::write(at(&format!("attestors/{id}.json")), attestor(id, &[&key])).unwrap();
+            for digest in attested {
+                let name = format!("occurrences/{id}-{}.json", digest.hex());
+                fs::write(at(&name), key.attest(id, REPOSITORY, *digest)).unwrap();
+            }
+        }
+        Self { path }
+    }
+
+    /// An engine that has asked nothing yet.
+    pub(crate) fn engine(&self) -> Engine {
+        let at = |name: &str| self.path.path().join(name);
+        let documents =
+            Documents::open(&at("policy.yaml"), &at("attestors"), &at("state"), SystemTime::now());
+        let ledger = Ledger::new([("local", at("occurrences").as_path())]);
+        ledger.refresh();
+        Engine::new(documents, ledger, Audit::open(&at("audit.jsonl")))
+    }
+}
+
+/// A decision as the pull gate makes it, from the texts that containerd hands over.
+pub(crate) fn decide(engine: &Engine, name: &str, digest: &str) -> Verdict {
+    let subject = Subject::pulled(name, digest.parse().unwrap()).unwrap();
+    engine.decide(&subject)
+}
+
+/// `count` digests, the same for the same `kind`.
+pub(crate) fn digests(kind: &str, count: usize) -> Vec<Digest> {
+    (0..count).map(|n| Digest::of(format!("{kind} {n}").as_bytes())).collect()
+}

@@ -1,0 +1,99 @@
+//! The gate as a node sees it, on the real containerd: what it costs, beside what it is compared with.
+//!
+//! One run prints one table. Sides that are compared are sampled in turns, in an order that changes
+//! every round, with one of them there twice as the measure of chance. Numbers are printed and never
+//! asserted; the exit code tells whether everything worked.
+//!
+//! Needs root, `tests/rig/install.sh --bench` and the programs of `make build`; other ones can be
+//! named in `BINAUTHD_DAEMON` and `BINAUTHD_VERIFIER`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a bench that cannot be set up, or whose subject fails, ends there"
+)]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+mod attest;
+mod crowd;
+mod in_process;
+mod memory;
+mod process;
+mod programs;
+mod pull;
+mod removal;
+#[path = "../../tests/rig/mod.rs"]
+mod rig;
+mod rivals;
+mod samples;
+mod scene;
+mod table;
+
+use in_process::{Folder, NAME, decide, digests};
+use programs::Programs;
+use samples::Samples;
+use scene::Scene;
+use table::Table;
+
+fn main() -> ExitCode {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return ExitCode::SUCCESS; // `cargo test --benches` wants to know that it compiles
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    match runtime.block_on(rig::until_interrupted(run())) {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            eprintln!("gate bench: {error}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::from(130),
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let programs = Programs::find(folder.path())?;
+    let start = Instant::now();
+    let mut table = Table::default();
+    println!("Last column: median of the differences within a round, and its 95 % interval.");
+    let mut scene = Scene::set(programs, folder).await;
+    pull::measure(&scene, &mut table).await;
+    process::measure(&mut scene, &mut table).await;
+    memory::measure(&mut scene, &mut table).await;
+    let crowded = crowd::measure(&mut scene, &mut table).await;
+    removal::measure(&scene, &mut table);
+    cached_decision(&mut table);
+    table.finish();
+    scene.node.stop().await;
+    println!("\n{:.0} s in all", start.elapsed().as_secs_f64());
+    crowded
+}
+
+/// In this process; `cargo bench --bench judge` says more.
+fn cached_decision(table: &mut Table) {
+    const SAMPLES: usize = 200;
+    const DECISIONS: usize = 1_000;
+    let digest = digests("attested", 1);
+    let engine = Folder::new(&digest, &[]).engine();
+    let text = digest[0].to_string();
+    let mut samples = Samples::default();
+    for _ in 0..SAMPLES {
+        let start = Instant::now();
+        for _ in 0..DECISIONS {
+            assert!(decide(&engine, NAME, &text).allows());
+        }
+        // Milliseconds for a thousand are microseconds for one.
+        samples.push(start.elapsed());
+    }
+    table.section(
+        "A cached decision in the daemon",
+        &["Name and digest parsed, two attestors weighed, verdict made; each sample the mean of 1,000."],
+    );
+    table.columns("us", None);
+    table.row("decision", &samples, None);
+    let median = samples.median();
+    table.goal("a cached decision in process", "< 5.00 us", format!("{median:.2} us"), median < 5.0);
+}

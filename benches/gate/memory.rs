@@ -1,0 +1,71 @@
+//! What the daemon keeps in memory.
+
+use std::fs;
+use std::time::Duration;
+
+use super::scene::{ATTESTATIONS, Scene};
+use super::table::Table;
+
+/// Of the clients that ask at once.
+const CLIENTS: usize = 8;
+
+/// Prints the daemon's resident memory before and after it was asked about every attestation.
+pub(crate) async fn measure(scene: &mut Scene, table: &mut Table) {
+    scene.daemon.restart().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let idle = Resident::of(scene.daemon.pid());
+    ask_everything(scene);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = Resident::of(scene.daemon.pid());
+
+    table.section(
+        &format!("Resident memory of the daemon, {ATTESTATIONS} attestations in its folder"),
+        &[&format!("asked: about each of them once, by {CLIENTS} clients at a time")],
+    );
+    table.line(&format!("{:<33}{:>9} {:>9} {:>9} {:>9}", "MiB", "all", "own", "files", "peak"));
+    for (name, resident) in [("idle after start", &idle), ("asked", &asked)] {
+        let Resident { all, own, files, peak } = resident;
+        table.line(&format!("{name:<33}{all:>9.1} {own:>9.1} {files:>9.1} {peak:>9.1}"));
+    }
+    let measured = format!("{:.1} MiB", asked.all);
+    table.goal("daemon's memory, 1,000 attestations all asked", "< 15.0 MiB", measured, asked.all < 15.0);
+}
+
+fn ask_everything(scene: &Scene) {
+    let mut digests: Vec<_> = scene.unasked.iter().map(ToString::to_string).collect();
+    digests.extend(scene.crowd.iter().chain([&scene.app]).map(|image| image.digest.clone()));
+    assert_eq!(digests.len(), ATTESTATIONS);
+    std::thread::scope(|scope| {
+        for some in digests.chunks(ATTESTATIONS.div_ceil(CLIENTS)) {
+            scope.spawn(move || {
+                for digest in some {
+                    assert!(scene.allows(&format!("registry.example.com/team/app@{digest}"), digest));
+                }
+            });
+        }
+    });
+}
+
+/// From `/proc`, in MiB.
+struct Resident {
+    all: f64,
+    /// Not backed by a file: heap and stacks.
+    own: f64,
+    /// Pages of the program and its libraries.
+    files: f64,
+    /// The most there was.
+    peak: f64,
+}
+
+impl Resident {
+    fn of(pid: u32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kib: f64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+            kib / 1024.0
+        };
+        let own = field("RssAnon");
+        Self { all: field("VmRSS"), own, files: field("RssFile"), peak: field("VmHWM") }
+    }
+}

@@ -1,0 +1,133 @@
+//! The judge in this process: no socket, no containerd, no disk while it is measured.
+//!
+//! A "cached decision" is what the daemon does for a digest it was asked about before: the pull's name
+//! and digest are parsed from text, evidence comes from the cache, the verdict is made.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a bench that cannot be set up ends there"
+)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant, SystemTime};
+
+use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence};
+use binauthd::audit::{Asked, Gate, Record};
+use binauthd::decision::{Decision, Known, Reason, Subject, judge};
+use binauthd::document::Format;
+use binauthd::policy::Policy;
+use criterion::{Criterion, criterion_group, criterion_main};
+
+use in_process::{Folder, NAME, decide, digests};
+
+#[path = "gate/attest.rs"]
+mod attest;
+#[path = "gate/in_process.rs"]
+mod in_process;
+
+/// Digests that an uncached engine is asked about before a new one is made.
+const UNCACHED: usize = 1_000;
+
+/// The pure function alone: two attestors, evidence in hand.
+fn pure(criterion: &mut Criterion) {
+    let digest = digests("attested", 1).remove(0);
+    let subject = Subject::pulled(NAME, digest).unwrap();
+    let keys = [("build", attest::Key::new(1)), ("test", attest::Key::new(2))];
+    let document = |text: String| Attestor::parse(text.as_bytes(), Format::Json).unwrap();
+    let ring = KeyRing::new(keys.iter().map(|(id, key)| document(attest::attestor(id, &[key]))));
+    let occurrences = keys.iter().map(|(id, key)| key.attest(id, "registry.example.com/team/app", digest));
+    let occurrences: Vec<_> = occurrences.map(|text| Occurrence::parse(text.as_bytes()).unwrap()).collect();
+    let evidence = Evidence::gather(digest, &occurrences, &ring);
+    let policy = Policy::parse(attest::policy(&["build", "test"], &[]).as_bytes(), Format::Json).unwrap();
+    let known = Known { evidence: &evidence, age: Duration::ZERO };
+    assert!(judge(&subject, Some(known), &policy).allows());
+    criterion.bench_function("judge: two attestors, evidence in hand", |bencher| {
+        bencher.iter(|| judge(black_box(&subject), Some(known), &policy));
+    });
+    criterion.bench_function("two signatures checked", |bencher| {
+        bencher.iter(|| Evidence::gather(black_box(digest), &occurrences, &ring));
+    });
+}
+
+/// Decisions of a digest that was asked about before.
+fn cached(criterion: &mut Criterion) {
+    let attested = digests("attested", 1);
+    let absent = digests("absent", 1).remove(0).to_string();
+    let present = attested[0].to_string();
+    let last = format!("{}9", NAME.replace("team/app:1.4", "team-999/base/"));
+    let rows = [
+        ("cached decision: attested", 0, NAME, &present, Reason::Attested),
+        ("cached decision: not attested", 0, NAME, &absent, Reason::NoAttestation),
+        ("cached decision: attested, 1,000 patterns", 1_000, NAME, &present, Reason::Attested),
+        ("cached decision: last of 1,000 patterns", 1_000, &last, &absent, Reason::Allowlisted),
+    ];
+    for (title, count, name, digest, reason) in rows {
+        let folder = Folder::new(&attested, &patterns(count));
+        let engine = folder.engine();
+        assert_eq!(decide(&engine, name, digest).reason, reason, "{title}");
+        criterion.bench_function(title, |bencher| {
+            bencher.iter(|| decide(&engine, black_box(name), black_box(digest)));
+        });
+    }
+}
+
+/// Decisions of a digest that was never asked about: two signatures are checked.
+fn uncached(criterion: &mut Criterion) {
+    let attested = digests("attested", UNCACHED);
+    let texts: Vec<_> = attested.iter().map(ToString::to_string).collect();
+    let folder = Folder::new(&attested, &[]);
+    criterion.bench_function("uncached decision: two signatures", |bencher| {
+        bencher.iter_custom(|count| {
+            let mut took = Duration::ZERO;
+            let mut left = usize::try_from(count).unwrap();
+            while left > 0 {
+                let engine = folder.engine();
+                let some = left.min(UNCACHED);
+                let start = Instant::now();
+                for text in &texts[..some] {
+                    assert_eq!(decide(&engine, NAME, text).verdict, Decision::Allow);
+                }
+                took += start.elapsed();
+                left -= some;
+            }
+            took
+        });
+    });
+}
+
+/// What recording a verdict costs before the answer is sent.
+fn record(criterion: &mut Criterion) {
+    let attested = digests("attested", 1);
+    let engine = Folder::new(&attested, &[]).engine();
+    let verdict = decide(&engine, NAME, &attested[0].to_string());
+    let asked = Asked {
+        pid: 4242,
+        uid: 0,
+        program: "binauthd-image-verifier/0.1.0".into(),
+        entry: "00-binauthd".into(),
+    };
+    criterion.bench_function("audit record as JSON", |bencher| {
+        bencher.iter(|| {
+            let duration_micros = Duration::from_micros(7);
+            let (time, verdict) = (SystemTime::now(), black_box(&verdict));
+            let record = Record { time, gate: Gate::Pull, verdict, asked: &asked, duration_micros };
+            serde_json::to_string(&record)
+        });
+    });
+}
+
+/// Allowlist patterns of registries that nothing here is pulled from.
+fn patterns(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("registry.example.com/team-{n}/base/**")).collect()
+}
+
+criterion_group! {
+    name = judging;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = pure, cached, uncached, record
+}
+criterion_main!(judging);
