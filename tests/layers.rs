@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each names only those before it.
-const CORE: &[&str] = &["document", "image", "attestation", "policy", "decision"];
+const CORE: &[&str] = &["text", "document", "image", "attestation", "policy", "decision"];
 /// Each names only the core. Those of later versions have their place already.
 const EDGES: &[&str] = &["config", "gate", "evidence", "containerd", "audit", "nri", "metrics"];
 /// Each names core and edges, and neither the other; nobody names them.
@@ -49,7 +49,7 @@ const PURE_PARTS: &[(&str, &[&str])] = &[
     ("os", &[]),
     ("process", &[]),
     ("thread", &[]),
-    ("time", &["Duration"]),
+    ("time", &["Duration", "SystemTime"]),
 ];
 
 /// Words that may stand before `::` and are no part of the path.
@@ -119,7 +119,8 @@ fn planted_violations_are_found() {
         ("image", "use std::{fmt, fs::File, str};", "`std::fs::File`"),
         ("image", "use std::*;", "`std::*`"),
         ("policy", "fn f() { std::env::var(\"a\"); }", "`std::env::var`"),
-        ("policy", "use std::time::{Duration, SystemTime};", "`std::time::SystemTime`"),
+        ("policy", "use std::time::{Duration, Instant};", "`std::time::Instant`"),
+        ("policy", "use std::time::SystemTime; fn f() { SystemTime::now(); }", "`SystemTime::now`"),
         ("policy", "use std::time;", "`std::time`"),
         ("policy", "use ::std::net::TcpStream;", "`std::net::TcpStream`"),
         ("attestation", "fn f() { tracing::info!(\"a\"); }", "`tracing"),
@@ -179,6 +180,7 @@ fn check(module: &[String], text: &str) -> Vec<String> {
                 violations.extend(refusal(own, named).map(|why| format!("`{shown}` names `{named}`, {why}")))
             }
             _ if !in_core => {}
+            [_, .., "now"] => violations.push(format!("`{shown}` in the core")),
             ["std"] | ["std", "*"] => violations.push(format!("`{shown}` in the core")),
             ["std", part, rest @ ..] => {
                 let pure = PURE_PARTS.iter().find(|(name, _)| name == part).map(|(_, pure)| *pure);

@@ -55,6 +55,9 @@ pub enum OccurrenceError {
     /// Nothing in it.
     #[error("the document is empty")]
     Empty,
+    /// Not text.
+    #[error("not an occurrence: the document is not UTF-8")]
+    NotUtf8,
     /// Not JSON, or not of this shape.
     #[error("not an occurrence: {0}")]
     Json(#[from] serde_json::Error),
@@ -123,6 +126,7 @@ impl Occurrence {
         if bytes.trim_ascii().is_empty() {
             return Err(OccurrenceError::Empty);
         }
+        std::str::from_utf8(bytes).map_err(|_| OccurrenceError::NotUtf8)?;
         // What it is about is told first: an occurrence of another kind lacks what is asked for below.
         let about: About<'_> = serde_json::from_slice(bytes)?;
         if about.attestation.is_none() {

@@ -30,6 +30,7 @@ struct Report {
     file: PathBuf,
     valid: bool,
     problems: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Verb {
@@ -42,18 +43,19 @@ impl Verb {
             cause,
         })?;
         // What only warns the daemon, so that it starts, is an error for who can still mend it.
-        let problems = match Config::parse(&file, &bytes) {
-            Ok(config) => config.warnings,
-            Err(error) => vec![error.to_string()],
+        let (problems, notes) = match Config::parse(&file, &bytes) {
+            Ok(config) => (config.warnings, config.notes),
+            Err(error) => (vec![error.to_string()], Vec::new()),
         };
         let valid = problems.is_empty();
-        let report = Report { file, valid, problems };
+        let report = Report { file, valid, problems, notes };
         let outcome = if valid { Outcome::Fine } else { Outcome::Failed };
         context.answer(outcome, &report, || {
             let head = ("configuration", report.file.display().to_string());
             let state = ("valid", if report.valid { "yes" } else { "no" }.to_owned());
             let problems = report.problems.iter().map(|problem| ("problem", problem.clone()));
-            fields(&[head, state].into_iter().chain(problems).collect::<Vec<_>>())
+            let notes = report.notes.iter().map(|note| ("note", note.clone()));
+            fields(&[head, state].into_iter().chain(problems).chain(notes).collect::<Vec<_>>())
         })
     }
 }

@@ -34,6 +34,8 @@ pub struct Config {
     pub audit_file: PathBuf,
     /// What is odd about the file but does not stop the daemon.
     pub warnings: Vec<String>,
+    /// What is in order and worth knowing.
+    pub notes: Vec<String>,
 }
 
 /// `[[sources]]`.
@@ -135,6 +137,7 @@ impl Default for Config {
             }],
             audit_file: "/var/log/binauthd/audit.jsonl".into(),
             warnings: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -163,7 +166,7 @@ impl Config {
             ))
         };
         let text = std::str::from_utf8(bytes).map_err(|_| syntax("not UTF-8".into()))?;
-        let mut warnings = Vec::new();
+        let (mut warnings, mut notes) = (Vec::new(), Vec::new());
         let deserializer = toml::Deserializer::parse(text).map_err(|error| toml_error(text, &error))?;
         let file: ConfigFile = serde_ignored::deserialize(deserializer, |key| {
             warnings.push(format!("unknown key `{key}`"));
@@ -188,7 +191,7 @@ impl Config {
             ("metrics.listen", file.metrics.listen.is_some()),
         ];
         for (key, _) in unused.into_iter().filter(|(_, set)| *set) {
-            warnings.push(format!("`{key}` has no effect in this version"));
+            notes.push(format!("`{key}` is known and has no effect in this version"));
         }
         let defaults = Self::default();
         let sources = match file.sources {
@@ -204,6 +207,7 @@ impl Config {
             sources,
             audit_file: file.audit.file.unwrap_or(defaults.audit_file),
             warnings,
+            notes,
         };
         for (key, path) in config.paths() {
             if !path.is_absolute() {
@@ -312,13 +316,10 @@ mod tests {
     fn what_is_not_known_warns() {
         let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n[metrics]\nlisten = 'x'\n\
                     [[sources]]\nname = 'remote'\nurl = 'https://containeranalysis.googleapis.com'\n";
-        let warnings = parse(text).unwrap().warnings.join("\n");
-        for part in [
-            "unknown key `colour`",
-            "unknown key `containerd.shade`",
-            "`metrics.listen` has no effect",
-            "source `remote`",
-        ] {
+        let config = parse(text).unwrap();
+        assert_eq!(config.notes, ["`metrics.listen` is known and has no effect in this version"]);
+        let warnings = config.warnings.join("\n");
+        for part in ["unknown key `colour`", "unknown key `containerd.shade`", "source `remote`"] {
             assert!(warnings.contains(part), "{warnings:?} lacks {part:?}");
         }
     }

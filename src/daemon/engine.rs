@@ -6,11 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
 use crate::config::{Documents, InForce, PolicyState};
 use crate::decision::{Decision, Known, Reason, Subject, Verdict, judge};
 use crate::evidence::Ledger;
 use crate::image::Digest;
+use crate::policy::Policy;
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -71,42 +73,34 @@ impl Engine {
     /// Judges `subject` by what is in force and known now, and records nothing.
     pub fn decide(&self, subject: &Subject) -> Verdict {
         let in_force = self.in_force();
-        let policy = match &in_force.policy {
-            PolicyState::Obeyed(policy) => policy,
+        let mut verdict = match &in_force.policy {
+            PolicyState::Obeyed(policy) => self.judge(subject, policy, &in_force.asked),
             PolicyState::Missing(path) => {
                 let cause = format!("this node has no policy: `{}` does not exist", path.display());
                 let remedy = "Put a policy there; `binauthctl policy check` says whether it is valid";
-                return Verdict::undecidable(
-                    subject.image(),
-                    subject.digest(),
-                    Reason::PolicyMissing,
-                    &cause,
-                    remedy,
-                );
+                refuse(subject, Reason::PolicyMissing, &cause, remedy)
             }
             PolicyState::Unreadable(path, problem) => {
                 let cause =
                     format!("the policy of this node, `{}`, cannot be obeyed: {problem}", path.display());
                 let remedy = "Mend the policy; `binauthctl policy check` says whether it is valid";
-                let reason = Reason::PolicyUnreadable;
-                return Verdict::undecidable(subject.image(), subject.digest(), reason, &cause, remedy);
+                refuse(subject, Reason::PolicyUnreadable, &cause, remedy)
             }
         };
+        verdict.key_ring_version = Some(in_force.key_ring.version().clone());
+        verdict
+    }
+
+    fn judge(&self, subject: &Subject, policy: &Policy, asked: &KeyRing) -> Verdict {
         // Where nobody has to be asked, no evidence is needed: no source can hold that up.
         let verdict = judge(subject, None, policy);
         let Some(digest) = subject.digest().filter(|_| !verdict.attestors.is_empty()) else {
             return verdict;
         };
-        let Some((evidence, age)) = self.ledger.evidence(digest, &in_force.asked) else {
+        let Some((evidence, age)) = self.ledger.evidence(digest, asked) else {
             let cause = "the attestations on this node have not been read yet";
             let remedy = "Try again; `binauthctl status` on the node says how far they are";
-            return Verdict::undecidable(
-                subject.image(),
-                Some(digest),
-                Reason::EvidenceUnread,
-                cause,
-                remedy,
-            );
+            return refuse(subject, Reason::EvidenceUnread, cause, remedy);
         };
         judge(subject, Some(Known { evidence: &evidence, age }), policy)
     }
@@ -225,6 +219,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn refuse(subject: &Subject, reason: Reason, cause: &str, remedy: &str) -> Verdict {
+    Verdict::undecidable(subject.image(), subject.digest(), reason, cause, remedy)
 }
 
 impl Counts {

@@ -72,6 +72,9 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     for warning in &config.warnings {
         tracing::warn!("{}: {warning}", path.display());
     }
+    for note in &config.notes {
+        tracing::info!("{}: {note}", path.display());
+    }
     let _lock = lock::claim(&config.state_dir)?;
     lock::make_folder(&config.runtime_dir, 0o755)?;
     let gate = Listener::bind(&config.gate_socket(), 0o600, None)?;
