@@ -300,9 +300,9 @@ mod tests {
     #[test]
     fn checks_are_bounded_and_newest_come_first() {
         let mut flood = vector(D, &vec![(P256_ID, PAE); MAX_VERIFICATIONS + 1]);
-        flood.created = Some(std::time::UNIX_EPOCH);
+        flood.created = Some(std::time::SystemTime::UNIX_EPOCH);
         let mut newer = vector(D, &[(P256_ID, RAW)]);
-        newer.created = Some(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1));
+        newer.created = Some(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1));
         assert!(finding(&[flood.clone(), newer], D, a()).is_ok());
         assert!(matches!(finding(&[flood], D, a()), Err(Miss::BadSignature(_))));
     }
