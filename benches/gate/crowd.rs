@@ -37,8 +37,11 @@ pub(crate) async fn measure(scene: &mut Scene, table: &mut Table) -> Result<(), 
     let side = |name, program| Side { name, program, pulls: Samples::default(), refused: Vec::new() };
     let mut sides = [side("no-op verifier", "noop"), side("binauthd-image-verifier", "ours")];
 
-    // All of them come onto the node first.
-    pull_all(scene, &mut side("", "")).await;
+    // All of them come onto the node first. Pulls wait for the disk: what this wrote must be on it.
+    for _ in 0..2 {
+        pull_all(scene, &mut side("", "")).await;
+        nix::unistd::sync();
+    }
     let records = scene.node.etc.audit().len();
     for round in 0..ROUNDS {
         for place in 0..sides.len() {
