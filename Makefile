@@ -64,9 +64,11 @@ test-full: test ## The same, and what takes minutes: kill loops, longer floods (
 	$(CARGO) test --locked --test e2e -- --ignored --nocapture --test-threads 1
 
 .PHONY: bench
-bench: root gate ## One table of how fast it is, beside cosign and notation (root)
+bench: root build ## One table of how fast it is, beside cosign and notation (root)
 	tests/rig/install.sh --bench
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --no-run
+	$(CARGO) bench --locked --bench judge
+	$(CARGO) bench --locked --bench gate
 
 .PHONY: clean
 clean: ## Remove what was built and fetched
