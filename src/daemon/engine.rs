@@ -6,13 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use crate::attestation::KeyRing;
+use crate::attestation::{Evidence, KeyRing};
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
 use crate::config::{Documents, InForce, PolicyState};
 use crate::decision::{Decision, Known, Reason, Subject, Verdict, judge};
 use crate::evidence::Ledger;
 use crate::image::Digest;
-use crate::policy::Policy;
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -70,11 +69,39 @@ impl Engine {
         engine
     }
 
-    /// Judges `subject` by what is in force and known now, and records nothing.
+    /// Judges `subject` by what is in force and known now, and records nothing. Takes its time where
+    /// signatures have to be checked, or the sources are being read for the first time.
     pub fn decide(&self, subject: &Subject) -> Verdict {
+        self.decide_by(subject, |digest, asked| self.ledger.evidence(digest, asked)).unwrap_or_else(|| {
+            let cause = "the attestations on this node have not been read yet";
+            let remedy = "Try again; `binauthctl status` on the node says how far they are";
+            refuse(subject, Reason::EvidenceUnread, cause, remedy)
+        })
+    }
+
+    /// The same where it takes no time: where nobody has to be asked, or the evidence is in the cache.
+    pub(super) fn decide_at_once(&self, subject: &Subject) -> Option<Verdict> {
+        self.decide_by(subject, |digest, asked| self.ledger.cached(digest, asked))
+    }
+
+    fn decide_by(
+        &self,
+        subject: &Subject,
+        find: impl Fn(Digest, &KeyRing) -> Option<(Arc<Evidence>, Duration)>,
+    ) -> Option<Verdict> {
         let in_force = self.in_force();
         let mut verdict = match &in_force.policy {
-            PolicyState::Obeyed(policy) => self.judge(subject, policy, &in_force.asked),
+            PolicyState::Obeyed(policy) => {
+                let verdict = judge(subject, None, policy);
+                match subject.digest().filter(|_| !verdict.attestors.is_empty()) {
+                    // Nobody has to be asked: no source can hold that up.
+                    None => verdict,
+                    Some(digest) => {
+                        let (evidence, age) = find(digest, &in_force.asked)?;
+                        judge(subject, Some(Known { evidence: &evidence, age }), policy)
+                    }
+                }
+            }
             PolicyState::Missing(path) => {
                 let cause = format!("this node has no policy: `{}` does not exist", path.display());
                 let remedy = "Put a policy there; `binauthctl policy check` says whether it is valid";
@@ -88,26 +115,7 @@ impl Engine {
             }
         };
         verdict.key_ring_version = Some(in_force.key_ring.version().clone());
-        verdict
-    }
-
-    fn judge(&self, subject: &Subject, policy: &Policy, asked: &KeyRing) -> Verdict {
-        // Where nobody has to be asked, no evidence is needed: no source can hold that up.
-        let verdict = judge(subject, None, policy);
-        let Some(digest) = subject.digest().filter(|_| !verdict.attestors.is_empty()) else {
-            return verdict;
-        };
-        let Some((evidence, age)) = self.ledger.evidence(digest, asked) else {
-            let cause = "the attestations on this node have not been read yet";
-            let remedy = "Try again; `binauthctl status` on the node says how far they are";
-            return refuse(subject, Reason::EvidenceUnread, cause, remedy);
-        };
-        judge(subject, Some(Known { evidence: &evidence, age }), policy)
-    }
-
-    /// Whether [`Engine::decide`] would find the evidence for `digest` in the cache.
-    pub(super) fn has_at_hand(&self, digest: Digest) -> bool {
-        self.ledger.has_cached(digest, &self.in_force().asked)
+        Some(verdict)
     }
 
     /// Records a decision: the audit trail, the counters and the log, from one value.

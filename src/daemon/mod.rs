@@ -34,7 +34,8 @@ use crate::gate::server::{self, Counters, Limits, root_only};
 pub use engine::Engine;
 
 const ADMIN_GROUP: &str = "binauthd";
-const WORKERS: usize = 2;
+/// One thread serves all sockets: waking a second one costs more than a question does.
+const WORKERS: usize = 1;
 /// Threads for what may take its time; questions beyond wait for one.
 const BLOCKING: usize = 32;
 

@@ -43,16 +43,12 @@ pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + 
     }
 }
 
-/// The usual case without another thread, which would cost more than the judging: an allowance for a
-/// digest whose evidence is in the cache. `None` for all others, because signature checks and the log
-/// line of a refusal may take their time, and this thread serves others too.
+/// The usual case without another thread, which would cost more than the judging: an allowance that
+/// takes no time. `None` for all others, because signature checks and the log line of a refusal may take
+/// theirs, and this thread serves others too.
 fn answer_at_once(engine: &Engine, peer: &Peer, ask: &Ask) -> Option<Answer> {
     let started = Instant::now();
-    let [digest] = ask.image.digests.as_slice() else { return None };
-    if !engine.has_at_hand(digest.parse().ok()?) {
-        return None;
-    }
-    let verdict = judge_pull(engine, ask);
+    let verdict = engine.decide_at_once(&read(ask).ok()?)?;
     (verdict.would == Decision::Allow).then(|| recorded(engine, peer, ask, &verdict, started))
 }
 

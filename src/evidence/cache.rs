@@ -71,18 +71,11 @@ impl Cache {
 
     pub(super) fn lookup(&self, digest: Digest, filed: &Filed, key_ring: &KeyRing) -> Option<Arc<Evidence>> {
         let mut halves = self.lock();
-        let Halves { found, absent, hits, misses } = &mut *halves;
+        let Halves { found, absent, hits, .. } = &mut *halves;
         let entry = found.get(&digest).or_else(|| absent.get(&digest));
         let fresh = entry.filter(|entry| entry.counts_for(filed, key_ring));
-        *if fresh.is_some() { hits } else { misses } += 1;
+        *hits += u64::from(fresh.is_some());
         fresh.map(|entry| Arc::clone(&entry.evidence))
-    }
-
-    /// Whether [`Cache::lookup`] would find something; changes nothing, neither order nor counts.
-    pub(super) fn has(&self, digest: Digest, filed: &Filed, key_ring: &KeyRing) -> bool {
-        let halves = self.lock();
-        let entry = halves.found.peek(&digest).or_else(|| halves.absent.peek(&digest));
-        entry.is_some_and(|entry| entry.counts_for(filed, key_ring))
     }
 
     pub(super) fn store(&self, filed: Filed, evidence: Arc<Evidence>) {
@@ -90,6 +83,7 @@ impl Cache {
         let is_found = evidence.verified().next().is_some();
         let entry = Entry { filed, evidence };
         let mut halves = self.lock();
+        halves.misses += 1;
         if is_found {
             halves.absent.pop(&digest);
             halves.found.put(digest, entry);

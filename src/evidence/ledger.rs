@@ -96,12 +96,13 @@ impl Ledger {
         Some((evidence, age))
     }
 
-    /// Whether [`Ledger::evidence`] would answer from the cache, at once.
+    /// The same from the cache alone: at once, or not at all.
     #[must_use]
-    pub fn has_cached(&self, digest: Digest, key_ring: &KeyRing) -> bool {
+    pub fn cached(&self, digest: Digest, key_ring: &KeyRing) -> Option<(Arc<Evidence>, Duration)> {
         let index = self.index();
+        let age = index.complete?.elapsed();
         let filed: Filed = index.by_digest.get(&digest).cloned();
-        index.complete.is_some() && self.cache.has(digest, &filed, key_ring)
+        Some((self.cache.lookup(digest, &filed, key_ring)?, age))
     }
 
     /// What became of each source at the last reading.
@@ -216,14 +217,14 @@ mod tests {
         let ledger = Ledger::new([("local", folder.path())]);
         ledger.refresh();
         let (ring, digest) = (ring("k"), D.parse().unwrap());
-        assert!(!ledger.has_cached(digest, &ring));
+        assert!(ledger.cached(digest, &ring).is_none());
         assert_eq!(ledger.evidence(digest, &ring).unwrap().0.verified().count(), 1);
         write("other.json", &occurrence().replace("ab", "cd"));
         ledger.refresh();
-        assert!(ledger.has_cached(digest, &ring));
+        assert!(ledger.cached(digest, &ring).is_some());
         write("same.json", &occurrence());
         ledger.refresh();
-        assert!(!ledger.has_cached(digest, &ring));
+        assert!(ledger.cached(digest, &ring).is_none());
     }
 
     #[test]
