@@ -71,8 +71,15 @@ impl Outcome {
     fn of(ask: &Ask, answer: Result<Answer, NoAnswer>, observing: bool) -> Self {
         let image = shown(&ask.image.name);
         if let Some(problem) = &ask.problem {
-            let line =
-                format!("{image} is refused: the question about it is broken: {problem}{}", told(&answer));
+            let line = match answer {
+                // It says the same, with what to do about it.
+                Ok(Answer { decision: Decision::Refuse, reason, message }) => format!("{message} ({reason})"),
+                Ok(_) => format!("{image} is refused: the question about it is broken: {problem}"),
+                Err(error) => format!(
+                    "{image} is refused: the question about it is broken: {problem}; and binauthd on this node did \
+                     not answer: {error}"
+                ),
+            };
             return Self { exit: 1, line, unanswered: None };
         }
         let cause = match answer {
@@ -94,15 +101,6 @@ impl Outcome {
              binauthd` on the node; kubelet retries"
         );
         Self { exit: 1, line, unanswered: None }
-    }
-}
-
-/// What the daemon made of a broken question, to be put behind the problem.
-fn told(answer: &Result<Answer, NoAnswer>) -> String {
-    match answer {
-        Ok(Answer { decision: Decision::Refuse, reason, message }) => format!("; {message} ({reason})"),
-        Ok(_) => String::new(),
-        Err(error) => format!("; and binauthd on this node did not answer: {error}"),
     }
 }
 
@@ -223,7 +221,7 @@ mod tests {
             (None, answer(Decision::Refuse, reason::BUSY), true, 0, format!("{observed}because (BUSY)")),
             (None, silent(), false, 1, format!("{unanswered}it was silent for 2 s{REFUSED}")),
             (None, silent(), true, 0, format!("{observed}it was silent for 2 s")),
-            (Some("p"), answer(Decision::Refuse, "BAD"), true, 1, format!("{broken}; because (BAD)")),
+            (Some("p"), answer(Decision::Refuse, "BAD"), true, 1, "because (BAD)".to_owned()),
             (Some("p"), answer(Decision::Allow, "OK"), true, 1, broken.to_owned()),
             (
                 Some("p"),
