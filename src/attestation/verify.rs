@@ -5,11 +5,11 @@
 
 use serde::Serialize;
 
-use super::attestor::Attestor;
+use super::attestor::{Attestor, AttestorKey};
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
-use super::occurrence::Occurrence;
+use super::occurrence::{Occurrence, Signature};
 use super::payload::Claim;
 use crate::document::Version;
 use crate::image::Digest;
@@ -19,14 +19,16 @@ use crate::text::shown;
 /// that name a key the attestor does not have cost nothing and do not count.
 pub const MAX_VERIFICATIONS: usize = 256;
 
-/// Proof that a key of an attestor signed a payload that names a digest. Only [`Evidence::gather`]
-/// makes one.
+/// Proof that a key of an attestor signed a payload that names a digest. Only [`Evidence`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     attestor: AttestorName,
     key_id: KeyId,
     digest: Digest,
     occurrence: String,
+    /// The signature, and the hash of what it is over: by which it is found again.
+    signature: Box<[u8]>,
+    payload: Digest,
 }
 
 impl Verified {
@@ -52,6 +54,13 @@ impl Verified {
     #[must_use]
     pub fn occurrence(&self) -> &str {
         &self.occurrence
+    }
+
+    /// The very signature in `occurrence`, if it is there.
+    fn find_in<'a>(&self, occurrence: &'a Occurrence) -> Option<(&'a Occurrence, &'a Signature)> {
+        let same = |one: &&Signature| one.key_id == self.key_id.as_str() && *one.bytes == *self.signature;
+        let signature = occurrence.signatures.iter().find(same)?;
+        (Digest::of(&occurrence.payload) == self.payload).then_some((occurrence, signature))
     }
 }
 
@@ -95,6 +104,19 @@ impl Evidence {
         occurrences: impl IntoIterator<Item = &'a Occurrence>,
         key_ring: &KeyRing,
     ) -> Self {
+        Self::gather_again(digest, occurrences, key_ring, None)
+    }
+
+    /// The same where something was known `before`: what was verified then stays, as long as it is filed
+    /// and its key is there.
+    #[must_use]
+    pub fn gather_again<'a>(
+        digest: Digest,
+        occurrences: impl IntoIterator<Item = &'a Occurrence>,
+        key_ring: &KeyRing,
+        before: Option<&Self>,
+    ) -> Self {
+        let before = before.filter(|before| before.digest == digest);
         let mut candidates: Vec<_> =
             occurrences.into_iter().filter(|occurrence| occurrence.digest == digest).collect();
         candidates.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.name.cmp(&b.name)));
@@ -102,7 +124,10 @@ impl Evidence {
             .entries()
             .map(|(name, entry)| {
                 let finding = match entry {
-                    Entry::Defined(attestor) => examine(digest, &candidates, attestor),
+                    Entry::Defined(attestor) => {
+                        let before = before.and_then(|before| before.finding(name)?.as_ref().ok());
+                        examine(digest, &candidates, attestor, before)
+                    }
                     Entry::Ambiguous => Err(Miss::Ambiguous),
                 };
                 (name.clone(), finding)
@@ -147,47 +172,74 @@ impl Evidence {
     }
 }
 
-fn examine(digest: Digest, candidates: &[&Occurrence], attestor: &Attestor) -> Finding {
+/// Looks for an attestation of `digest` among `candidates`, of which those of the attestor's note count.
+/// What was verified `before` is looked for first and checked again: nothing that is filed beside it can
+/// push it out of [`MAX_VERIFICATIONS`].
+fn examine(
+    digest: Digest,
+    candidates: &[&Occurrence],
+    attestor: &Attestor,
+    before: Option<&Verified>,
+) -> Finding {
     if attestor.keys().is_empty() {
         return Err(Miss::NoKeys);
     }
+    let ours = candidates.iter().filter(|occurrence| occurrence.note == attestor.note().as_str());
+    let again = before.and_then(|before| {
+        let (occurrence, signature) = ours.clone().find_map(|occurrence| before.find_in(occurrence))?;
+        check(digest, occurrence, signature, attestor, attestor.key(&signature.key_id)?).ok()
+    });
+    if let Some(verified) = again {
+        return Ok(verified);
+    }
     let mut miss = Miss::NoAttestation;
     let mut left = MAX_VERIFICATIONS;
-    for occurrence in candidates.iter().filter(|occurrence| occurrence.note == attestor.note().as_str()) {
-        for signature in &occurrence.signatures {
-            let Some(key) = attestor.key(&signature.key_id) else {
-                // One is told, not every one of them copied.
-                if miss < Miss::UnknownKey(String::new()) {
-                    miss = Miss::UnknownKey(shown(&signature.key_id, 120));
-                }
-                continue;
-            };
-            if left == 0 {
-                return Err(miss.max(Miss::TooMany));
+    let signatures =
+        ours.flat_map(|occurrence| occurrence.signatures.iter().map(move |one| (occurrence, one)));
+    for (occurrence, signature) in signatures {
+        let Some(key) = attestor.key(&signature.key_id) else {
+            // One is told, not every one of them copied.
+            if miss < Miss::UnknownKey(String::new()) {
+                miss = Miss::UnknownKey(shown(&signature.key_id, 120));
             }
-            left -= 1;
-            if !key.key.verifies(&occurrence.payload, &signature.bytes) {
-                miss = miss.max(Miss::BadSignature(key.id.clone()));
-                continue;
-            }
-            match Claim::parse(&occurrence.payload) {
-                Ok(claim) if claim.digest == digest => {
-                    return Ok(Verified {
-                        attestor: attestor.name().clone(),
-                        key_id: key.id.clone(),
-                        digest,
-                        occurrence: occurrence.name.clone(),
-                    });
-                }
-                Ok(claim) => {
-                    let said = format!("the signed payload is for {}", claim.digest);
-                    miss = miss.max(Miss::WrongPayload(key.id.clone(), said));
-                }
-                Err(error) => miss = miss.max(Miss::WrongPayload(key.id.clone(), error.to_string())),
-            }
+            continue;
+        };
+        if left == 0 {
+            return Err(miss.max(Miss::TooMany));
+        }
+        left -= 1;
+        match check(digest, occurrence, signature, attestor, key) {
+            Ok(verified) => return Ok(verified),
+            Err(other) => miss = miss.max(other),
         }
     }
     Err(miss)
+}
+
+/// Checks one signature with the key it names, and then what it was made over.
+fn check(
+    digest: Digest,
+    occurrence: &Occurrence,
+    signature: &Signature,
+    attestor: &Attestor,
+    key: &AttestorKey,
+) -> Finding {
+    if !key.key.verifies(&occurrence.payload, &signature.bytes) {
+        return Err(Miss::BadSignature(key.id.clone()));
+    }
+    let wrong = |what: String| Miss::WrongPayload(key.id.clone(), shown(&what, 200));
+    let claim = Claim::parse(&occurrence.payload).map_err(|error| wrong(error.to_string()))?;
+    if claim.digest != digest {
+        return Err(wrong(format!("the signed payload is for {}", claim.digest)));
+    }
+    Ok(Verified {
+        attestor: attestor.name().clone(),
+        key_id: key.id.clone(),
+        digest,
+        occurrence: occurrence.name.clone(),
+        signature: signature.bytes.clone().into(),
+        payload: Digest::of(&occurrence.payload),
+    })
 }
 
 #[cfg(test)]
@@ -305,6 +357,28 @@ mod tests {
         newer.created = Some(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1));
         assert!(finding(&[flood.clone(), newer], D, a()).is_ok());
         assert!(matches!(finding(&[flood], D, a()), Err(Miss::BadSignature(_))));
+    }
+
+    #[test]
+    fn what_was_verified_stays_whatever_is_filed_beside_it() {
+        let good = vector(D, &[(P256_ID, RAW)]);
+        let mut flood = vector(D, &vec![(P256_ID, PAE); MAX_VERIFICATIONS + 1]);
+        flood.created = Some(std::time::SystemTime::UNIX_EPOCH);
+        let mut forged = vector(D, &[(P256_ID, RAW)]);
+        forged.payload.push(b' ');
+        let digest = D.parse().unwrap();
+        let count = |filed: &[Occurrence], ring: &KeyRing, before: Option<&Evidence>| {
+            Evidence::gather_again(digest, filed, ring, before).verified().count()
+        };
+        let ring = KeyRing::new([a()]);
+        let before = Evidence::gather(digest, [&good], &ring);
+        let all = [flood.clone(), forged, good];
+        assert_eq!(count(&all, &ring, None), 0);
+        assert_eq!(count(&all, &ring, Some(&before)), 1);
+        // Gone from the source, or its key from the attestor: gone.
+        assert_eq!(count(&[flood], &ring, Some(&before)), 0);
+        assert_eq!(count(&all, &KeyRing::new([attestor("a", &[])]), Some(&before)), 0);
+        assert_eq!(count(&all, &KeyRing::new([attestor("a", &[("other", P256_PEM)])]), Some(&before)), 0);
     }
 
     #[test]

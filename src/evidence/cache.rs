@@ -78,6 +78,11 @@ impl Cache {
         fresh.map(|entry| Arc::clone(&entry.evidence))
     }
 
+    /// What was verified for `digest` when last asked, whether or not it still counts.
+    pub(super) fn found_before(&self, digest: Digest) -> Option<Arc<Evidence>> {
+        self.lock().found.peek(&digest).map(|entry| Arc::clone(&entry.evidence))
+    }
+
     pub(super) fn store(&self, filed: Filed, evidence: Arc<Evidence>) {
         let digest = evidence.digest();
         let is_found = evidence.verified().next().is_some();

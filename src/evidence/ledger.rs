@@ -91,7 +91,9 @@ impl Ledger {
             return Some((evidence, age));
         }
         let occurrences = filed.as_deref().unwrap_or_default();
-        let evidence = Arc::new(Evidence::gather(digest, occurrences.iter().map(AsRef::as_ref), key_ring));
+        let before = self.cache.found_before(digest);
+        let occurrences = occurrences.iter().map(AsRef::as_ref);
+        let evidence = Arc::new(Evidence::gather_again(digest, occurrences, key_ring, before.as_deref()));
         self.cache.store(filed, Arc::clone(&evidence));
         Some((evidence, age))
     }
