@@ -15,7 +15,7 @@ use super::error::{CliError, Outcome};
 use super::files;
 use super::output::{Answer, fields, table};
 use crate::attestation::Evidence;
-use crate::decision::{Known, Reason, Subject, Verdict, judge};
+use crate::decision::{Case, Known, Reason, Subject, Verdict};
 
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
@@ -68,15 +68,13 @@ impl Evaluate {
             Ok(policy) => policy,
             Err(error) => return Ok(without_policy(subject, &error)),
         };
-        let verdict = judge(subject, None, &policy);
-        let Some(digest) = subject.digest().filter(|_| !verdict.attestors.is_empty()) else {
-            return Ok(verdict);
-        };
+        let case = Case::new(subject, &policy);
+        let Some(digest) = case.asks() else { return Ok(case.judge(None)) };
         let key_ring = self.attestors.read(context)?.key_ring();
         let found = self.occurrences.read(context)?;
         let occurrences = found.iter().map(|file| &file.occurrence);
         let evidence = Evidence::gather(digest, occurrences, &key_ring);
-        Ok(judge(subject, Some(Known { evidence: &evidence, age: Duration::ZERO }), &policy))
+        Ok(case.judge(Some(Known { evidence: &evidence, age: Duration::ZERO })))
     }
 }
 

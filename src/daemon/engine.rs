@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::attestation::{Evidence, KeyRing};
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
 use crate::config::{Documents, InForce, PolicyState};
-use crate::decision::{Decision, Known, Reason, Subject, Verdict, judge};
+use crate::decision::{Case, Decision, Known, Reason, Subject, Verdict};
 use crate::evidence::Ledger;
 use crate::image::Digest;
 
@@ -92,13 +92,13 @@ impl Engine {
         let in_force = self.in_force();
         let mut verdict = match &in_force.policy {
             PolicyState::Obeyed(policy) => {
-                let verdict = judge(subject, None, policy);
-                match subject.digest().filter(|_| !verdict.attestors.is_empty()) {
-                    // Nobody has to be asked: no source can hold that up.
-                    None => verdict,
+                let case = Case::new(subject, policy);
+                match case.asks() {
+                    // No source can hold that up.
+                    None => case.judge(None),
                     Some(digest) => {
                         let (evidence, age) = find(digest, &in_force.asked)?;
-                        judge(subject, Some(Known { evidence: &evidence, age }), policy)
+                        case.judge(Some(Known { evidence: &evidence, age }))
                     }
                 }
             }

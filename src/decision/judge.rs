@@ -9,6 +9,7 @@ use super::reason::Reason;
 use super::subject::Subject;
 use super::verdict::{AttestorVerdict, Verdict};
 use crate::attestation::{AttestorName, Evidence, Miss};
+use crate::image::Digest;
 use crate::policy::{AllowlistPattern, EnforcementMode, EvaluationMode, Policy};
 
 /// What is known of a subject.
@@ -22,26 +23,54 @@ pub struct Known<'a> {
 
 const DEFAULT_RULE: &str = "defaultAdmissionRule";
 
-/// Judges `subject` by `policy`. `known` must be about the subject's digest; anything else counts for
-/// nothing.
+/// A subject before a policy: it is known which part of the policy decides, and not yet how.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    subject: &'a Subject,
+    policy: &'a Policy,
+    pattern: Option<(usize, &'a AllowlistPattern)>,
+}
+
+impl<'a> Case<'a> {
+    /// Finds what decides.
+    #[must_use]
+    pub fn new(subject: &'a Subject, policy: &'a Policy) -> Self {
+        Self { subject, policy, pattern: matching_pattern(subject, policy.allowlist()) }
+    }
+
+    /// The digest that evidence is needed of; `None` where the policy decides without.
+    #[must_use]
+    pub fn asks(&self) -> Option<Digest> {
+        let by_attestors =
+            matches!(self.policy.default_rule().evaluation, EvaluationMode::RequireAttestation(_));
+        self.subject.digest().filter(|_| self.pattern.is_none() && by_attestors)
+    }
+
+    /// Judges. `known` must be about the subject's digest; anything else counts for nothing.
+    pub fn judge(self, known: Option<Known<'_>>) -> Verdict {
+        let known = known.filter(|known| self.subject.digest() == Some(known.evidence.digest()));
+        let mut verdict = match self.pattern {
+            Some((index, pattern)) => {
+                let rule = format!("admissionWhitelistPatterns[{index}]");
+                let image = self.subject.image();
+                let message = format!("Image {image} allowed by admission allowlist pattern {pattern}");
+                Verdict::allow(self.subject, Reason::Allowlisted, rule, message)
+            }
+            None => {
+                let mut verdict = by_default_rule(self.subject, known, self.policy);
+                verdict.enforced = self.policy.default_rule().enforcement == EnforcementMode::Enforced;
+                verdict
+            }
+        };
+        verdict.policy_version = Some(self.policy.version().clone());
+        verdict.key_ring_version = known.map(|known| known.evidence.key_ring().clone());
+        verdict
+    }
+}
+
+/// Judges `subject` by `policy` with what is `known` of it.
 pub fn judge(subject: &Subject, known: Option<Known<'_>>, policy: &Policy) -> Verdict {
-    let known = known.filter(|known| subject.digest() == Some(known.evidence.digest()));
-    let mut verdict = match matching_pattern(subject, policy.allowlist()) {
-        Some((index, pattern)) => {
-            let rule = format!("admissionWhitelistPatterns[{index}]");
-            let message =
-                format!("Image {} allowed by admission allowlist pattern {pattern}", subject.image());
-            Verdict::allow(subject, Reason::Allowlisted, rule, message)
-        }
-        None => {
-            let mut verdict = by_default_rule(subject, known, policy);
-            verdict.enforced = policy.default_rule().enforcement == EnforcementMode::Enforced;
-            verdict
-        }
-    };
-    verdict.policy_version = Some(policy.version().clone());
-    verdict.key_ring_version = known.map(|known| known.evidence.key_ring().clone());
-    verdict
+    Case::new(subject, policy).judge(known)
 }
 
 fn matching_pattern<'a>(
@@ -158,7 +187,7 @@ fn explain_none(why: &str) -> String {
     if why.is_empty() { sentence.to_owned() } else { format!("{sentence} ({why})") }
 }
 
-fn remedy(refusal: &AttestorVerdict, digest: crate::image::Digest) -> String {
+fn remedy(refusal: &AttestorVerdict, digest: Digest) -> String {
     let name = &refusal.name;
     match refusal.reason {
         Reason::AttestorMissing => format!("Put the document of {name} back, or take it out of the policy"),

@@ -5,7 +5,7 @@ pub mod reason;
 pub mod subject;
 pub mod verdict;
 
-pub use judge::{Known, judge, weigh};
+pub use judge::{Case, Known, judge, weigh};
 pub use reason::Reason;
 pub use subject::{Subject, SubjectError};
 pub use verdict::{AttestorVerdict, Decision, Verdict};
