@@ -95,11 +95,11 @@ impl Audit {
         }
     }
 
-    /// Records that were taken and are not written yet.
+    /// How many records were taken and how many of them are written, since start.
     #[must_use]
-    pub fn waiting(&self) -> u64 {
+    pub fn progress(&self) -> (u64, u64) {
         let written = self.state.written.load(Ordering::Relaxed);
-        self.state.taken.load(Ordering::Relaxed).saturating_sub(written)
+        (self.state.taken.load(Ordering::Relaxed), written)
     }
 
     /// How it is doing.

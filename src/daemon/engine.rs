@@ -181,9 +181,9 @@ impl Engine {
         self.audit.status()
     }
 
-    /// Records that the audit trail has taken and not written.
-    pub(super) fn audit_waiting(&self) -> u64 {
-        self.audit.waiting()
+    /// How many records the audit trail has taken, and how many of them it has written.
+    pub(super) fn audit_progress(&self) -> (u64, u64) {
+        self.audit.progress()
     }
 
     pub(super) fn counts(&self) -> GateCounts {

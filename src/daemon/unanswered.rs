@@ -42,7 +42,11 @@ pub(super) fn collect(engine: &Arc<Engine>, path: &Path, stopped: impl Fn() -> b
 fn audit_all(engine: &Engine, path: &Path, stopped: &impl Fn() -> bool) -> std::io::Result<()> {
     while let Some(taken) = unanswered::take(path)? {
         for record in &taken.records {
-            if !wait_until(|| engine.audit_waiting() < QUEUE as u64 / 2, stopped) {
+            let has_room = || {
+                let (taken, written) = engine.audit_progress();
+                taken.saturating_sub(written) < QUEUE as u64 / 2
+            };
+            if !wait_until(has_room, stopped) {
                 return Ok(());
             }
             audit(engine, record);
@@ -50,7 +54,8 @@ fn audit_all(engine: &Engine, path: &Path, stopped: &impl Fn() -> bool) -> std::
         if taken.unreadable > 0 {
             tracing::warn!("`{}`: {} lines could not be read", path.display(), taken.unreadable);
         }
-        if !wait_until(|| engine.audit_waiting() == 0, stopped) {
+        let (ours, _) = engine.audit_progress();
+        if !wait_until(|| engine.audit_progress().1 >= ours, stopped) {
             return Ok(());
         }
         taken.done()?;
