@@ -30,6 +30,7 @@ pub struct Folder {
     name: String,
     path: PathBuf,
     files: HashMap<OsString, Document>,
+    max_held: u64,
     problem: Option<String>,
 }
 
@@ -66,7 +67,13 @@ impl Folder {
     /// Not read yet.
     #[must_use]
     pub fn new(name: &str, path: &Path) -> Self {
-        Self { name: name.to_owned(), path: path.to_owned(), files: HashMap::new(), problem: None }
+        Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            files: HashMap::new(),
+            max_held: MAX_HELD,
+            problem: None,
+        }
     }
 
     /// Whether the last scan read the whole folder.
@@ -95,12 +102,14 @@ impl Folder {
                 continue;
             }
             held -= self.files.get(&name).map_or(0, kept);
-            let room = held + stamp.1 <= MAX_HELD;
+            let room = held + stamp.1 <= self.max_held;
             let read = if room { read(&self.path.join(&name)) } else { Err(ReadError::NoRoom) };
             let (stamp, content) = match read {
                 Ok(occurrence) => (stamp, Ok(Arc::new(occurrence))),
-                // What the system refused now it may give later, with the file unchanged: no stamp is kept.
-                Err(ReadError::Io(error)) => (Stamp::default(), Err(error.to_string())),
+                // What cannot be read or kept now may be later, with the file unchanged: no stamp is kept.
+                Err(error @ (ReadError::Io(_) | ReadError::NoRoom)) => {
+                    (Stamp::default(), Err(error.to_string()))
+                }
                 Err(error) => (stamp, Err(error.to_string())),
             };
             held += if content.is_ok() { stamp.1 } else { 0 };
@@ -267,6 +276,25 @@ mod tests {
         });
         assert!(source.scan());
         assert_eq!(source.occurrences().count(), 1);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_read_once_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("1.json"), occurrence('a')).unwrap();
+        let mut source = Folder::new("local", folder.path());
+        source.max_held = occurrence('a').len() as u64;
+        source.scan();
+        fs::write(at("2.json"), occurrence('b')).unwrap();
+        source.scan();
+        let status = source.status();
+        assert_eq!((status.attestations, status.refused), (1, 1));
+        assert!(status.refused_documents[0].starts_with("2.json: left out"), "{status:?}");
+        assert!(!source.scan(), "nothing has changed");
+        fs::remove_file(at("1.json")).unwrap();
+        assert!(source.scan());
+        assert_eq!((source.status().attestations, source.status().refused), (1, 0));
     }
 
     #[test]
