@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, available_parallelism, spawn};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::rig::Busy;
 use super::samples::Samples;
 use super::scene::{CROWD, Scene, Verifiers};
 use super::table::Table;
@@ -50,7 +49,7 @@ pub(crate) async fn measure(scene: &mut Scene, table: &mut Table) -> Result<(), 
             scene.daemon.restart().await;
             let busy = Busy::start();
             pull_all(scene, side).await;
-            busy.stop();
+            drop(busy);
         }
     }
     drop(verifiers);
@@ -121,30 +120,4 @@ fn stopped(file: &Path) -> Samples {
         samples.push(Duration::from_micros(line.parse().unwrap()));
     }
     samples
-}
-
-/// A thread for each core that never rests.
-struct Busy {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Busy {
-    fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..available_parallelism().map_or(1, usize::from))
-            .map(|_| {
-                let stop = Arc::clone(&stop);
-                spawn(move || while !stop.load(Ordering::Relaxed) {})
-            })
-            .collect();
-        Self { stop, threads }
-    }
-
-    fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().unwrap();
-        }
-    }
 }

@@ -89,12 +89,9 @@ struct OccurrenceDocument<'a> {
     resource_uri: String,
     note_name: String,
     #[serde(default)]
-    kind: Option<String>,
-    #[serde(default)]
     create_time: Option<String>,
-    #[serde(default)]
     #[serde(borrow)]
-    attestation: Option<AttestationDocument<'a>>,
+    attestation: AttestationDocument<'a>,
 }
 
 /// Signatures stay text until each is read by itself: a tree of a million small values would take
@@ -142,9 +139,7 @@ impl TryFrom<OccurrenceDocument<'_>> for Occurrence {
     type Error = OccurrenceError;
 
     fn try_from(document: OccurrenceDocument<'_>) -> Result<Self, OccurrenceError> {
-        let Some(attestation) = document.attestation else {
-            return Err(OccurrenceError::Kind(document.kind.unwrap_or_default()));
-        };
+        let attestation = document.attestation;
         let digest = document
             .resource_uri
             .rsplit_once('@')

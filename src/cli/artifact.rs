@@ -7,7 +7,7 @@ use clap::Args;
 use super::error::{CliError, Outcome};
 use super::output::Answer;
 use crate::attestation::payload;
-use crate::decision::subject::without_scheme;
+use crate::image::reference::{without_scheme, written_repository};
 use crate::image::{Digest, Reference};
 
 /// An image by repository and digest.
@@ -28,12 +28,7 @@ impl FromStr for Artifact {
         let reference = Reference::parse(written)
             .map_err(|cause| CliError::Artifact { text: text.chars().take(200).collect(), cause })?;
         let digest = reference.digest().ok_or_else(|| CliError::NoDigest(text.to_owned()))?;
-        let name = written.split('@').next().unwrap_or_default();
-        let name = match name.rsplit_once(':') {
-            Some((repository, tag)) if !tag.contains('/') => repository,
-            _ => name,
-        };
-        Ok(Self { docker_reference: name.to_owned(), digest })
+        Ok(Self { docker_reference: written_repository(written).to_owned(), digest })
     }
 }
 

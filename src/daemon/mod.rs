@@ -39,7 +39,7 @@ const WORKERS: usize = 1;
 /// Threads for what may take its time; questions beyond wait for one.
 const BLOCKING: usize = 32;
 
-/// Why the daemon does not start.
+/// Why the daemon does not start, or ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is refused.
@@ -59,15 +59,15 @@ pub enum StartError {
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The runtime did not start.
-    #[error("the runtime did not start")]
-    Runtime(#[source] io::Error),
+    /// The runtime did not start, or a server ended without being told to.
+    #[error("the daemon cannot serve")]
+    Serve(#[source] io::Error),
 }
 
 /// Runs the daemon with the configuration at `path` until it is told to stop.
 ///
 /// # Errors
-/// See [`StartError`]; once it serves, nothing ends it but a signal.
+/// See [`StartError`]; once it serves, only a signal or the end of one of its servers ends it.
 pub fn run(path: &Path) -> Result<(), StartError> {
     let config = Config::load(path)?;
     for warning in &config.warnings {
@@ -92,12 +92,12 @@ pub fn run(path: &Path) -> Result<(), StartError> {
         .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()
-        .map_err(StartError::Runtime)?;
+        .map_err(StartError::Serve)?;
     let served = runtime.block_on(serve(config, gate, admin, Arc::clone(&engine), &watcher));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(watcher);
     engine.finish();
-    served.map_err(StartError::Runtime)
+    served.map_err(StartError::Serve)
 }
 
 async fn serve(

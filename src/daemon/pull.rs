@@ -12,6 +12,7 @@ use crate::audit::{Asked, Gate};
 use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
 use crate::gate::message::{Answer, Ask, AskedImage, Decision as Gated};
 use crate::gate::server::Peer;
+use crate::gate::verifier::arguments::DESCRIPTOR;
 use crate::image::Digest;
 use crate::text::{cut, shown};
 
@@ -26,7 +27,6 @@ const IMAGES: &[&str] = &[
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
-const DESCRIPTOR: &str = "application/vnd.oci.descriptor.v1+json";
 
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 

@@ -16,9 +16,6 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// Every reason there is.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
             /// The stable code.
             #[must_use]
             pub fn code(self) -> &'static str {

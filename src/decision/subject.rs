@@ -1,5 +1,6 @@
 //! What is judged: an image by its digest, and by its name where it has one.
 
+use crate::image::reference::without_scheme;
 use crate::image::{Digest, Reference, ReferenceError};
 use crate::text::shown;
 
@@ -70,10 +71,4 @@ impl Subject {
     pub fn digest(&self) -> Option<Digest> {
         self.digest
     }
-}
-
-/// The reference in an artifact URL.
-#[must_use]
-pub fn without_scheme(text: &str) -> &str {
-    text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text)
 }

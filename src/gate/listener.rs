@@ -74,15 +74,6 @@ impl Listener {
         })?;
         Ok(Self(listener))
     }
-
-    /// Takes over a socket that somebody else bound, as systemd does.
-    ///
-    /// # Errors
-    /// If it cannot be made non-blocking.
-    pub fn adopt(listener: UnixListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        Ok(Self(listener))
-    }
 }
 
 fn listening(path: &Path, mode: u32) -> nix::Result<UnixListener> {

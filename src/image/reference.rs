@@ -100,12 +100,6 @@ impl Reference {
         self.digest
     }
 
-    /// Whether a tag was written.
-    #[must_use]
-    pub fn has_tag(&self) -> bool {
-        self.tag.is_some()
-    }
-
     /// Every spelling that an allowlist pattern is tried on: the normalised name and its familiar
     /// short form; for a name without tag and digest also both with `:latest`, which is what
     /// containerd makes of it.
@@ -149,6 +143,18 @@ impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}{}", self.domain, self.path, self.suffix())
     }
+}
+
+/// The reference in an artifact URL.
+#[must_use]
+pub fn without_scheme(text: &str) -> &str {
+    text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text)
+}
+
+/// The repository of a reference as it is written, not normalised: without tag and digest.
+#[must_use]
+pub fn written_repository(text: &str) -> &str {
+    split_tag(text.split('@').next().unwrap_or_default()).0
 }
 
 fn split_tag(name: &str) -> (&str, Option<&str>) {

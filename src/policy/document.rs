@@ -108,11 +108,11 @@ impl Policy {
     /// # Errors
     /// See [`PolicyError`].
     pub fn parse(bytes: &[u8], format: Format) -> Result<Self, PolicyError> {
-        let document: PolicyDocument = document::parse(bytes, format)?;
+        let mut document: PolicyDocument = document::parse(bytes, format)?;
         check_name(document.name.as_deref())?;
         check_global_mode(document.global_policy_evaluation_mode.as_deref())?;
         let allowlist = read_patterns(&document.admission_whitelist_patterns)?;
-        let default_rule = document.default_admission_rule.clone().ok_or(PolicyError::NoDefaultRule)?;
+        let default_rule = document.default_admission_rule.take().ok_or(PolicyError::NoDefaultRule)?;
         let default_rule = read_rule("defaultAdmissionRule", default_rule)?;
         check_maps(document)?;
         Ok(Self { allowlist, default_rule, version: Version::of(bytes) })

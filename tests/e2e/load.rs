@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::os::unix::net::UnixStream;
 
 use super::guarded::{ENFORCE, Guarded, SOON, Share, policy, requires};
-use super::rig::{Image, Pushed, eventually};
+use super::rig::{Busy, Image, Pushed, eventually};
 
 const AT_ONCE: usize = 110;
 const CONNECTIONS: usize = 10_000;
@@ -20,37 +19,6 @@ async fn alone() -> Guarded {
         node.etc.write_attestor("qa.json", &qa.document());
     })
     .await
-}
-
-/// Threads that do nothing but compute, one for each core, until dropped.
-struct Busy {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Busy {
-    fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let cores = std::thread::available_parallelism().unwrap().get();
-        let threads = (0..cores).map(|_| {
-            let stop = Arc::clone(&stop);
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            })
-        });
-        Self { threads: threads.collect(), stop }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@
 )]
 
 mod binauthd;
+mod busy;
 mod cri;
 mod etc;
 mod home;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use binauthd::{Daemon, Output, Tool};
+pub(crate) use busy::Busy;
 pub(crate) use cri::{Cri, Refusal};
 pub(crate) use etc::Etc;
 pub(crate) use home::Home;
