@@ -22,7 +22,7 @@
 //!
 //! Without the feature `full` only [`gate`] is there, without its server: what the gate programs link.
 
-#[cfg(feature = "full")]
+#[cfg(feature = "core")]
 pub mod attestation;
 #[cfg(feature = "full")]
 pub mod audit;
@@ -34,16 +34,16 @@ pub mod config;
 pub mod containerd;
 #[cfg(feature = "full")]
 pub mod daemon;
-#[cfg(feature = "full")]
+#[cfg(feature = "core")]
 pub mod decision;
-#[cfg(feature = "full")]
+#[cfg(feature = "core")]
 pub mod document;
 #[cfg(feature = "full")]
 pub mod evidence;
 pub mod gate;
-#[cfg(feature = "full")]
+#[cfg(feature = "core")]
 pub mod image;
-#[cfg(feature = "full")]
+#[cfg(feature = "core")]
 pub mod policy;
 pub mod text;
 
