@@ -457,14 +457,16 @@ fn public_keys_are_checked_before_they_are_added() {
     let bench = Bench::with_attestor();
     bench.openssl("ecparam -genkey -name secp384r1 -noout -out p384.pem");
     bench.openssl("ec -in p384.pem -pubout -out p384.pub");
+    bench.openssl("genpkey -algorithm ED25519 -out ed25519.pem");
+    bench.openssl("pkey -in ed25519.pem -pubout -out ed25519.pub");
     bench.write("trailing.pub", bench.read("ci.pub") + "x");
     let before = bench.read("attestors/ci.yaml");
     let taken = format!("stranger.pub --public-key-id-override {}", bench.key_id());
     let rows = [
         ("ci.pub", 0, "is a key of projects/p/attestors/ci already"),
         (&taken, 1, "is that of another key"),
-        ("p384.pub", 2, "EC P-384, which this version does not verify"),
-        ("p384.pub --pkix-public-key-algorithm ecdsa-p384-sha384", 2, "not verified by this version"),
+        ("ed25519.pub", 2, "Ed25519, which no signature algorithm is for"),
+        ("ed25519.pub --pkix-public-key-algorithm ml-dsa-65", 2, "but the key is Ed25519"),
         ("p384.pub --pkix-public-key-algorithm ecdsa-p256-sha256", 2, "but the key is EC P-384"),
         ("ci.pub --pkix-public-key-algorithm ECDSA_P384_SHA384", 2, "but the key is EC P-256"),
         ("ci.pub --pkix-public-key-algorithm ES256", 2, "`ES256` is not a signature algorithm"),

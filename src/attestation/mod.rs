@@ -1,6 +1,7 @@
 //! Who attests, what was attested, and the check that it was: attestors and their keys, occurrence
 //! documents, the signed payload, and [`verify`], the only maker of [`Verified`] evidence.
 
+pub mod algorithm;
 pub mod attestor;
 pub mod base64;
 pub mod key;
@@ -10,8 +11,9 @@ pub mod occurrence;
 pub mod payload;
 pub mod verify;
 
+pub use algorithm::{Algorithm, Kind};
 pub use attestor::{Attestor, AttestorError};
-pub use key::{Algorithm, KeyError, KeyId, PublicKey};
+pub use key::{Check, KeyError, KeyId, PublicKey};
 pub use key_ring::KeyRing;
 pub use name::{AttestorName, NameError, NoteName};
 pub use occurrence::{Occurrence, OccurrenceError};

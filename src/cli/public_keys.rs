@@ -12,7 +12,7 @@ use super::files::{self, AttestorFile};
 use super::output::{Answer, table};
 use super::write;
 use crate::attestation::attestor::{AttestorDocument, KeyDocument, PkixDocument};
-use crate::attestation::{Algorithm, Attestor, KeyId, PublicKey};
+use crate::attestation::{Algorithm, Attestor, KeyId, Kind, PublicKey};
 
 const MAX_PEM: usize = 16 * 1024;
 
@@ -46,7 +46,7 @@ pub(super) struct Add {
     /// PEM file with one PUBLIC KEY block
     #[arg(long, value_name = "FILE")]
     pkix_public_key_file: PathBuf,
-    /// Such as ecdsa-p256-sha256 or ECDSA_P256_SHA256 [default: told from the key]
+    /// Such as ecdsa-p256-sha256 or ECDSA_P256_SHA256 [default: told from the key; for RSA, PKCS#1 v1.5 with SHA-256]
     #[arg(long, value_name = "ALGORITHM")]
     pkix_public_key_algorithm: Option<String>,
     /// The id that signatures name the key by [default: ni:///sha-256;… of the key]
@@ -90,7 +90,12 @@ impl Verb {
 
 impl Add {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let pem = read_pem(&self.pkix_public_key_file, self.pkix_public_key_algorithm.is_some())?;
+        let path = &self.pkix_public_key_file;
+        let (pem, kind) = read_pem(path)?;
+        let usual = || kind.usual_algorithm().map(|algorithm| algorithm.as_str().to_owned());
+        let Some(algorithm) = self.pkix_public_key_algorithm.or_else(usual) else {
+            return Err(CliError::KeyKind { path: path.clone(), kind });
+        };
         let _lock = write::lock(self.of.folder.path(context))?;
         let attestors = self.of.folder.read(context)?;
         let file = attestors.find(&self.of.attestor, self.of.project.as_deref())?;
@@ -99,9 +104,7 @@ impl Add {
             comment: self.comment,
             pkix_public_key: Some(PkixDocument {
                 public_key_pem: pem,
-                signature_algorithm: self
-                    .pkix_public_key_algorithm
-                    .unwrap_or_else(|| Algorithm::EcdsaP256Sha256.as_str().to_owned()),
+                signature_algorithm: algorithm,
                 key_id: None,
             }),
             ascii_armored_pgp_public_key: None,
@@ -159,9 +162,9 @@ fn parse(document: &AttestorDocument) -> Result<Attestor, CliError> {
     document.clone().try_into().map_err(refused)
 }
 
-/// The PEM as it will stand in the document. Whether key and declared algorithm fit is for the document
-/// to say; without a declared one the key itself must be of a kind that is verified.
-fn read_pem(path: &Path, declared: bool) -> Result<String, CliError> {
+/// The PEM as it will stand in the document, and the kind of its key. Whether key and declared algorithm
+/// fit is for the document to say.
+fn read_pem(path: &Path) -> Result<(String, Kind), CliError> {
     let bytes = files::read(path, MAX_PEM).map_err(|cause| CliError::Read {
         what: "public key",
         path: path.to_owned(),
@@ -173,10 +176,7 @@ fn read_pem(path: &Path, declared: bool) -> Result<String, CliError> {
     }
     let kind =
         PublicKey::kind(&text).map_err(|cause| CliError::PublicKey { path: path.to_owned(), cause })?;
-    if !declared && kind != "EC P-256" {
-        return Err(CliError::KeyKind { path: path.to_owned(), kind });
-    }
-    Ok(text.trim().lines().map(|line| format!("{}\n", line.trim())).collect())
+    Ok((text.trim().lines().map(|line| format!("{}\n", line.trim())).collect(), kind))
 }
 
 fn listed(file: &AttestorFile) -> Vec<Listed<'_>> {
