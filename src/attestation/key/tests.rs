@@ -1,7 +1,5 @@
 mod vectors;
 
-use std::time::{Duration, Instant};
-
 use ml_dsa::{Keypair as _, MlDsa65, SigningKey};
 use p256::ecdsa::signature::SignatureEncoding as _;
 
@@ -35,7 +33,7 @@ fn bytes(text: &str) -> Vec<u8> {
     base64::decode(text).unwrap()
 }
 
-/// Every algorithm at least once; the last of an algorithm and a key is as good as the first.
+/// Signatures over [`payload`] that hold: every algorithm at least once.
 const HOLD: &[(Algorithm, &str, &str)] = &[
     (Algorithm::RsaPss2048Sha256, RSA_2048, PSS_2048_SHA256),
     (Algorithm::RsaPss2048Sha256, RSA_2048_OTHER, PSS_2048_SHA256_LONGEST),
@@ -229,7 +227,7 @@ const ML_DSA_87_OID: &[u8] = &[6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 19];
 const ED25519_OID: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
 
 #[test]
-fn hostile_keys_are_refused_by_name_and_soon() {
+fn hostile_keys_are_refused_by_name() {
     use Algorithm::{EcdsaP256Sha256 as P256, MlDsa65 as MlDsa, RsaPss2048Sha256 as Rsa};
     let n = [&[0xff; 255], [0x01].as_slice()].concat();
     let even = [&[0xff; 255], [0xfe].as_slice()].concat();
@@ -280,12 +278,10 @@ fn hostile_keys_are_refused_by_name_and_soon() {
         (MlDsa, spki(&[ML_DSA_87_OID], &[7; 2592]), "of the type 2.16.840.1.101.3.4.3.19"),
         (MlDsa, spki(&[ED25519_OID], &[7; 32]), "but the key is Ed25519"),
     ];
-    let start = Instant::now();
     for (algorithm, der, part) in rows {
         let error = PublicKey::from_pem(&pem(&base64::encode(&der)), algorithm).unwrap_err().to_string();
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }
-    assert!(start.elapsed() < Duration::from_secs(2));
     // The same hands make keys that are taken.
     let compressed = [&[2 + (point[64] & 1)], &point[1..33]].concat();
     for (algorithm, der) in [
@@ -300,6 +296,7 @@ fn hostile_keys_are_refused_by_name_and_soon() {
         assert_eq!((key.der(), key.default_id()), (der.as_slice(), KeyId::of_der(&der)));
     }
 }
+
 #[test]
 fn ids_are_over_the_der() {
     assert_eq!(p256(P256_PEM).unwrap().default_id().as_str(), P256_ID);
