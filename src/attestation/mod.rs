@@ -8,6 +8,7 @@ pub mod key_ring;
 pub mod name;
 pub mod occurrence;
 pub mod payload;
+pub mod pgp;
 pub mod verify;
 
 pub use attestor::{Attestor, AttestorError};
