@@ -4,13 +4,14 @@
 //! equally new, or a direct key signature stands beside those on user ids, the strictest of what they say
 //! does. A revocation is never taken back by anything newer.
 
-use pgp::packet::{PublicKey, PublicSubkey, RevocationCode, Signature, SignatureType, SubpacketData, UserId};
+use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureType, UserId};
 use pgp::types::{KeyDetails as _, Tag};
 
 use super::super::KeyId;
 use super::message::Message;
 use super::packet::{self, Packet, Packets};
 use super::signer::{Key, Name, Signer, least_digest, legible_in_certificate};
+use super::terms::{Terms, earliest, made, revocation};
 use super::{MAX_CERTIFICATE, MAX_SIGNATURES, MAX_SUBKEYS, MAX_USER_IDS, PgpError, PgpMiss, armor};
 
 const LABEL: &str = "PGP PUBLIC KEY BLOCK";
@@ -99,7 +100,7 @@ impl Certificate {
         let mut unfit = Vec::new();
         for (key, signatures) in &parts.subkeys {
             match parts.subkey(key, signatures, expires)? {
-                Subkey::Signs(signer) => signers.push(signer),
+                Subkey::Signs(signer) => signers.push(*signer),
                 Subkey::Unfit(cause) => unfit.push((Name::of(key), cause)),
                 Subkey::Other => {}
             }
@@ -115,7 +116,7 @@ impl Certificate {
 }
 
 enum Subkey {
-    Signs(Signer),
+    Signs(Box<Signer>),
     /// It would sign, but is not of an accepted kind.
     Unfit(String),
     Other,
@@ -237,7 +238,9 @@ impl Parts {
                 continue;
             }
             match signature.typ() {
-                Some(SignatureType::KeyRevocation) => revoked = earliest(revoked, Some(revocation(signature))),
+                Some(SignatureType::KeyRevocation) => {
+                    revoked = earliest(revoked, Some(revocation(signature)))
+                }
                 _ => direct = Terms::newest(direct, Terms::of(signature)),
             }
         }
@@ -267,7 +270,10 @@ impl Parts {
     }
 
     fn subkey(
-        &self, key: &PublicSubkey, signatures: &[Signature], primary_expires: Option<u64>,
+        &self,
+        key: &PublicSubkey,
+        signatures: &[Signature],
+        primary_expires: Option<u64>,
     ) -> Result<Subkey, PgpError> {
         // Keys that nothing claims to sign are most of them, and cost no verification.
         if !signatures.iter().any(|signature| signature.key_flags().sign()) {
@@ -300,7 +306,7 @@ impl Parts {
         };
         let created = key.created_at().as_secs();
         let expires = terms.expires_after.map(|after| u64::from(created) + u64::from(after));
-        Ok(Subkey::Signs(Signer {
+        Ok(Subkey::Signs(Box::new(Signer {
             name: Name::of(key),
             key: Key::Subkey(key.clone()),
             created,
@@ -308,7 +314,7 @@ impl Parts {
             least_digest,
             expires: earliest(expires, primary_expires),
             revoked,
-        }))
+        })))
     }
 
     /// Whether the subkey agreed to be bound: without that, anybody could claim another's signatures by
@@ -318,45 +324,6 @@ impl Parts {
             legible_in_certificate(back, key.algorithm()).is_ok()
                 && back.verify_primary_key_binding(key, &self.primary).is_ok()
         })
-    }
-}
-
-/// What one signature of the primary key says about a key.
-#[derive(Debug, Clone, Copy)]
-struct Terms {
-    made: u32,
-    /// Seconds from the creation of the key.
-    expires_after: Option<u32>,
-    /// `None` where it has no key flags, as before RFC 4880.
-    signs: Option<bool>,
-}
-
-impl Terms {
-    fn of(signature: &Signature) -> Self {
-        let has_flags = signature.config().is_some_and(|config| {
-            config.hashed_subpackets().any(|subpacket| matches!(subpacket.data, SubpacketData::KeyFlags(_)))
-        });
-        Self {
-            made: made(signature),
-            expires_after: signature.key_expiration_time().map(|after| after.as_secs()).filter(|after| *after > 0),
-            signs: has_flags.then(|| signature.key_flags().sign()),
-        }
-    }
-
-    fn newest(known: Option<Self>, other: Self) -> Option<Self> {
-        Some(match known {
-            Some(known) if known.made > other.made => known,
-            Some(known) if known.made == other.made => known.strictest(other),
-            _ => other,
-        })
-    }
-
-    fn strictest(self, other: Self) -> Self {
-        let signs = match (self.signs, other.signs) {
-            (Some(one), Some(other)) => Some(one && other),
-            (one, other) => one.or(other),
-        };
-        Self { made: self.made, expires_after: earliest(self.expires_after, other.expires_after), signs }
     }
 }
 
@@ -386,25 +353,4 @@ fn version(body: &[u8]) -> Result<(), PgpError> {
 fn count(counted: &mut usize, limit: usize, what: &'static str) -> Result<(), PgpError> {
     *counted += 1;
     if *counted > limit { Err(PgpError::TooMany { what, limit }) } else { Ok(()) }
-}
-
-/// From when on a revocation counts. Only a reason that leaves the key trustworthy until then spares what
-/// it signed before (RFC 9580, section 5.2.3.31).
-fn revocation(signature: &Signature) -> u32 {
-    match signature.revocation_reason_code() {
-        Some(RevocationCode::KeySuperseded | RevocationCode::KeyRetired) => made(signature),
-        _ => 0,
-    }
-}
-
-/// Without a time it is as old as can be.
-fn made(signature: &Signature) -> u32 {
-    signature.created().map_or(0, |time| time.as_secs())
-}
-
-fn earliest<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
 }

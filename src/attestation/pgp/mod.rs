@@ -24,6 +24,7 @@ mod certificate;
 mod message;
 mod packet;
 mod signer;
+mod terms;
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,7 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
 use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureVersion, SubpacketData};
 use pgp::ser::Serialize as _;
-use pgp::types::{
-    EcdsaPublicParams, EddsaLegacyPublicParams, Fingerprint, KeyDetails, KeyId, PublicParams,
-};
+use pgp::types::{EcdsaPublicParams, EddsaLegacyPublicParams, Fingerprint, KeyDetails, KeyId, PublicParams};
 
 use super::PgpMiss;
 
@@ -166,7 +164,8 @@ pub(super) fn legible(signature: &Signature, algorithm: PublicKeyAlgorithm) -> R
 
 /// The same of a signature in a certificate, whose hash may be older.
 pub(super) fn legible_in_certificate(
-    signature: &Signature, algorithm: PublicKeyAlgorithm,
+    signature: &Signature,
+    algorithm: PublicKeyAlgorithm,
 ) -> Result<(), String> {
     legible(signature, algorithm)?;
     match signature.hash_alg() {
