@@ -9,7 +9,7 @@ use super::attestor::{Attestor, AttestorKey};
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
-use super::occurrence::{Occurrence, Signature};
+use super::occurrence::{Form, Occurrence, Signature};
 use super::payload::Claim;
 use crate::document::Version;
 use crate::image::Digest;
@@ -58,9 +58,12 @@ impl Verified {
 
     /// The very signature in `occurrence`, if it is there.
     fn find_in<'a>(&self, occurrence: &'a Occurrence) -> Option<(&'a Occurrence, &'a Signature)> {
-        let same = |one: &&Signature| one.key_id == self.key_id.as_str() && *one.bytes == *self.signature;
-        let signature = occurrence.signatures.iter().find(same)?;
-        (Digest::of(&occurrence.payload) == self.payload).then_some((occurrence, signature))
+        let same = |one: &&Signature| {
+            one.key_id == self.key_id.as_str()
+                && *one.bytes == *self.signature
+                && matches!(&one.form, Form::Detached(payload) if Digest::of(payload) == self.payload)
+        };
+        occurrence.signatures.iter().find(same).map(|signature| (occurrence, signature))
     }
 }
 
@@ -224,11 +227,14 @@ fn check(
     attestor: &Attestor,
     key: &AttestorKey,
 ) -> Finding {
-    if !key.key.verifies(&occurrence.payload, &signature.bytes) {
+    let Form::Detached(payload) = &signature.form else {
+        return Err(Miss::BadSignature(key.id.clone()));
+    };
+    if !key.key.verifies(payload, &signature.bytes) {
         return Err(Miss::BadSignature(key.id.clone()));
     }
     let wrong = |what: String| Miss::WrongPayload(key.id.clone(), shown(&what, 200));
-    let claim = Claim::parse(&occurrence.payload).map_err(|error| wrong(error.to_string()))?;
+    let claim = Claim::parse(payload).map_err(|error| wrong(error.to_string()))?;
     if claim.digest != digest {
         return Err(wrong(format!("the signed payload is for {}", claim.digest)));
     }
@@ -238,7 +244,7 @@ fn check(
         digest,
         occurrence: occurrence.name.clone(),
         signature: signature.bytes.clone().into(),
-        payload: Digest::of(&occurrence.payload),
+        payload: Digest::of(payload),
     })
 }
 
@@ -274,18 +280,27 @@ mod tests {
         Attestor::parse(document.to_string().as_bytes(), Format::Json).unwrap()
     }
 
+    fn payload() -> Vec<u8> {
+        payload::gcloud("registry.example.com/team/app", D.parse().unwrap()).into_bytes()
+    }
+
     fn vector(digest: &str, signatures: &[(&str, &str)]) -> Occurrence {
+        over(&payload(), digest, signatures)
+    }
+
+    fn over(payload: &[u8], digest: &str, signatures: &[(&str, &str)]) -> Occurrence {
+        let payload: std::sync::Arc<[u8]> = payload.into();
         Occurrence {
             name: "projects/p/occurrences/o".into(),
             note: "projects/p/notes/a".into(),
             digest: digest.parse().unwrap(),
             resource: format!("https://registry.example.com/team/app@{digest}"),
             created: None,
-            payload: payload::gcloud("registry.example.com/team/app", D.parse().unwrap()).into_bytes(),
             signatures: signatures
                 .iter()
                 .map(|(id, text)| Signature {
                     key_id: (*id).into(),
+                    form: Form::Detached(payload.clone()),
                     bytes: base64::decode(text).unwrap_or_default(),
                 })
                 .collect(),
@@ -311,8 +326,7 @@ mod tests {
     #[test]
     fn what_does_not_count_says_why() {
         let other = "sha256:cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
-        let mut no_newline = vector(D, &[(P256_ID, RAW)]);
-        no_newline.payload.pop();
+        let no_newline = over(payload().trim_ascii_end(), D, &[(P256_ID, RAW)]);
         let mut foreign_note = vector(D, &[(P256_ID, RAW)]);
         foreign_note.note = "projects/p/notes/b".into();
         let id = || KeyId::parse(P256_ID).unwrap();
@@ -336,6 +350,16 @@ mod tests {
         ];
         for (occurrences, digest, attestor, miss) in rows {
             assert_eq!(finding(&occurrences, digest, attestor), Err(miss));
+        }
+    }
+
+    #[test]
+    fn other_forms_do_not_count_yet() {
+        let envelope = crate::attestation::dsse::Envelope { payload_type: String::new(), payload: payload() };
+        for form in [Form::Attached, Form::Jwt, Form::Dsse(envelope.into())] {
+            let mut occurrence = vector(D, &[(P256_ID, RAW)]);
+            occurrence.signatures[0].form = form;
+            assert!(matches!(finding(&[occurrence], D, a()), Err(Miss::BadSignature(_))));
         }
     }
 
@@ -364,8 +388,7 @@ mod tests {
         let good = vector(D, &[(P256_ID, RAW)]);
         let mut flood = vector(D, &vec![(P256_ID, PAE); MAX_VERIFICATIONS + 1]);
         flood.created = Some(std::time::SystemTime::UNIX_EPOCH);
-        let mut forged = vector(D, &[(P256_ID, RAW)]);
-        forged.payload.push(b' ');
+        let forged = over(&[payload().as_slice(), b" "].concat(), D, &[(P256_ID, RAW)]);
         let digest = D.parse().unwrap();
         let count = |filed: &[Occurrence], ring: &KeyRing, before: Option<&Evidence>| {
             Evidence::gather_again(digest, filed, ring, before).verified().count()
@@ -394,8 +417,12 @@ mod tests {
         let mine = SigningKey::from_slice(&[7; 32]).unwrap();
         let pem = mine.verifying_key().to_public_key_pem(p256::pkcs8::LineEnding::LF).unwrap();
         let mut occurrence = vector(D, &[]);
-        let signature: DerSignature = mine.sign(&occurrence.payload);
-        occurrence.signatures.push(Signature { key_id: "mine".into(), bytes: signature.as_bytes().to_vec() });
+        let signature: DerSignature = mine.sign(&payload());
+        occurrence.signatures.push(Signature {
+            key_id: "mine".into(),
+            form: Form::Detached(payload().into()),
+            bytes: signature.as_bytes().to_vec(),
+        });
         let occurrences = [occurrence];
         assert!(finding(&occurrences, D, attestor("a", &[("", P256_PEM), ("mine", &pem)])).is_ok());
         // The right key under another id, and another key under the right id.

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::artifact::Artifact;
 use super::error::CliError;
 use super::{files, write};
-use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, base64, occurrence};
+use crate::attestation::occurrence::{self, Form};
+use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, base64};
 use crate::decision::weigh;
 use crate::image::Digest;
 
@@ -147,8 +148,11 @@ impl Attestation<'_> {
         };
         occurrence.note == self.attestor.note().as_str()
             && occurrence.digest == self.artifact.digest
-            && occurrence.payload == self.payload
-            && occurrence.signatures.iter().any(|other| other.key_id == self.key_id && holds(&other.bytes))
+            && occurrence.signatures.iter().any(|other| {
+                matches!(&other.form, Form::Detached(payload) if **payload == *self.payload)
+                    && other.key_id == self.key_id
+                    && holds(&other.bytes)
+            })
     }
 
     fn filed(&self, name: String, file: PathBuf, created: bool) -> Filed {
