@@ -17,7 +17,7 @@ use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence};
 use binauthd::audit::{Asked, Gate, Record};
 use binauthd::decision::{Decision, Known, Reason, Subject, judge};
 use binauthd::document::Format;
-use binauthd::policy::Policy;
+use binauthd::policy::{Options, Policy};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 use in_process::{Folder, NAME, decide, digests};
@@ -40,7 +40,9 @@ fn pure(criterion: &mut Criterion) {
     let occurrences = keys.iter().map(|(id, key)| key.attest(id, "registry.example.com/team/app", digest));
     let occurrences: Vec<_> = occurrences.map(|text| Occurrence::parse(text.as_bytes()).unwrap()).collect();
     let evidence = Evidence::gather(digest, &occurrences, &ring);
-    let policy = Policy::parse(attest::policy(&["build", "test"], &[]).as_bytes(), Format::Json).unwrap();
+    let policy =
+        Policy::parse(attest::policy(&["build", "test"], &[]).as_bytes(), Format::Json, Options::default())
+            .unwrap();
     let known = Known { evidence: &evidence, age: Duration::ZERO };
     assert!(judge(&subject, Some(known), &policy).allows());
     criterion.bench_function("judge: two attestors, evidence in hand", |bencher| {

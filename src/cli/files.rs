@@ -16,7 +16,7 @@ use crate::attestation::attestor::AttestorDocument;
 use crate::attestation::{Attestor, AttestorName, KeyRing, Occurrence};
 use crate::document::{self, Format};
 use crate::evidence::folder;
-use crate::policy::Policy;
+use crate::policy::{Options, Policy};
 
 /// An attestor and where it is written down.
 #[derive(Debug)]
@@ -67,7 +67,8 @@ pub(super) fn policy(path: &Path) -> Result<Policy, CliError> {
         path: path.to_owned(),
         cause,
     })?;
-    Policy::parse(&bytes, Format::of(path)).map_err(|cause| CliError::Policy { path: path.to_owned(), cause })
+    Policy::parse(&bytes, Format::of(path), Options::default())
+        .map_err(|cause| CliError::Policy { path: path.to_owned(), cause })
 }
 
 /// Reads every attestor document (`*.yaml`, `*.yml`, `*.json`) of a folder.

@@ -17,7 +17,7 @@ use super::last_good::{self, LastGood};
 use super::trusted;
 use crate::attestation::{Attestor, KeyRing};
 use crate::document::{Format, MAX_BYTES, Version};
-use crate::policy::Policy;
+use crate::policy::{Options, Policy};
 
 /// The documents of a node and what became of each at the last reload.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ trait Parse: Sized {
 
 impl Parse for Policy {
     fn parse(text: &str, format: Format) -> Result<Self, String> {
-        Self::parse(text.as_bytes(), format).map_err(|error| error.to_string())
+        Self::parse(text.as_bytes(), format, Options::default()).map_err(|error| error.to_string())
     }
 }
 

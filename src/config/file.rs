@@ -309,7 +309,7 @@ mod tests {
             assert_eq!(parse(text).unwrap(), Config::default(), "{text}");
         }
         let policy = include_bytes!("../../packaging/etc/policy.yaml");
-        crate::policy::Policy::parse(policy, crate::document::Format::Yaml).unwrap();
+        crate::policy::Policy::parse(policy, crate::document::Format::Yaml, Default::default()).unwrap();
     }
 
     #[test]

@@ -236,7 +236,7 @@ mod tests {
         let text = format!(
             "admissionWhitelistPatterns: [{patterns}]\ndefaultAdmissionRule: {{{rule}, enforcementMode: {enforcement}}}"
         );
-        Policy::parse(text.as_bytes(), Format::Yaml).unwrap()
+        Policy::parse(text.as_bytes(), Format::Yaml, crate::policy::Options::default()).unwrap()
     }
 
     fn require(names: &str) -> String {
