@@ -254,92 +254,26 @@ impl Policy {
     pub fn attestors(&self) -> impl Iterator<Item = &AttestorName> {
         self.attestors.iter()
     }
-
-    /// The policy in its canonical form: `camelCase`, fields in the order of the proto, rules and patterns
-    /// in the order of the document, what is blank left out. Reading it gives the same policy, under
-    /// another version unless it was canonical already.
-    #[must_use]
-    pub fn export(&self, format: Format) -> String {
-        let map = |scope| self.maps.iter().find(|map| map.scope() == scope);
-        let exported = Exported {
-            name: self.head.name.as_deref(),
-            description: self.head.description.as_deref(),
-            global_policy_evaluation_mode: self.system_policy,
-            admission_whitelist_patterns: self
-                .allowlist
-                .iter()
-                .map(|name_pattern| ExportedPattern { name_pattern })
-                .collect(),
-            cluster_admission_rules: map(Scope::Cluster),
-            kubernetes_namespace_admission_rules: map(Scope::Namespace),
-            kubernetes_service_account_admission_rules: map(Scope::ServiceAccount),
-            istio_service_identity_admission_rules: map(Scope::MeshIdentity),
-            default_admission_rule: &self.default_rule,
-            update_time: self.head.update_time.as_deref(),
-            etag: self.head.etag.as_deref(),
-        };
-        // Neither serializer refuses text, lists and maps of text. Were it otherwise, what came out would
-        // be a document that every reader refuses as empty.
-        match format {
-            Format::Json => {
-                serde_json::to_string_pretty(&exported).map(|text| text + "\n").unwrap_or_default()
-            }
-            Format::Yaml => {
-                let options = serde_saphyr::ser_options! {
-                    folded_wrap_chars: usize::MAX,
-                    prefer_block_scalars: false,
-                };
-                serde_saphyr::to_string_with_options(&exported, options).unwrap_or_default()
-            }
-        }
-    }
-}
-
-/// `Policy` as it is exported.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Exported<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    global_policy_evaluation_mode: Option<SystemPolicyUse>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    admission_whitelist_patterns: Vec<ExportedPattern<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster_admission_rules: Option<&'a RuleMap>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kubernetes_namespace_admission_rules: Option<&'a RuleMap>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kubernetes_service_account_admission_rules: Option<&'a RuleMap>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    istio_service_identity_admission_rules: Option<&'a RuleMap>,
-    default_admission_rule: &'a AdmissionRule,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    update_time: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    etag: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExportedPattern<'a> {
-    name_pattern: &'a AllowlistPattern,
 }
 
 fn written(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
+/// The longest list of fields that is shown, in bytes: those of a rule are, in both their spellings, and
+/// those of a policy are more than anybody reads.
+const MAX_FIELDS: usize = 200;
+
 /// The refusal of a document of another shape, in as few words as will do.
 fn misshapen(cause: DocumentError, bytes: &[u8], format: Format) -> PolicyError {
     let said = cause.to_string();
-    // Both spellings of every field there is: more than anybody reads. JSON says where after that.
-    let cut = said.split_once(", expected one of ").map(|(what, fields)| {
-        let place = fields.find(" at line ").and_then(|at| fields.get(at..)).unwrap_or_default();
-        format!("{what}{place}")
-    });
+    // JSON says where after the list.
+    let cut = said.split_once(", expected one of ").filter(|(_, fields)| fields.len() > MAX_FIELDS).map(
+        |(what, fields)| {
+            let place = fields.find(" at line ").and_then(|at| fields.get(at..)).unwrap_or_default();
+            format!("{what}{place}")
+        },
+    );
     match (hint::of_policy(bytes, format), cut) {
         (Some(hint), cut) => PolicyError::Shape { hint, cause: cut.unwrap_or(said) },
         (None, Some(what)) => PolicyError::Field(what),
@@ -416,5 +350,6 @@ fn required(default_rule: &AdmissionRule, maps: &[RuleMap]) -> Result<Vec<Attest
     Ok(attestors)
 }
 
+mod export;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,10 @@ const N: &str = "kubernetesNamespaceAdmissionRules";
 const S: &str = "kubernetesServiceAccountAdmissionRules";
 const M: &str = "istioServiceIdentityAdmissionRules";
 
+/// Rules, a pod, and the places of what could apply to it.
+type Row =
+    (&'static [(&'static str, &'static str, &'static str)], [&'static str; 4], &'static [&'static str]);
+
 #[test]
 fn the_rule_for_a_pod() {
     let cluster: &[_] = &[(C, "eu.prod", "p"), (C, "eu.dev", "d")];
@@ -55,7 +59,7 @@ fn the_rule_for_a_pod() {
         (M, "one/ns/shop/sa/db", "m"),
         (M, "one/ns/shop/sa/web", "m"),
     ];
-    let rows: &[(&[(&str, &str, &str)], [&str; 4], &[&str])] = &[
+    let rows: &[Row] = &[
         (&[], ["?", "?", "?", "?"], &["default"]),
         (&[], ["eu.prod", "shop", "web", "one/ns/shop/sa/web"], &["default"]),
         (cluster, ["eu.prod", "?", "?", "?"], &["C[eu.prod]"]),
