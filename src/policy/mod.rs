@@ -6,5 +6,5 @@ pub mod pattern;
 pub mod rule;
 
 pub use document::{Policy, PolicyError};
-pub use pattern::{AllowlistPattern, PatternError};
+pub use pattern::{Allowlist, AllowlistPattern, PatternError};
 pub use rule::{AdmissionRule, EnforcementMode, EvaluationMode, RuleError};
