@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::attestor::Attestor;
+use super::attestor::{Attestor, Filing};
 use super::name::AttestorName;
 use crate::document::Version;
 use crate::image::Digest;
@@ -52,7 +52,7 @@ impl KeyRing {
         Self { entries, version: self.version.clone(), identity: Digest::of(&text) }
     }
 
-    /// Changes whenever a name, note, key id or key does, and not with comments. For people: short enough
+    /// Changes whenever a name, filing, key id, key or what counts for an attestor does, and not with comments. For people: short enough
     /// that whoever chooses keys could find two rings with one version. What must tell rings apart
     /// compares [`Self::identity`].
     #[must_use]
@@ -123,7 +123,26 @@ fn text_of(entries: &BTreeMap<AttestorName, Entry>) -> Vec<u8> {
             field(b"ambiguous");
             continue;
         };
-        field(attestor.note().as_str().as_bytes());
+        match attestor.filing() {
+            Filing::Note(note) => {
+                field(b"note");
+                field(note.as_str().as_bytes());
+            }
+            Filing::Projects(projects) => {
+                field(b"projects");
+                field(&(projects.len() as u64).to_be_bytes());
+                projects.iter().for_each(|project| field(project.as_bytes()));
+            }
+        }
+        field(&[u8::from(attestor.compares_docker_reference())]);
+        match attestor.predicate_types() {
+            None => field(b"any"),
+            Some(types) => {
+                field(b"types");
+                field(&(types.len() as u64).to_be_bytes());
+                types.iter().for_each(|one| field(one.as_bytes()));
+            }
+        }
         field(&(attestor.keys().len() as u64).to_be_bytes());
         for key in attestor.keys() {
             field(key.id.as_str().as_bytes());
@@ -132,4 +151,45 @@ fn text_of(entries: &BTreeMap<AttestorName, Entry>) -> Vec<u8> {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attestor::PkixDocument;
+    use super::super::key::tests::P256_PEM;
+    use super::*;
+    use crate::document::Format;
+
+    #[test]
+    fn whatever_changes_what_counts_changes_the_identity() {
+        let of_note = |extra: &str| {
+            let text = format!(
+                r#"{{"name":"projects/p/attestors/a","userOwnedGrafeasNote":{{"noteReference":"projects/p/notes/n"{extra}}}}}"#
+            );
+            Attestor::parse(text.as_bytes(), Format::Json).unwrap()
+        };
+        let key = PkixDocument {
+            public_key_pem: P256_PEM.to_owned(),
+            signature_algorithm: "ECDSA_P256_SHA256".to_owned(),
+            key_id: None,
+        };
+        let of_projects = |projects: &[&str]| {
+            let projects = projects.iter().map(ToString::to_string).collect();
+            Attestor::inline(AttestorName::inline("checkSets[0].checks[0]"), projects, &[key.clone()])
+                .unwrap()
+        };
+        let rings = [
+            of_note(""),
+            of_note(r#","binauthdRequireDockerReference":true"#),
+            of_note(r#","binauthdPredicateTypes":["a:b"]"#),
+            of_note(r#","binauthdPredicateTypes":["a:b","c:d"]"#),
+            of_projects(&["p"]),
+            of_projects(&["p", "q"]),
+            of_projects(&["pq"]),
+        ]
+        .map(|attestor| KeyRing::new([attestor]).identity());
+        for (place, one) in rings.iter().enumerate() {
+            assert!(!rings.iter().skip(place + 1).any(|other| one == other), "{place}");
+        }
+    }
 }

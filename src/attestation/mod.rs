@@ -10,7 +10,7 @@ pub mod occurrence;
 pub mod payload;
 pub mod verify;
 
-pub use attestor::{Attestor, AttestorError};
+pub use attestor::{Attestor, AttestorError, Filing};
 pub use key::{Algorithm, KeyError, KeyId, PublicKey};
 pub use key_ring::KeyRing;
 pub use name::{AttestorName, NameError, NoteName};

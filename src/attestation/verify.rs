@@ -184,7 +184,8 @@ fn examine(
     if attestor.keys().is_empty() {
         return Err(Miss::NoKeys);
     }
-    let ours = candidates.iter().filter(|occurrence| occurrence.note == attestor.note().as_str());
+    let ours =
+        candidates.iter().filter(|occurrence| attestor.filing().holds(&occurrence.note, &occurrence.name));
     let again = before.and_then(|before| {
         let (occurrence, signature) = ours.clone().find_map(|occurrence| before.find_in(occurrence))?;
         check(digest, occurrence, signature, attestor, attestor.key(&signature.key_id)?).ok()

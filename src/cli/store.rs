@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::artifact::Artifact;
 use super::error::CliError;
 use super::{files, write};
-use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, base64, occurrence};
+use crate::attestation::{
+    Attestor, AttestorName, Evidence, KeyRing, NoteName, Occurrence, base64, occurrence,
+};
 use crate::decision::weigh;
 use crate::image::Digest;
 
@@ -90,9 +92,13 @@ impl Attestation<'_> {
         Ok(self.filed(name, path, true))
     }
 
+    fn note(&self) -> &str {
+        self.attestor.note().map_or("", NoteName::as_str)
+    }
+
     /// The same attestation always has the same id.
     fn id(&self) -> Digest {
-        let note = self.attestor.note().as_str().as_bytes();
+        let note = self.note().as_bytes();
         let digest = self.artifact.digest.to_string();
         let mut text = Vec::new();
         for field in [note, digest.as_bytes(), self.key_id.as_bytes(), &self.payload] {
@@ -107,7 +113,7 @@ impl Attestation<'_> {
         let document = OccurrenceDocument {
             name,
             resource_uri: self.artifact.resource_uri(),
-            note_name: self.attestor.note().as_str(),
+            note_name: self.note(),
             kind: "ATTESTATION",
             create_time: &now,
             update_time: &now,
@@ -145,7 +151,7 @@ impl Attestation<'_> {
             let key = self.attestor.key(self.key_id);
             bytes == self.signature || key.is_some_and(|key| key.key.verifies(&self.payload, bytes))
         };
-        occurrence.note == self.attestor.note().as_str()
+        occurrence.note == self.note()
             && occurrence.digest == self.artifact.digest
             && occurrence.payload == self.payload
             && occurrence.signatures.iter().any(|other| other.key_id == self.key_id && holds(&other.bytes))

@@ -119,7 +119,7 @@ fn rows<'a>(file: &'a OccurrenceFile, attestors: &'a Attestors, key_ring: &KeyRi
         .files
         .iter()
         .map(|file| &file.attestor)
-        .filter(|attestor| attestor.note().as_str() == occurrence.note);
+        .filter(|attestor| attestor.filing().holds(&occurrence.note, &occurrence.name));
     let names: BTreeSet<_> = of_note.map(Attestor::name).collect();
     if names.is_empty() {
         let detail = Some("no attestor has this note".to_owned());
