@@ -2,9 +2,15 @@
 //! (Binary Authorization `resources.proto`, `Policy`).
 
 pub mod document;
+pub mod image_pattern;
 pub mod pattern;
 pub mod rule;
+pub mod source_pattern;
+pub mod trusted_directory;
 
 pub use document::{Policy, PolicyError};
+pub use image_pattern::{ImagePattern, ImagePatternError};
 pub use pattern::{Allowlist, AllowlistPattern, PatternError};
 pub use rule::{AdmissionRule, EnforcementMode, EvaluationMode, RuleError};
+pub use source_pattern::{SourcePattern, SourcePatternError};
+pub use trusted_directory::{TrustedDirectory, TrustedDirectoryError};
