@@ -175,8 +175,12 @@ mod tests {
         };
         let of_projects = |projects: &[&str]| {
             let projects = projects.iter().map(ToString::to_string).collect();
-            Attestor::inline(AttestorName::inline("checkSets[0].checks[0]"), projects, &[key.clone()])
-                .unwrap()
+            Attestor::inline(
+                AttestorName::inline("checkSets[0].checks[0]"),
+                projects,
+                std::slice::from_ref(&key),
+            )
+            .unwrap()
         };
         let rings = [
             of_note(""),
