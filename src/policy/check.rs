@@ -58,14 +58,6 @@ impl Scope {
             }
         }
     }
-
-    /// The namespace it lies in.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
-        match self {
-            Self::Namespace(namespace) | Self::ServiceAccount { namespace, .. } => namespace,
-        }
-    }
 }
 
 impl fmt::Display for Scope {

@@ -158,6 +158,7 @@ impl PlatformPolicy {
     /// The check sets that could be the one for a pod of this namespace and service account, each with its
     /// place in the list, in its order: up to the first that surely is. Exactly one where both are known
     /// or the sets ask for neither; none where the policy has none, and then everything passes.
+    #[must_use]
     pub fn candidates(
         &self,
         namespace: Option<&str>,
