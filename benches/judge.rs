@@ -17,7 +17,8 @@ use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence};
 use binauthd::audit::{Asked, Gate, Record};
 use binauthd::decision::{Decision, Known, Reason, Subject, judge};
 use binauthd::document::Format;
-use binauthd::policy::Policy;
+use binauthd::image::DigestKind;
+use binauthd::policy::{Options, Policy, Rulebook};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 use in_process::{Folder, NAME, decide, digests};
@@ -30,21 +31,27 @@ mod in_process;
 /// Digests that an uncached engine is asked about before a new one is made.
 const UNCACHED: usize = 1_000;
 
+fn rulebook(policy: &str) -> Rulebook {
+    let policy = Policy::parse(policy.as_bytes(), Format::Json, Options::default()).unwrap();
+    Rulebook { policy: Some(policy.into()), ..Rulebook::default() }
+}
+
 /// The pure function alone: two attestors, evidence in hand.
 fn pure(criterion: &mut Criterion) {
     let digest = digests("attested", 1).remove(0);
-    let subject = Subject::pulled(NAME, digest).unwrap();
+    let subject = Subject::pulled(NAME, &[(digest, DigestKind::Unknown)]).unwrap();
     let keys = [("build", attest::Key::new(1)), ("test", attest::Key::new(2))];
     let document = |text: String| Attestor::parse(text.as_bytes(), Format::Json).unwrap();
     let ring = KeyRing::new(keys.iter().map(|(id, key)| document(attest::attestor(id, &[key]))));
     let occurrences = keys.iter().map(|(id, key)| key.attest(id, "registry.example.com/team/app", digest));
     let occurrences: Vec<_> = occurrences.map(|text| Occurrence::parse(text.as_bytes()).unwrap()).collect();
     let evidence = Evidence::gather(digest, &occurrences, &ring);
-    let policy = Policy::parse(attest::policy(&["build", "test"], &[]).as_bytes(), Format::Json).unwrap();
-    let known = Known { evidence: &evidence, age: Duration::ZERO };
-    assert!(judge(&subject, Some(known), &policy).allows());
+    let rulebook = rulebook(&attest::policy(&["build", "test"], &[]));
+    let known = [Known { evidence: &evidence, age: Duration::ZERO }];
+    let now = SystemTime::now();
+    assert!(judge(&subject, &known, &rulebook, now).allows());
     criterion.bench_function("judge: two attestors, evidence in hand", |bencher| {
-        bencher.iter(|| judge(black_box(&subject), Some(known), &policy));
+        bencher.iter(|| judge(black_box(&subject), &known, &rulebook, now));
     });
     criterion.bench_function("two signatures checked", |bencher| {
         bencher.iter(|| Evidence::gather(black_box(digest), &occurrences, &ring));

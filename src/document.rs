@@ -15,6 +15,10 @@ use sha2::{Digest as _, Sha256};
 /// The largest policy or attestor document that is read, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// The most scalars, lists and maps of a YAML document, aliases followed: as many as a policy of
+/// [`MAX_BYTES`] has whose every rule is as short as can be, and some.
+const MAX_NODES: usize = 1_000_000;
+
 /// How a document is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -80,6 +84,10 @@ fn yaml_options() -> serde_saphyr::Options {
         merge_keys: serde_saphyr::MergeKeyPolicy::Error,
         strict_booleans: true,
         no_schema: true,
+        budget: serde_saphyr::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+        },
     }
 }
 

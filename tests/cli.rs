@@ -6,7 +6,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use binauthd::attestation::base64;
 use serde_json::Value;
 
 const D: &str = "sha256:abababababababababababababababababababababababababababababababab";
@@ -453,18 +455,57 @@ fn attestors_are_created_once() {
 }
 
 #[test]
+fn the_algorithm_is_told_from_the_key() {
+    let bench = Bench::with_attestor();
+    let rows = [
+        ("RSA -pkeyopt rsa_keygen_bits:2048", "", "RSA_SIGN_PKCS1_2048_SHA256"),
+        ("RSA -pkeyopt rsa_keygen_bits:2048", "rsa-pss-2048-sha256", "RSA_PSS_2048_SHA256"),
+        ("EC -pkeyopt ec_paramgen_curve:P-384", "", "ECDSA_P384_SHA384"),
+        ("EC -pkeyopt ec_paramgen_curve:P-521", "ec-sign-p521-sha512", "ECDSA_P521_SHA512"),
+    ];
+    for (place, (key, declared, algorithm)) in rows.into_iter().enumerate() {
+        bench.openssl(&format!("genpkey -out new.pem -algorithm {key}"));
+        bench.openssl("pkey -in new.pem -pubout -out new.pub");
+        let flag = if declared.is_empty() { "" } else { &format!("--pkix-public-key-algorithm {declared}") };
+        bench.add_key(&format!("new.pub {flag}")).gave(0, "added to projects/p/attestors/ci");
+        let keys = bench.run("attestors public-keys list --attestor ci -o json $A").json();
+        assert_eq!(keys[place + 1]["algorithm"], algorithm);
+    }
+}
+
+#[test]
+fn a_giant_key_is_refused_before_it_costs_anything() {
+    let bench = Bench::with_attestor();
+    // RSA with a modulus and an exponent of 16,384 bits, all of them ones.
+    let number = [[0x02, 0x82, 0x08, 0x01, 0].as_slice(), &[0xff; 2048]].concat();
+    let algorithm = [0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0];
+    let header = [0x30, 0x82, 0x10, 0x22];
+    let key = [&[0x03, 0x82, 0x10, 0x0f, 0, 0x30, 0x82, 0x10, 0x0a], number.as_slice(), &number].concat();
+    let body = base64::encode(&[header.as_slice(), &algorithm, &key].concat());
+    bench.write("giant.pub", format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n"));
+    let start = Instant::now();
+    bench.add_key("giant.pub").gave(2, "RSA 16384, which no signature algorithm is for");
+    bench
+        .add_key("giant.pub --pkix-public-key-algorithm rsa-sign-pkcs1-4096-sha512")
+        .gave(2, "but the key is RSA 16384");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
 fn public_keys_are_checked_before_they_are_added() {
     let bench = Bench::with_attestor();
     bench.openssl("ecparam -genkey -name secp384r1 -noout -out p384.pem");
     bench.openssl("ec -in p384.pem -pubout -out p384.pub");
+    bench.openssl("genpkey -algorithm ED25519 -out ed25519.pem");
+    bench.openssl("pkey -in ed25519.pem -pubout -out ed25519.pub");
     bench.write("trailing.pub", bench.read("ci.pub") + "x");
     let before = bench.read("attestors/ci.yaml");
     let taken = format!("stranger.pub --public-key-id-override {}", bench.key_id());
     let rows = [
         ("ci.pub", 0, "is a key of projects/p/attestors/ci already"),
         (&taken, 1, "is that of another key"),
-        ("p384.pub", 2, "EC P-384, which this version does not verify"),
-        ("p384.pub --pkix-public-key-algorithm ecdsa-p384-sha384", 2, "not verified by this version"),
+        ("ed25519.pub", 2, "Ed25519, which no signature algorithm is for"),
+        ("ed25519.pub --pkix-public-key-algorithm ml-dsa-65", 2, "but the key is Ed25519"),
         ("p384.pub --pkix-public-key-algorithm ecdsa-p256-sha256", 2, "but the key is EC P-384"),
         ("ci.pub --pkix-public-key-algorithm ECDSA_P384_SHA384", 2, "but the key is EC P-256"),
         ("ci.pub --pkix-public-key-algorithm ES256", 2, "`ES256` is not a signature algorithm"),
@@ -681,7 +722,7 @@ fn usage() {
     let nobody = format!("attestations verify --artifact-url {} --policy policy.yaml $A", app());
     let rows = [
         ("--help", 0, "Exit codes"),
-        ("evaluate --help", 0, "no effect yet"),
+        ("evaluate --help", 0, "Tell how the verdict comes about"),
         ("--version", 0, "binauthctl "),
         ("", 2, "Usage"),
         ("frobnicate", 2, "unrecognized subcommand"),

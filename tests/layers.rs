@@ -44,7 +44,7 @@ const NOT_IN_CORE: &[&str] = &[
 const PURE_PARTS: &[(&str, &[&str])] = &[
     ("env", &[]),
     ("fs", &[]),
-    ("io", &[]),
+    ("io", &["Read"]), // the trait: what decompresses in memory is read through it
     ("net", &["IpAddr", "Ipv4Addr", "Ipv6Addr"]),
     ("os", &[]),
     ("process", &[]),

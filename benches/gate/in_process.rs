@@ -4,11 +4,11 @@ use std::fs;
 use std::time::SystemTime;
 
 use binauthd::audit::Audit;
-use binauthd::config::Documents;
+use binauthd::config::{Config, Documents};
 use binauthd::daemon::Engine;
 use binauthd::decision::{Subject, Verdict};
 use binauthd::evidence::Ledger;
-use binauthd::image::Digest;
+use binauthd::image::{Digest, DigestKind};
 use tempfile::TempDir;
 
 use super::attest::{Key, attestor, policy};
@@ -46,17 +46,24 @@ impl Folder {
     /// An engine that has asked nothing yet.
     pub(crate) fn engine(&self) -> Engine {
         let at = |name: &str| self.path.path().join(name);
-        let documents =
-            Documents::open(&at("policy.yaml"), &at("attestors"), &at("state"), SystemTime::now());
+        let config = Config {
+            policy: at("policy.yaml"),
+            attestors: at("attestors"),
+            deny_list: at("deny.yaml"),
+            system_policy: at("system-policy.yaml"),
+            state_dir: at("state"),
+            ..Config::default()
+        };
+        let documents = Documents::open(&config, SystemTime::now());
         let ledger = Ledger::new([("local", at("occurrences").as_path())]);
         ledger.refresh();
-        Engine::new(documents, ledger, Audit::open(&at("audit.jsonl")))
+        Engine::new(documents, ledger, Audit::open(&at("audit.jsonl")), None)
     }
 }
 
 /// A decision as the pull gate makes it, from the texts that containerd hands over.
 pub(crate) fn decide(engine: &Engine, name: &str, digest: &str) -> Verdict {
-    let subject = Subject::pulled(name, digest.parse().unwrap()).unwrap();
+    let subject = Subject::pulled(name, &[(digest.parse().unwrap(), DigestKind::Unknown)]).unwrap();
     engine.decide(&subject)
 }
 

@@ -1,9 +1,12 @@
-//! The attestors that are in force together, under one version.
+//! The attestors that are in force together, what is asked of each, and what counts as an attestation,
+//! under one version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::attestor::Attestor;
+use super::attestor::{Attestor, Filing};
 use super::name::AttestorName;
+use super::payload;
 use crate::document::Version;
 use crate::image::Digest;
 
@@ -12,6 +15,9 @@ use crate::image::Digest;
 #[derive(Debug, Clone)]
 pub struct KeyRing {
     entries: BTreeMap<AttestorName, Entry>,
+    /// `None` asks approvals of all.
+    asked: Option<Asked>,
+    dsse_types: Arc<[String]>,
     version: Version,
     identity: Digest,
 }
@@ -25,10 +31,26 @@ pub enum Entry {
     Ambiguous,
 }
 
+/// What is asked, and of whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether they have attested a digest.
+    pub approvals: BTreeSet<AttestorName>,
+    /// What they have stated about it.
+    pub statements: BTreeSet<AttestorName>,
+}
+
 impl KeyRing {
-    /// Puts attestors together.
+    /// Puts attestors together. Signatures count over a payload as it is, and over its PAE under
+    /// [`payload::MEDIA_TYPE`].
     #[must_use]
     pub fn new(attestors: impl IntoIterator<Item = Attestor>) -> Self {
+        Self::accepting(attestors, &[payload::MEDIA_TYPE.to_owned()])
+    }
+
+    /// The same with these payload types for PAE and for envelopes that hold a simple-signing payload.
+    #[must_use]
+    pub fn accepting(attestors: impl IntoIterator<Item = Attestor>, dsse_types: &[String]) -> Self {
         let mut entries = BTreeMap::new();
         for attestor in attestors {
             entries
@@ -36,20 +58,29 @@ impl KeyRing {
                 .and_modify(|entry| *entry = Entry::Ambiguous)
                 .or_insert(Entry::Defined(attestor));
         }
-        let text = text_of(&entries);
-        Self { entries, version: Version::of(&text), identity: Digest::of(&text) }
+        let text = text_of(&entries, dsse_types, None);
+        let (version, identity) = (Version::of(&text), Digest::of(&text));
+        Self { entries, asked: None, dsse_types: dsse_types.into(), version, identity }
     }
 
-    /// The part that `names` stand for, under the version of the whole.
+    /// The part that is `asked`, and authorities that no document defines, under the version of the whole.
     #[must_use]
-    pub fn narrowed<'a>(&self, names: impl IntoIterator<Item = &'a AttestorName>) -> Self {
-        let entries: BTreeMap<_, _> = names
-            .into_iter()
+    pub fn narrowed<'a>(&self, asked: Asked, inline: impl IntoIterator<Item = &'a Attestor>) -> Self {
+        let named = asked.approvals.union(&asked.statements);
+        let entries: BTreeMap<_, _> = named
             .filter_map(|name| self.entries.get_key_value(name))
-            .map(|(n, e)| (n.clone(), e.clone()))
+            .map(|(name, entry)| (name.clone(), entry.clone()))
+            .chain(inline.into_iter().map(|one| (one.name().clone(), Entry::Defined(one.clone()))))
             .collect();
-        let text = [self.identity.to_string().into_bytes(), text_of(&entries)].concat();
-        Self { entries, version: self.version.clone(), identity: Digest::of(&text) }
+        let text = text_of(&entries, &self.dsse_types, Some(&asked));
+        let text = [self.identity.to_string().into_bytes(), text].concat();
+        Self {
+            entries,
+            asked: Some(asked),
+            dsse_types: Arc::clone(&self.dsse_types),
+            version: self.version.clone(),
+            identity: Digest::of(&text),
+        }
     }
 
     /// Changes whenever a name, note, key id or key does, and not with comments. For people: short enough
@@ -70,6 +101,22 @@ impl KeyRing {
     #[must_use]
     pub fn entry(&self, name: &AttestorName) -> Option<&Entry> {
         self.entries.get(name)
+    }
+
+    /// Payload types under which a simple-signing payload counts.
+    #[must_use]
+    pub fn dsse_types(&self) -> &[String] {
+        &self.dsse_types
+    }
+
+    /// Whether it is asked if this attestor has attested.
+    pub(super) fn approves(&self, name: &AttestorName) -> bool {
+        self.asked.as_ref().is_none_or(|asked| asked.approvals.contains(name))
+    }
+
+    /// Whether it is asked what this attestor has stated.
+    pub(super) fn states(&self, name: &AttestorName) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.statements.contains(name))
     }
 
     /// Why nothing can satisfy `name`, if so.
@@ -111,25 +158,102 @@ impl Default for KeyRing {
     }
 }
 
-fn text_of(entries: &BTreeMap<AttestorName, Entry>) -> Vec<u8> {
-    let mut text = Vec::new();
-    let mut field = |bytes: &[u8]| {
-        text.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-        text.extend_from_slice(bytes);
-    };
+/// Everything that a finding depends on, each field behind its length.
+fn text_of(entries: &BTreeMap<AttestorName, Entry>, dsse_types: &[String], asked: Option<&Asked>) -> Vec<u8> {
+    let mut text = Text::default();
+    text.list(dsse_types.iter().map(String::as_bytes));
     for (name, entry) in entries {
-        field(name.as_str().as_bytes());
-        let Entry::Defined(attestor) = entry else {
-            field(b"ambiguous");
-            continue;
-        };
-        field(attestor.note().as_str().as_bytes());
-        field(&(attestor.keys().len() as u64).to_be_bytes());
-        for key in attestor.keys() {
-            field(key.id.as_str().as_bytes());
-            field(key.key.algorithm().as_str().as_bytes());
-            field(key.key.der());
+        text.field(name.as_str().as_bytes());
+        match entry {
+            Entry::Defined(attestor) => text.attestor(attestor),
+            Entry::Ambiguous => text.field(b"ambiguous"),
         }
     }
-    text
+    for names in asked.into_iter().flat_map(|asked| [&asked.approvals, &asked.statements]) {
+        text.list(names.iter().map(|name| name.as_str().as_bytes()));
+    }
+    text.0
+}
+
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn field(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn list<'a>(&mut self, items: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.field(&(items.len() as u64).to_be_bytes());
+        items.for_each(|item| self.field(item));
+    }
+
+    fn attestor(&mut self, attestor: &Attestor) {
+        match attestor.filing() {
+            Filing::Note(note) => {
+                self.field(b"note");
+                self.field(note.as_str().as_bytes());
+            }
+            Filing::Projects(projects) => {
+                self.field(b"projects");
+                self.list(projects.iter().map(String::as_bytes));
+            }
+        }
+        self.field(&[u8::from(attestor.compares_docker_reference())]);
+        let types = attestor.predicate_types();
+        self.field(&[u8::from(types.is_some())]);
+        self.list(types.unwrap_or_default().iter().map(String::as_bytes));
+        self.field(&(attestor.keys().len() as u64).to_be_bytes());
+        for key in attestor.keys() {
+            self.field(key.id.as_str().as_bytes());
+            self.field(key.key.kind().as_bytes());
+            self.field(key.key.bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attestor::PkixDocument;
+    use super::super::key::tests::P256_PEM;
+    use super::*;
+    use crate::document::Format;
+
+    #[test]
+    fn whatever_changes_what_counts_changes_the_identity() {
+        let of_note = |extra: &str| {
+            let text = format!(
+                r#"{{"name":"projects/p/attestors/a","userOwnedGrafeasNote":{{"noteReference":"projects/p/notes/n"}}{extra}}}"#
+            );
+            Attestor::parse(text.as_bytes(), Format::Json).unwrap()
+        };
+        let key = PkixDocument {
+            public_key_pem: P256_PEM.to_owned(),
+            signature_algorithm: "ECDSA_P256_SHA256".to_owned(),
+            key_id: None,
+        };
+        let of_projects = |projects: &[&str]| {
+            let projects = projects.iter().map(ToString::to_string).collect();
+            Attestor::inline(
+                AttestorName::inline("checkSets[0].checks[0]"),
+                projects,
+                std::slice::from_ref(&key),
+            )
+            .unwrap()
+        };
+        let rings = [
+            of_note(""),
+            of_note(r#","binauthdRequireDockerReference":true"#),
+            of_note(r#","binauthdPredicateTypes":["a:b"]"#),
+            of_note(r#","binauthdPredicateTypes":["a:b","c:d"]"#),
+            of_projects(&["p"]),
+            of_projects(&["p", "q"]),
+            of_projects(&["pq"]),
+        ]
+        .map(|attestor| KeyRing::new([attestor]).identity());
+        for (place, one) in rings.iter().enumerate() {
+            assert!(!rings.iter().skip(place + 1).any(|other| one == other), "{place}");
+        }
+    }
 }

@@ -83,6 +83,15 @@ resource_name!(
     AttestorName,
     "attestors"
 );
+impl AttestorName {
+    /// The name of an attestor that a check defines in its place, such as `checkSets[0].checks[1]`: none
+    /// that a document can define or name, because it is no resource name. For that no `/` stays in it.
+    #[must_use]
+    pub fn inline(place: &str) -> Self {
+        Self(place.replace('/', "|"))
+    }
+}
+
 resource_name!(
     /// `projects/P/notes/N`: what an attestor's attestations hang on.
     NoteName,
@@ -110,6 +119,11 @@ mod tests {
             "projects/p/attestors/..",
         ] {
             assert!(text.parse::<AttestorName>().is_err(), "{text}");
+        }
+        let inline = AttestorName::inline("checkSets[0].checks[1]");
+        assert_eq!((inline.as_str(), inline.project()), ("checkSets[0].checks[1]", ""));
+        for place in ["checkSets[0].checks[1]", "projects/p/attestors/a"] {
+            assert!(AttestorName::inline(place).as_str().parse::<AttestorName>().is_err(), "{place}");
         }
     }
 }

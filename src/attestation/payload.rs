@@ -11,6 +11,9 @@ use crate::image::Digest;
 /// `critical.type` of payloads made by gcloud and by this project.
 pub const GCLOUD_TYPE: &str = "Google cloud binauthz container signature";
 
+/// The media type of the payload: under which it is signed where a signature names one (cosign).
+pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+
 /// `critical.type` values that count, compared without regard to ASCII case: gcloud, Kritis, cosign.
 const TYPES: &[&str] = &[GCLOUD_TYPE, "atomic container signature", "cosign container image signature"];
 
@@ -134,19 +137,34 @@ mod tests {
         assert_eq!(Claim::parse(payload.as_bytes()).unwrap().digest.to_string(), D);
     }
 
+    /// What signers write, byte for byte.
     #[test]
     fn other_producers() {
         let rows = [
+            // Kritis and voucher: compact Go.
             compact(&members(D, "atomic container signature"), ""),
+            compact(&members(D, GCLOUD_TYPE), ""),
+            // Google's guide to continuous validation, by hand.
             compact(&members(D, "Google Cloud BinAuthz container signature"), ""),
+            // cosign, without annotations and with those of `-a`.
             compact(&members(D, "cosign container image signature"), r#","optional":null"#),
             compact(
                 &members(D, "cosign container image signature"),
-                r#","optional":{"a":{"b":[1,2.5,true,null]}}"#,
+                r#","optional":{"creator":"cosign/v2.4.1","timestamp":1735787045}"#,
             ),
+            compact(
+                &members(D, "cosign container image signature"),
+                r#","optional":{"a":{"b":[1,2.5,-1,true,null]}}"#,
+            ),
+            compact(&members(D, "cosign container image signature"), r#","optional":{}"#),
         ];
         for row in rows {
-            assert_eq!(Claim::parse(row.as_bytes()).unwrap().digest.to_string(), D, "{row}");
+            let claim = Claim::parse(row.as_bytes()).unwrap();
+            assert_eq!(
+                (claim.digest.to_string().as_str(), claim.docker_reference.as_str()),
+                (D, "r"),
+                "{row}"
+            );
         }
     }
 
@@ -171,6 +189,11 @@ mod tests {
             (compact(&good, r#","optional":{"a":1,"a":2}"#), "duplicate key"),
             (compact(&good, r#","optional":{"a":{"b":1,"b":2}}"#), "duplicate key"),
             (compact(&good, "") + "x", "trailing"),
+            (compact(&good, r#","optional":{},"optional":null"#), "duplicate field"),
+            (compact(&good.replace("\"type\"", "\"Type\""), ""), "unknown field"),
+            (compact(&good.replace(&format!("\"{D}\""), "null"), ""), "invalid type"),
+            (compact(&good.replace(r#""docker-reference":"r""#, ""), ""), "missing field"),
+            // The example in cosign's specification, which nobody writes.
             (compact(&good.replace("docker-manifest", "Docker-manifest"), ""), "unknown field"),
             (compact(&members(D, "something else"), ""), "not an attestation"),
             (compact(&members(&D.replace('a', "A"), GCLOUD_TYPE), ""), "no sha256 digest"),
@@ -179,6 +202,21 @@ mod tests {
         for (text, part) in rows {
             let error = Claim::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(part), "{text} gave {error:?}, which lacks {part:?}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever is changed or cut, a parser answers.
+        #[test]
+        fn spoilt_payloads_are_refused_or_read(place in 0usize..400, byte: u8, end in 0usize..400) {
+            let optional = r#","optional":{"creator":"c","timestamp":1}"#;
+            let mut bytes = compact(&members(D, GCLOUD_TYPE), optional).into_bytes();
+            if let Some(old) = bytes.get_mut(place) {
+                *old = byte;
+            }
+            let _ = Claim::parse(&bytes);
+            bytes.truncate(end);
+            let _ = Claim::parse(&bytes);
         }
     }
 }

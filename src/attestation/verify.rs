@@ -1,31 +1,48 @@
-//! The check: which attestors have attested a digest. The only maker of [`Verified`].
+//! The check: which attestors have attested a digest. The only maker of [`Verified`] and of
+//! [`VerifiedStatement`].
 //!
 //! OR over occurrences, signatures and keys; a bad one never spoils a good one, as far as
-//! [`MAX_VERIFICATIONS`] reaches. The digest in the signed payload is the authority; the payload is parsed only once a signature over it has held.
+//! [`MAX_VERIFICATIONS`] reaches. The digest in the signed bytes is the authority; they are parsed only
+//! once a signature over them has held.
+
+mod signed;
+
+use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::attestor::{Attestor, AttestorKey};
+use self::signed::{Approval, Search};
+use super::attestor::Attestor;
+use super::candidates::{in_turn, may_name, ordered};
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
-use super::occurrence::{Occurrence, Signature};
-use super::payload::Claim;
+use super::occurrence::{Form, Occurrence, Signature};
+use super::statement::{self, Predicate, Statement};
 use crate::document::Version;
 use crate::image::Digest;
 use crate::text::shown;
 
-/// The most signatures that are checked for one attestor and digest, newest occurrence first. Those
-/// that name a key the attestor does not have cost nothing and do not count.
+/// The most signatures that are checked for one attestor and digest, as often again for envelopes that
+/// name no key of it. Those that cannot be signatures of their key, repeat one that was checked, or name
+/// a key that the attestor does not have cost nothing and do not count.
 pub const MAX_VERIFICATIONS: usize = 256;
 
-/// Proof that a key of an attestor signed a payload that names a digest. Only [`Evidence`] makes one.
+/// The most verified statements of one signer that are kept for a digest.
+const MAX_STATEMENTS: usize = 64;
+
+/// The most different `docker-reference`s that are kept of an attestor that compares them.
+const MAX_REFERENCES: usize = 64;
+
+/// Proof that a key of an attestor signed what attests a digest. Only [`Evidence`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     attestor: AttestorName,
     key_id: KeyId,
     digest: Digest,
     occurrence: String,
+    /// Under which names the signer saw the image, where the attestor compares that.
+    references: Option<Box<[String]>>,
     /// The signature, and the hash of what it is over: by which it is found again.
     signature: Box<[u8]>,
     payload: Digest,
@@ -56,12 +73,62 @@ impl Verified {
         &self.occurrence
     }
 
+    /// Every `docker-reference` under which the image is attested, where the attestor compares them;
+    /// `None` where it does not.
+    #[must_use]
+    pub fn references(&self) -> Option<&[String]> {
+        self.references.as_deref()
+    }
+
     /// The very signature in `occurrence`, if it is there.
     fn find_in<'a>(&self, occurrence: &'a Occurrence) -> Option<(&'a Occurrence, &'a Signature)> {
-        let same = |one: &&Signature| one.key_id == self.key_id.as_str() && *one.bytes == *self.signature;
-        let signature = occurrence.signatures.iter().find(same)?;
-        (Digest::of(&occurrence.payload) == self.payload).then_some((occurrence, signature))
+        let same = |one: &&Signature| *one.bytes == *self.signature && signed::hash(one) == self.payload;
+        Some((occurrence, occurrence.signatures.iter().find(same)?))
     }
+}
+
+/// Proof that a key of a signer signed an in-toto statement about a digest.
+#[derive(Debug, Clone)]
+pub struct VerifiedStatement {
+    key_id: KeyId,
+    occurrence: String,
+    note: String,
+    statement: Statement,
+}
+
+impl VerifiedStatement {
+    /// With which key.
+    #[must_use]
+    pub fn key_id(&self) -> &KeyId {
+        &self.key_id
+    }
+
+    /// The occurrence that held it, by its own name.
+    #[must_use]
+    pub fn occurrence(&self) -> &str {
+        &self.occurrence
+    }
+
+    /// The note it hangs on.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+}
+
+/// The statements of one signer about a digest.
+#[derive(Debug, Clone, Default)]
+pub struct Statements {
+    /// Of scans only the newest.
+    pub verified: Vec<VerifiedStatement>,
+    /// Whether everything that may be one was looked at.
+    pub complete: bool,
 }
 
 /// Why an attestor has no attestation of a digest that counts, from least to most specific.
@@ -77,14 +144,52 @@ pub enum Miss {
     UnknownKey(String),
     /// More signatures under its key ids than are checked, none of those checked good.
     TooMany,
+    /// What stands under this key id is no signature of its kind of key, and why; without an id a token
+    /// that none can be read from.
+    Malformed(Option<KeyId>, String),
     /// A signature under this key id does not verify.
     BadSignature(KeyId),
+    /// A signature was made after this key had expired.
+    Expired(KeyId),
+    /// A signature was made with this key, which was revoked.
+    Revoked(KeyId),
     /// A signature under this key id holds, but over something else.
     WrongPayload(KeyId, String),
 }
 
 /// What was found for one attestor.
 pub type Finding = Result<Verified, Miss>;
+
+/// What became of one signature that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// It attests the digest; how it was made.
+    Attests(&'static str),
+    /// It holds over a statement about the digest, of this predicate type.
+    States(String),
+    /// It does not count.
+    Misses(Miss),
+    /// The same signature was looked at before.
+    Repeats,
+    /// Its occurrence is filed elsewhere: under another note, or in another project.
+    Elsewhere,
+}
+
+/// Is told of every signature that is looked at, in order; `None` stands for all of an occurrence.
+pub trait Observer {
+    /// Whether it wants to be told: what is only for telling is not made otherwise.
+    const WATCHES: bool = true;
+
+    /// One look, by `attestor`.
+    fn look(&mut self, attestor: &AttestorName, at: &Occurrence, signature: Option<&Signature>, look: Look);
+}
+
+/// Nobody watches.
+impl Observer for () {
+    const WATCHES: bool = false;
+
+    fn look(&mut self, _: &AttestorName, _: &Occurrence, _: Option<&Signature>, _: Look) {}
+}
 
 /// What is known of one digest under one key ring: a finding for every attestor in it.
 #[derive(Debug, Clone)]
@@ -94,6 +199,8 @@ pub struct Evidence {
     key_ring_identity: Digest,
     /// In the order of names. Not a map: most have one entry, and up to 18,000 of these are kept.
     findings: Box<[(AttestorName, Finding)]>,
+    /// Of those whose statements are asked for.
+    statements: Box<[(AttestorName, Statements)]>,
 }
 
 impl Evidence {
@@ -104,7 +211,7 @@ impl Evidence {
         occurrences: impl IntoIterator<Item = &'a Occurrence>,
         key_ring: &KeyRing,
     ) -> Self {
-        Self::gather_again(digest, occurrences, key_ring, None)
+        Self::gather_watched(digest, occurrences, key_ring, None, &mut ())
     }
 
     /// The same where something was known `before`: what was verified then stays, as long as it is filed
@@ -116,28 +223,51 @@ impl Evidence {
         key_ring: &KeyRing,
         before: Option<&Self>,
     ) -> Self {
+        Self::gather_watched(digest, occurrences, key_ring, before, &mut ())
+    }
+
+    /// The same, telling `observer` of each signature that is looked at.
+    #[must_use]
+    pub fn gather_watched<'a>(
+        digest: Digest,
+        occurrences: impl IntoIterator<Item = &'a Occurrence>,
+        key_ring: &KeyRing,
+        before: Option<&Self>,
+        observer: &mut impl Observer,
+    ) -> Self {
         let before = before.filter(|before| before.digest == digest);
-        let mut candidates: Vec<_> =
-            occurrences.into_iter().filter(|occurrence| occurrence.digest == digest).collect();
-        candidates.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.name.cmp(&b.name)));
-        let findings = key_ring
-            .entries()
-            .map(|(name, entry)| {
-                let finding = match entry {
-                    Entry::Defined(attestor) => {
-                        let before = before.and_then(|before| before.finding(name)?.as_ref().ok());
-                        examine(digest, &candidates, attestor, before)
-                    }
-                    Entry::Ambiguous => Err(Miss::Ambiguous),
-                };
-                (name.clone(), finding)
-            })
-            .collect();
+        let about = occurrences.into_iter().filter(|occurrence| occurrence.digest == digest);
+        let candidates = ordered(digest, about);
+        let mut findings = Vec::new();
+        let mut statements = Vec::new();
+        for (name, entry) in key_ring.entries() {
+            let Entry::Defined(attestor) = entry else {
+                findings.push((name.clone(), Err(Miss::Ambiguous)));
+                continue;
+            };
+            let mut ours = Vec::new();
+            for &occurrence in &candidates {
+                if attestor.filing().holds(&occurrence.note, &occurrence.name) {
+                    ours.push(occurrence);
+                } else {
+                    observer.look(name, occurrence, None, Look::Elsewhere);
+                }
+            }
+            let case = Asked { digest, ours: &ours, attestor, dsse_types: key_ring.dsse_types() };
+            if key_ring.approves(name) {
+                let before = before.and_then(|before| before.finding(name)?.as_ref().ok());
+                findings.push((name.clone(), case.examine(before, observer)));
+            }
+            if key_ring.states(name) {
+                statements.push((name.clone(), case.collect(observer)));
+            }
+        }
         Self {
             digest,
             key_ring: key_ring.version().clone(),
             key_ring_identity: key_ring.identity(),
-            findings,
+            findings: findings.into(),
+            statements: statements.into(),
         }
     }
 
@@ -162,244 +292,237 @@ impl Evidence {
     /// What was found for `attestor`; `None` where the key ring does not know it.
     #[must_use]
     pub fn finding(&self, attestor: &AttestorName) -> Option<&Finding> {
-        let place = self.findings.binary_search_by(|(name, _)| name.cmp(attestor)).ok()?;
-        self.findings.get(place).map(|(_, finding)| finding)
+        find(&self.findings, attestor)
     }
 
-    /// Everything that counts, in the order of attestor names.
+    /// The statements of `signer` about the digest; `None` where they were not asked for.
+    #[must_use]
+    pub fn statements(&self, signer: &AttestorName) -> Option<&Statements> {
+        find(&self.statements, signer)
+    }
+
+    /// Everything that attests, in the order of attestor names.
     pub fn verified(&self) -> impl Iterator<Item = &Verified> {
         self.findings.iter().filter_map(|(_, finding)| finding.as_ref().ok())
     }
+
+    /// Whether anything verified is in it.
+    #[must_use]
+    pub fn is_found(&self) -> bool {
+        self.verified().next().is_some()
+            || self.statements.iter().any(|(_, statements)| !statements.verified.is_empty())
+    }
 }
 
-/// Looks for an attestation of `digest` among `candidates`, of which those of the attestor's note count.
-/// What was verified `before` is looked for first and checked again: nothing that is filed beside it can
-/// push it out of [`MAX_VERIFICATIONS`].
-fn examine(
+fn find<'a, T>(sorted: &'a [(AttestorName, T)], name: &AttestorName) -> Option<&'a T> {
+    let place = sorted.binary_search_by(|(other, _)| other.cmp(name)).ok()?;
+    sorted.get(place).map(|(_, value)| value)
+}
+
+/// One attestor, and what is filed where it files.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
     digest: Digest,
-    candidates: &[&Occurrence],
-    attestor: &Attestor,
-    before: Option<&Verified>,
-) -> Finding {
-    if attestor.keys().is_empty() {
-        return Err(Miss::NoKeys);
+    ours: &'a [&'a Occurrence],
+    attestor: &'a Attestor,
+    dsse_types: &'a [String],
+}
+
+impl<'a> Asked<'a> {
+    /// Looks for an attestation. What was verified `before` is looked for first and checked again: nothing
+    /// that is filed beside it can push it out of [`MAX_VERIFICATIONS`].
+    fn examine(self, before: Option<&Verified>, observer: &mut impl Observer) -> Finding {
+        let Self { attestor, .. } = self;
+        if attestor.keys().is_empty() {
+            return Err(Miss::NoKeys);
+        }
+        let named = |one: &Signature| attestor.key(&one.key_id).is_some();
+        // An envelope's key id is a hint that may be absent or of another spelling (DSSE, protocol.md).
+        let unnamed = |one: &Signature| matches!(one.form, Form::Dsse(_)) && !named(one);
+        let mut best = Best::new(self, observer);
+        let again = before.and_then(|before| self.ours.iter().find_map(|filed| before.find_in(filed)));
+        if best.looks(again.into_iter())
+            || best.looks(in_turn(self.ours, named))
+            || best.looks(in_turn(self.ours, unnamed))
+        {
+            return best.finding();
+        }
+        let stranger = |one: &Signature| !named(one) && !unnamed(one);
+        best.strangers(in_turn(self.ours, stranger));
+        best.finding()
     }
-    let ours = candidates.iter().filter(|occurrence| occurrence.note == attestor.note().as_str());
-    let again = before.and_then(|before| {
-        let (occurrence, signature) = ours.clone().find_map(|occurrence| before.find_in(occurrence))?;
-        check(digest, occurrence, signature, attestor, attestor.key(&signature.key_id)?).ok()
-    });
-    if let Some(verified) = again {
-        return Ok(verified);
-    }
-    let mut miss = Miss::NoAttestation;
-    let mut left = MAX_VERIFICATIONS;
-    let signatures =
-        ours.flat_map(|occurrence| occurrence.signatures.iter().map(move |one| (occurrence, one)));
-    for (occurrence, signature) in signatures {
-        let Some(key) = attestor.key(&signature.key_id) else {
-            // One is told, not every one of them copied.
-            if miss < Miss::UnknownKey(String::new()) {
-                miss = Miss::UnknownKey(shown(&signature.key_id, 120));
+
+    /// Every statement that a key of the signer has signed about the digest.
+    fn collect(self, observer: &mut impl Observer) -> Statements {
+        let Self { attestor, digest, .. } = self;
+        let digits = digest.hex();
+        let states = |one: &Signature| match &one.form {
+            Form::Dsse(envelope) => {
+                envelope.payload_type == statement::PAYLOAD_TYPE && may_name(one, &digits)
             }
-            continue;
+            _ => false,
         };
-        if left == 0 {
-            return Err(miss.max(Miss::TooMany));
+        let named = |one: &Signature| attestor.key(&one.key_id).is_some();
+        let mut search = Search::new(attestor, self.dsse_types);
+        let mut found = Statements { verified: Vec::new(), complete: true };
+        for known in [true, false] {
+            search.refill();
+            for (occurrence, signature) in in_turn(self.ours, |one| states(one) && named(one) == known) {
+                let Some(looked) = search.statement(signature) else {
+                    observer.look(attestor.name(), occurrence, Some(signature), Look::Repeats);
+                    continue;
+                };
+                let look = match looked {
+                    Ok((key_id, statement)) if statement.subjects.contains(&digest) => {
+                        let look = Look::States(shown(&statement.predicate_type, 120));
+                        found.add(VerifiedStatement {
+                            key_id,
+                            occurrence: occurrence.name.clone(),
+                            note: occurrence.note.clone(),
+                            statement,
+                        });
+                        look
+                    }
+                    Ok((key_id, _)) => Look::Misses(Miss::WrongPayload(
+                        key_id,
+                        "the signed statement is about other digests".to_owned(),
+                    )),
+                    Err(miss) => Look::Misses(miss),
+                };
+                let too_many = look == Look::Misses(Miss::TooMany);
+                observer.look(attestor.name(), occurrence, Some(signature), look);
+                if too_many {
+                    found.complete = false;
+                    break;
+                }
+            }
         }
-        left -= 1;
-        match check(digest, occurrence, signature, attestor, key) {
-            Ok(verified) => return Ok(verified),
-            Err(other) => miss = miss.max(other),
-        }
+        found
     }
-    Err(miss)
 }
 
-/// Checks one signature with the key it names, and then what it was made over.
-fn check(
-    digest: Digest,
-    occurrence: &Occurrence,
-    signature: &Signature,
-    attestor: &Attestor,
-    key: &AttestorKey,
-) -> Finding {
-    if !key.key.verifies(&occurrence.payload, &signature.bytes) {
-        return Err(Miss::BadSignature(key.id.clone()));
+impl Statements {
+    /// Of scans the newest alone can decide, so the others need no room.
+    fn add(&mut self, statement: VerifiedStatement) {
+        if let Some(finished) = scanned(&statement) {
+            let newest = self.verified.iter().filter_map(scanned).max();
+            if newest.is_some_and(|newest| newest > finished) {
+                return;
+            }
+            self.verified.retain(|other| scanned(other).is_none_or(|other| other >= finished));
+        }
+        if self.verified.len() < MAX_STATEMENTS {
+            self.verified.push(statement);
+        } else {
+            self.complete = false;
+        }
     }
-    let wrong = |what: String| Miss::WrongPayload(key.id.clone(), shown(&what, 200));
-    let claim = Claim::parse(&occurrence.payload).map_err(|error| wrong(error.to_string()))?;
-    if claim.digest != digest {
-        return Err(wrong(format!("the signed payload is for {}", claim.digest)));
+}
+
+fn scanned(statement: &VerifiedStatement) -> Option<SystemTime> {
+    match &statement.statement.predicate {
+        Predicate::Scan(scan) => Some(scan.finished),
+        _ => None,
     }
-    Ok(Verified {
-        attestor: attestor.name().clone(),
-        key_id: key.id.clone(),
-        digest,
-        occurrence: occurrence.name.clone(),
-        signature: signature.bytes.clone().into(),
-        payload: Digest::of(&occurrence.payload),
-    })
+}
+
+/// The best that was found so far.
+struct Best<'a, 'o, O> {
+    asked: Asked<'a>,
+    search: Search<'a>,
+    verified: Option<Verified>,
+    miss: Miss,
+    observer: &'o mut O,
+}
+
+impl<'a, 'o, O: Observer> Best<'a, 'o, O> {
+    fn new(asked: Asked<'a>, observer: &'o mut O) -> Self {
+        let search = Search::new(asked.attestor, asked.dsse_types);
+        Self { asked, search, verified: None, miss: Miss::NoAttestation, observer }
+    }
+
+    /// Looks at these until nothing more is to be found; whether that is so.
+    fn looks(&mut self, candidates: impl Iterator<Item = (&'a Occurrence, &'a Signature)>) -> bool {
+        self.search.refill();
+        let name = self.asked.attestor.name();
+        for (occurrence, signature) in candidates {
+            let Some(outcome) = self.search.approval(signature, self.asked.digest) else {
+                self.observer.look(name, occurrence, Some(signature), Look::Repeats);
+                continue;
+            };
+            if O::WATCHES {
+                let look = match &outcome {
+                    Ok(approval) => Look::Attests(approval.form),
+                    Err(miss) => Look::Misses(miss.clone()),
+                };
+                self.observer.look(name, occurrence, Some(signature), look);
+            }
+            match outcome {
+                Ok(approval) => {
+                    if self.take(occurrence, signature, approval) {
+                        return true;
+                    }
+                }
+                Err(miss) => {
+                    let spent = miss == Miss::TooMany;
+                    if self.miss < miss {
+                        self.miss = miss;
+                    }
+                    if spent {
+                        break;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Keeps an approval; whether no other is needed.
+    fn take(&mut self, occurrence: &Occurrence, signature: &Signature, approval: Approval) -> bool {
+        let compares = self.asked.attestor.compares_docker_reference();
+        let verified = self.verified.get_or_insert_with(|| Verified {
+            attestor: self.asked.attestor.name().clone(),
+            key_id: approval.key_id,
+            digest: self.asked.digest,
+            occurrence: occurrence.name.clone(),
+            references: compares.then(Box::default),
+            signature: signature.bytes.clone().into(),
+            payload: signed::hash(signature),
+        });
+        let Some(references) = &mut verified.references else { return true };
+        if let Some(reference) = approval.docker_reference.filter(|new| !references.contains(new)) {
+            let mut more = std::mem::take(references).into_vec();
+            more.push(reference);
+            *references = more.into();
+        }
+        references.len() >= MAX_REFERENCES
+    }
+
+    /// Signatures that name no key of the attestor; told only where nothing better is.
+    fn strangers(&mut self, strangers: impl Iterator<Item = (&'a Occurrence, &'a Signature)>) {
+        for (occurrence, signature) in strangers {
+            // One is told of the thousands that there may be.
+            if !O::WATCHES && self.miss >= Miss::Malformed(None, String::new()) {
+                return;
+            }
+            let miss = match signed::unreadable(signature) {
+                None => Miss::UnknownKey(shown(&signature.key_id, 120)),
+                Some(why) => Miss::Malformed(None, why),
+            };
+            if O::WATCHES {
+                let look = Look::Misses(miss.clone());
+                self.observer.look(self.asked.attestor.name(), occurrence, Some(signature), look);
+            }
+            if std::mem::discriminant(&self.miss) != std::mem::discriminant(&miss) && self.miss < miss {
+                self.miss = miss;
+            }
+        }
+    }
+
+    fn finding(self) -> Finding {
+        self.verified.ok_or(self.miss)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use p256::ecdsa::signature::Signer as _;
-    use p256::ecdsa::{DerSignature, SigningKey};
-    use p256::pkcs8::EncodePublicKey as _;
-
-    use super::super::key::tests::{P256_ID, P256_PEM};
-    use super::super::payload;
-    use super::*;
-    use crate::attestation::base64;
-    use crate::attestation::occurrence::Signature;
-    use crate::document::Format;
-
-    const D: &str = "sha256:abababababababababababababababababababababababababababababababab";
-    const RAW: &str =
-        "MEYCIQDrzbw7EV4LPC5UiBnlOb2oj3loIGcCuNjuAlGwA3Na9wIhAMzJiVJkyHOaDtsdbLXFQDp5jDCQB070Gojt7pnfTghU";
-    const PAE: &str =
-        "MEYCIQDUMnUewcME3llUW+qUFW3sCpJIKqCdKSuPk40X1pnK0gIhAIX/N77PIIOCfGYJlSXv9ODIdc4JIkb8f7icrH9gfOl1";
-
-    fn attestor(name: &str, keys: &[(&str, &str)]) -> Attestor {
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|(id, pem)| {
-                serde_json::json!({"id": id, "pkixPublicKey":
-                {"publicKeyPem": pem, "signatureAlgorithm": "ECDSA_P256_SHA256"}})
-            })
-            .collect();
-        let document = serde_json::json!({"name": format!("projects/p/attestors/{name}"),
-            "userOwnedGrafeasNote": {"noteReference": format!("projects/p/notes/{name}"), "publicKeys": keys}});
-        Attestor::parse(document.to_string().as_bytes(), Format::Json).unwrap()
-    }
-
-    fn vector(digest: &str, signatures: &[(&str, &str)]) -> Occurrence {
-        Occurrence {
-            name: "projects/p/occurrences/o".into(),
-            note: "projects/p/notes/a".into(),
-            digest: digest.parse().unwrap(),
-            resource: format!("https://registry.example.com/team/app@{digest}"),
-            created: None,
-            payload: payload::gcloud("registry.example.com/team/app", D.parse().unwrap()).into_bytes(),
-            signatures: signatures
-                .iter()
-                .map(|(id, text)| Signature {
-                    key_id: (*id).into(),
-                    bytes: base64::decode(text).unwrap_or_default(),
-                })
-                .collect(),
-        }
-    }
-
-    fn finding(occurrences: &[Occurrence], digest: &str, attestor: Attestor) -> Finding {
-        let name = attestor.name().clone();
-        let evidence = Evidence::gather(digest.parse().unwrap(), occurrences, &KeyRing::new([attestor]));
-        evidence.finding(&name).unwrap().clone()
-    }
-
-    fn a() -> Attestor {
-        attestor("a", &[("", P256_PEM)])
-    }
-
-    #[test]
-    fn known_answer() {
-        let verified = finding(&[vector(D, &[(P256_ID, RAW)])], D, a()).unwrap();
-        assert_eq!((verified.key_id().as_str(), verified.digest().to_string().as_str()), (P256_ID, D));
-    }
-
-    #[test]
-    fn what_does_not_count_says_why() {
-        let other = "sha256:cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
-        let mut no_newline = vector(D, &[(P256_ID, RAW)]);
-        no_newline.payload.pop();
-        let mut foreign_note = vector(D, &[(P256_ID, RAW)]);
-        foreign_note.note = "projects/p/notes/b".into();
-        let id = || KeyId::parse(P256_ID).unwrap();
-        let rows = [
-            (vec![], D, a(), Miss::NoAttestation),
-            (vec![vector(other, &[(P256_ID, RAW)])], D, a(), Miss::NoAttestation),
-            (vec![foreign_note], D, a(), Miss::NoAttestation),
-            (vec![vector(D, &[(P256_ID, RAW)])], D, attestor("a", &[]), Miss::NoKeys),
-            (vec![vector(D, &[("other", RAW)])], D, a(), Miss::UnknownKey("other".into())),
-            (vec![vector(D, &[("", RAW)])], D, a(), Miss::UnknownKey(String::new())),
-            (vec![vector(D, &[("x\nALLOW", RAW)])], D, a(), Miss::UnknownKey("x\u{fffd}ALLOW".into())),
-            (vec![vector(D, &[(P256_ID, PAE)])], D, a(), Miss::BadSignature(id())),
-            (vec![vector(D, &[(P256_ID, "")])], D, a(), Miss::BadSignature(id())),
-            (vec![no_newline], D, a(), Miss::BadSignature(id())),
-            (
-                vec![vector(other, &[(P256_ID, RAW)])],
-                other,
-                a(),
-                Miss::WrongPayload(id(), format!("the signed payload is for {D}")),
-            ),
-        ];
-        for (occurrences, digest, attestor, miss) in rows {
-            assert_eq!(finding(&occurrences, digest, attestor), Err(miss));
-        }
-    }
-
-    #[test]
-    fn a_bad_one_never_spoils_a_good_one() {
-        let bad_first = vector(D, &[("x", RAW), (P256_ID, PAE), (P256_ID, "!"), (P256_ID, RAW)]);
-        assert!(finding(&[bad_first], D, a()).is_ok());
-        let bad = vector(D, &[(P256_ID, PAE)]);
-        assert!(finding(&[bad.clone(), bad, vector(D, &[(P256_ID, RAW)])], D, a()).is_ok());
-        let strangers = vec![("stranger", RAW); 10_000];
-        assert!(finding(&[vector(D, &strangers), vector(D, &[(P256_ID, RAW)])], D, a()).is_ok());
-    }
-
-    #[test]
-    fn checks_are_bounded_and_newest_come_first() {
-        let mut flood = vector(D, &vec![(P256_ID, PAE); MAX_VERIFICATIONS + 1]);
-        flood.created = Some(std::time::SystemTime::UNIX_EPOCH);
-        let mut newer = vector(D, &[(P256_ID, RAW)]);
-        newer.created = Some(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1));
-        assert!(finding(&[flood.clone(), newer], D, a()).is_ok());
-        assert!(matches!(finding(&[flood], D, a()), Err(Miss::BadSignature(_))));
-    }
-
-    #[test]
-    fn what_was_verified_stays_whatever_is_filed_beside_it() {
-        let good = vector(D, &[(P256_ID, RAW)]);
-        let mut flood = vector(D, &vec![(P256_ID, PAE); MAX_VERIFICATIONS + 1]);
-        flood.created = Some(std::time::SystemTime::UNIX_EPOCH);
-        let mut forged = vector(D, &[(P256_ID, RAW)]);
-        forged.payload.push(b' ');
-        let digest = D.parse().unwrap();
-        let count = |filed: &[Occurrence], ring: &KeyRing, before: Option<&Evidence>| {
-            Evidence::gather_again(digest, filed, ring, before).verified().count()
-        };
-        let ring = KeyRing::new([a()]);
-        let before = Evidence::gather(digest, [&good], &ring);
-        let all = [flood.clone(), forged, good];
-        assert_eq!(count(&all, &ring, None), 0);
-        assert_eq!(count(&all, &ring, Some(&before)), 1);
-        // Gone from the source, or its key from the attestor: gone.
-        assert_eq!(count(&[flood], &ring, Some(&before)), 0);
-        assert_eq!(count(&all, &KeyRing::new([attestor("a", &[])]), Some(&before)), 0);
-        assert_eq!(count(&all, &KeyRing::new([attestor("a", &[("other", P256_PEM)])]), Some(&before)), 0);
-    }
-
-    #[test]
-    fn an_ambiguous_attestor_is_satisfied_by_nobody() {
-        let ring = KeyRing::new([a(), a()]);
-        let evidence = Evidence::gather(D.parse().unwrap(), &[vector(D, &[(P256_ID, RAW)])], &ring);
-        assert_eq!(evidence.finding(a().name()), Some(&Err(Miss::Ambiguous)));
-        assert_eq!(evidence.verified().count(), 0);
-    }
-
-    #[test]
-    fn any_key_of_the_attestor_may_sign_and_only_its_own() {
-        let mine = SigningKey::from_slice(&[7; 32]).unwrap();
-        let pem = mine.verifying_key().to_public_key_pem(p256::pkcs8::LineEnding::LF).unwrap();
-        let mut occurrence = vector(D, &[]);
-        let signature: DerSignature = mine.sign(&occurrence.payload);
-        occurrence.signatures.push(Signature { key_id: "mine".into(), bytes: signature.as_bytes().to_vec() });
-        let occurrences = [occurrence];
-        assert!(finding(&occurrences, D, attestor("a", &[("", P256_PEM), ("mine", &pem)])).is_ok());
-        // The right key under another id, and another key under the right id.
-        assert!(finding(&occurrences, D, attestor("a", &[("other", &pem)])).is_err());
-        assert!(finding(&occurrences, D, attestor("a", &[("mine", P256_PEM)])).is_err());
-    }
-}
+mod tests;

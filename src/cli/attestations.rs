@@ -15,7 +15,7 @@ use super::output::Answer;
 use super::sign::PrivateKey;
 use super::store::{Attestation, Filed};
 use super::verification::{List, Verify};
-use crate::attestation::{AttestorName, base64, occurrence};
+use crate::attestation::{AttestorName, base64, dsse, occurrence, payload};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -67,6 +67,12 @@ pub(super) struct SignAndCreate {
     /// The id of the attestor's key to sign under [default: the one that is this key]
     #[arg(long, value_name = "ID")]
     public_key_id: Option<String>,
+    /// Sign the DSSE pre-authentication encoding of the payload, as Google recommends for check sets
+    #[arg(long)]
+    pae_encode_payload: bool,
+    /// The payload type of that encoding; verifiers must have it among their `dsse_types`
+    #[arg(long, value_name = "TYPE", default_value = payload::MEDIA_TYPE)]
+    dsse_type: String,
 }
 
 #[derive(Debug, Args)]
@@ -126,7 +132,14 @@ impl SignAndCreate {
         let attestors = target.attestors.read(context)?;
         let attestor = &attestors.find(&target.attestor, target.attestor_project.as_deref())?.attestor;
         let payload = artifact.payload();
-        let signature = PrivateKey::read(&self.private_key_file)?.sign(&payload);
+        let mut dsse_types = context.defaults.settings.dsse_types.clone();
+        let signed = if self.pae_encode_payload {
+            dsse_types.insert(0, self.dsse_type.clone());
+            dsse::pae(&self.dsse_type, &payload)
+        } else {
+            payload.clone()
+        };
+        let signature = PrivateKey::read(&self.private_key_file)?.sign(&signed);
         let wanted = |id: &str| self.public_key_id.as_deref().is_none_or(|wanted| wanted == id);
         if let Some(id) = &self.public_key_id
             && attestor.key(id).is_none()
@@ -134,7 +147,7 @@ impl SignAndCreate {
             return Err(CliError::NoKey { name: attestor.name().clone(), id: id.clone() });
         }
         let mut keys = attestor.keys().iter();
-        let Some(key) = keys.find(|key| wanted(key.id.as_str()) && key.key.verifies(&payload, &signature))
+        let Some(key) = keys.find(|key| wanted(key.id.as_str()) && key.key.verifies(&signed, &signature))
         else {
             let which = self.public_key_id.map_or("a key".to_owned(), |id| format!("key `{id}`"));
             return Err(CliError::NotItsKey {
@@ -150,6 +163,7 @@ impl SignAndCreate {
             payload,
             key_id: key.id.as_str(),
             signature,
+            dsse_types: &dsse_types,
             validate: true,
         };
         filed(&attestation.file(target.occurrences.path(context), SystemTime::now())?, context)
@@ -179,6 +193,7 @@ impl Create {
             payload,
             key_id: &self.public_key_id,
             signature,
+            dsse_types: &context.defaults.settings.dsse_types,
             validate: !self.no_validate,
         };
         filed(&attestation.file(target.occurrences.path(context), SystemTime::now())?, context)

@@ -72,7 +72,7 @@ pub(super) struct Create {
 #[serde(rename_all = "camelCase")]
 struct Listed<'a> {
     name: &'a AttestorName,
-    note: &'a NoteName,
+    note: &'a str,
     keys: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
@@ -141,6 +141,8 @@ impl Create {
                 public_keys: Vec::new(),
                 delegation_service_account_email: None,
             },
+            binauthd_require_docker_reference: false,
+            binauthd_predicate_types: None,
             update_time: None,
             etag: None,
         };
@@ -170,7 +172,7 @@ fn list(attestors: &Attestors, context: &Context) -> Result<Answer, CliError> {
         .iter()
         .map(|file| Listed {
             name: file.attestor.name(),
-            note: file.attestor.note(),
+            note: &file.document.user_owned_grafeas_note.note_reference,
             keys: file.attestor.keys().len(),
             description: file.document.description.as_deref(),
             file: &file.path,
@@ -180,7 +182,7 @@ fn list(attestors: &Attestors, context: &Context) -> Result<Answer, CliError> {
     context.answer(outcome, &listed, || {
         let row = |row: &Listed<'_>| {
             let file = row.file.display().to_string();
-            vec![row.name.to_string(), row.note.to_string(), row.keys.to_string(), file]
+            vec![row.name.to_string(), row.note.to_owned(), row.keys.to_string(), file]
         };
         table(&["NAME", "NOTE", "KEYS", "FILE"], listed.iter().map(row).collect())
     })

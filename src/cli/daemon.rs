@@ -11,8 +11,8 @@ use crate::gate::client::{self, Patience};
 const PATIENCE: Patience = Patience { max_body: MAX_BODY, ..Patience::GATE };
 
 /// The daemon's verdict on an image.
-pub(super) fn evaluate(socket: &Path, image: &str) -> Result<Value, CliError> {
-    match ask(socket, &AdminAsk::Evaluate { image: image.to_owned() })? {
+pub(super) fn evaluate(socket: &Path, question: &AdminAsk) -> Result<Value, CliError> {
+    match ask(socket, question)? {
         AdminAnswer::Verdict(value) => Ok(value),
         other => Err(unexpected(other)),
     }

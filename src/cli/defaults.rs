@@ -7,6 +7,7 @@ use super::error::CliError;
 use super::files;
 use crate::config::Config;
 use crate::config::file::{DEFAULT_PATH, MAX_BYTES};
+use crate::policy::Options;
 
 /// Paths that the configuration gives.
 #[derive(Debug)]
@@ -19,7 +20,8 @@ pub(super) struct Defaults {
     pub(super) attestors: PathBuf,
     /// The folder of occurrence documents: the first `file://` source.
     pub(super) occurrences: PathBuf,
-    admin_socket: PathBuf,
+    /// All that it says.
+    pub(super) settings: Config,
 }
 
 impl Defaults {
@@ -28,16 +30,21 @@ impl Defaults {
         let folder = config.folders().next().map(|(_, path)| path.to_owned());
         Self {
             config: path.to_owned(),
-            admin_socket: config.admin_socket(),
             occurrences: folder.unwrap_or_else(|| "/var/lib/binauthd/occurrences".into()),
-            policy: config.policy,
-            attestors: config.attestors,
+            policy: config.policy.clone(),
+            attestors: config.attestors.clone(),
+            settings: config,
         }
+    }
+
+    /// What a policy may contain.
+    pub(super) fn options(&self) -> Options {
+        Options { allow_multiple_rule_maps: self.settings.allow_multiple_rule_maps }
     }
 
     /// The socket that operators ask the daemon on.
     pub(super) fn admin_socket(&self) -> PathBuf {
-        self.admin_socket.clone()
+        self.settings.admin_socket()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, NameError, OccurrenceError};
+use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, Kind, NameError, OccurrenceError};
 use crate::config::ConfigError;
 use crate::decision::SubjectError;
 use crate::document::DocumentError;
@@ -164,13 +164,13 @@ pub enum CliError {
     /// A private key in place of the public one.
     #[error("`{}` holds a private key, which must not become public: write the public one with `openssl pkey -in KEY -pubout`", .0.display())]
     PrivateKeyGiven(PathBuf),
-    /// A key of a kind that nothing verifies yet.
-    #[error("the key in `{}` is {kind}, which this version does not verify: use an EC P-256 key", path.display())]
+    /// A key of a kind that no algorithm takes.
+    #[error("the key in `{}` is {kind}, which no signature algorithm is for: use RSA of 2048, 3072 or 4096 bits, EC P-256, P-384 or P-521, or ML-DSA-65", path.display())]
     KeyKind {
         /// The file.
         path: PathBuf,
-        /// Such as `RSA`.
-        kind: &'static str,
+        /// What it is.
+        kind: Kind,
     },
     /// A private key file that cannot be used.
     #[error("`{}` {what}", path.display())]
@@ -201,8 +201,21 @@ pub enum CliError {
         path: PathBuf,
         /// Why.
         #[source]
-        cause: PolicyError,
+        cause: Box<PolicyError>,
     },
+    /// Another document that cannot be obeyed.
+    #[error("{what} `{}` is refused: {cause}", path.display())]
+    Document {
+        /// Such as `deny list`.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// Flags that contradict each other.
+    #[error("{0}")]
+    MalformedCommand(String),
     /// The daemon gave no answer.
     #[error("binauthd does not answer on `{}`, see `systemctl status binauthd`", socket.display())]
     Unreachable {

@@ -1,8 +1,7 @@
 //! `evaluate`: the verdict on an image, by files or by the daemon.
 
 use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::Value;
@@ -12,32 +11,34 @@ use super::attestations::Occurrences;
 use super::attestors::Folder;
 use super::daemon;
 use super::error::{CliError, Outcome};
-use super::files;
 use super::output::{Answer, fields, table};
+use super::rules::Rules;
 use crate::attestation::Evidence;
-use crate::decision::{Case, Known, Reason, Subject, Verdict};
+use crate::decision::{Case, Known, Ladder, Looks, Reason, Subject, Verdict};
+use crate::gate::admin::{AdminAsk, AskedPod};
+use crate::image::{Digest, DigestKind, Workload};
 
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     /// The image, with or without tag and digest
     #[arg(value_name = "IMAGE")]
     image: String,
-    /// Policy to judge by
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+    #[command(flatten)]
+    rules: Rules,
     #[command(flatten)]
     attestors: Folder,
     #[command(flatten)]
     occurrences: Occurrences,
-    /// Cluster as LOCATION.NAME; no effect yet, as policies with cluster rules are refused
+    #[command(flatten)]
+    pod: Pod,
+    #[command(flatten)]
+    digests: Digests,
+    /// Judge as of this time, RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339)]
+    now: Option<SystemTime>,
+    /// Tell how the verdict comes about: each step, each attestor, each signature that is looked at
     #[arg(long)]
-    cluster: Option<String>,
-    /// Namespace of the pod; no effect yet, as policies with namespace rules are refused
-    #[arg(long)]
-    namespace: Option<String>,
-    /// Service account of the pod; no effect yet, as policies with such rules are refused
-    #[arg(long)]
-    service_account: Option<String>,
+    explain: bool,
     /// Exit 1 also for what only dry run lets through
     #[arg(long)]
     strict: bool,
@@ -46,46 +47,160 @@ pub(super) struct Evaluate {
     offline: bool,
 }
 
+/// What is known of the pod; rules that depend on what is left out are held to agree.
+#[derive(Debug, Args)]
+struct Pod {
+    /// Cluster as LOCATION.NAME [default: the configured one]
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Namespace of the pod
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Service account of the pod: its name, or NAMESPACE:NAME
+    #[arg(long, value_name = "ACCOUNT")]
+    service_account: Option<String>,
+    /// Mesh identity of the pod: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT
+    #[arg(long, value_name = "IDENTITY")]
+    mesh_identity: Option<String>,
+}
+
+/// What leads to the same bytes as the image's own digest.
+#[derive(Debug, Args)]
+struct Digests {
+    /// Digest of the image's index
+    #[arg(long, value_name = "DIGEST")]
+    index: Option<Digest>,
+    /// Digest of its manifest for the node's platform
+    #[arg(long, value_name = "DIGEST")]
+    manifest: Option<Digest>,
+    /// Digest of its config, which the deny list may name
+    #[arg(long, value_name = "DIGEST")]
+    config_digest: Option<Digest>,
+}
+
 impl Evaluate {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let subject = Subject::named(&self.image)
-            .map_err(|cause| CliError::Subject { text: self.image.chars().take(200).collect(), cause })?;
-        let by_files =
-            self.offline || self.policy.is_some() || self.attestors.is_given() || self.occurrences.is_given();
-        if by_files {
-            let verdict = self.judge(&subject, context)?;
-            let value = serde_json::to_value(&verdict).map_err(io::Error::other)?;
-            return context.answer(outcome(&value, self.strict), &verdict, || verdict_table(&value));
-        }
-        let value = daemon::evaluate(&context.defaults.admin_socket(), &self.image)?;
-        context.answer(outcome(&value, self.strict), &value, || verdict_table(&value))
+        let pod = self.pod.asked()?;
+        let subject = self.subject()?;
+        let by_files = self.offline
+            || self.rules.is_given()
+            || self.attestors.is_given()
+            || self.occurrences.is_given()
+            || self.digests.is_given()
+            || self.now.is_some();
+        let value = if by_files {
+            self.judge(&subject.in_workload(workload(pod, context)), context)?
+        } else {
+            let ask = AdminAsk::Evaluate { image: self.image.clone(), pod, explain: self.explain };
+            daemon::evaluate(&context.defaults.admin_socket(), &ask)?
+        };
+        context.answer(outcome(&value, self.strict), &value, || {
+            if self.explain { explained(&value) } else { verdict_table(&value) }
+        })
     }
 
-    /// Attestors and occurrences are read only where the rule asks for them.
-    fn judge(&self, subject: &Subject, context: &Context) -> Result<Verdict, CliError> {
-        let path = self.policy.as_ref().unwrap_or(&context.defaults.policy);
-        let policy = match files::policy(path) {
-            Ok(policy) => policy,
-            Err(error) => return Ok(without_policy(subject, &error)),
+    fn subject(&self) -> Result<Subject, CliError> {
+        let text = || self.image.chars().take(200).collect();
+        let subject =
+            Subject::named(&self.image).map_err(|cause| CliError::Subject { text: text(), cause })?;
+        let subject = subject.with_config(self.digests.config_digest);
+        let digests = self.digests.of_the_image(&subject);
+        if digests.is_empty() {
+            return Ok(subject);
+        }
+        subject.with_digests(&digests).map_err(|cause| CliError::Subject { text: text(), cause })
+    }
+
+    /// Attestors and occurrences are read only where a rule or a check asks for them.
+    fn judge(&self, subject: &Subject, context: &Context) -> Result<Value, CliError> {
+        let now = self.now.unwrap_or_else(SystemTime::now);
+        let rulebook = match self.rules.read(context) {
+            Ok(rulebook) => rulebook,
+            Err(error @ CliError::MalformedCommand(_)) => return Err(error),
+            Err(error) => return value(Ladder::undecided(without_policy(subject, &error)), self.explain),
         };
-        let case = Case::new(subject, &policy);
-        let Some(digest) = case.asks() else { return Ok(case.judge(None)) };
-        let key_ring = self.attestors.read(context)?.key_ring();
-        let found = self.occurrences.read(context)?;
-        let occurrences = found.iter().map(|file| &file.occurrence);
-        let evidence = Evidence::gather(digest, occurrences, &key_ring);
-        Ok(case.judge(Some(Known { evidence: &evidence, age: Duration::ZERO })))
+        let case = Case::new(subject, &rulebook, now);
+        let mut looks = Looks::default();
+        let mut found = Vec::new();
+        let asked = case.asks();
+        if !asked.is_empty() {
+            let dsse_types = &context.defaults.settings.dsse_types;
+            let key_ring = rulebook.narrow(&self.attestors.read(context)?.key_ring(dsse_types));
+            let filed = self.occurrences.read(context)?;
+            for digest in asked {
+                let occurrences = filed.iter().map(|file| &file.occurrence);
+                found.push(Evidence::gather_watched(digest, occurrences, &key_ring, None, &mut looks));
+            }
+        }
+        let known: Vec<_> = found.iter().map(|evidence| Known { evidence, age: Duration::ZERO }).collect();
+        let verdict = case.judge(&known);
+        value(Ladder::new(&case, verdict, &looks), self.explain)
+    }
+}
+
+fn value(ladder: Ladder, explain: bool) -> Result<Value, CliError> {
+    let value = if explain { serde_json::to_value(ladder) } else { serde_json::to_value(ladder.verdict) };
+    value.map_err(|error| io::Error::other(error).into())
+}
+
+impl Pod {
+    fn asked(&self) -> Result<AskedPod, CliError> {
+        let mut namespace = self.namespace.clone();
+        let service_account = match &self.service_account {
+            None => None,
+            Some(text) => Some(match text.split_once(':') {
+                None => text.clone(),
+                Some((of, account)) if namespace.as_deref().is_none_or(|namespace| namespace == of) => {
+                    namespace = Some(of.to_owned());
+                    account.to_owned()
+                }
+                Some((of, _)) => {
+                    let named = namespace.unwrap_or_default();
+                    let what = format!(
+                        "service account `{text}` is of namespace `{of}`, and --namespace is `{named}`"
+                    );
+                    return Err(CliError::MalformedCommand(what));
+                }
+            }),
+        };
+        let (cluster, mesh_identity) = (self.cluster.clone(), self.mesh_identity.clone());
+        Ok(AskedPod { cluster, namespace, service_account, mesh_identity })
+    }
+}
+
+fn workload(pod: AskedPod, context: &Context) -> Workload {
+    let AskedPod { cluster, namespace, service_account, mesh_identity } = pod;
+    let cluster = cluster.or_else(|| context.defaults.settings.cluster.clone());
+    Workload { cluster, namespace, service_account, mesh_identity }
+}
+
+impl Digests {
+    fn is_given(&self) -> bool {
+        [self.index, self.manifest, self.config_digest].iter().any(Option::is_some)
+    }
+
+    /// The digest in the image's text is one of the two that are named here, or the one that is not.
+    fn of_the_image(&self, subject: &Subject) -> Vec<(Digest, DigestKind)> {
+        let pinned = subject.digest();
+        let (index, manifest) = match (self.index, self.manifest) {
+            (None, Some(manifest)) => (pinned.filter(|pinned| *pinned != manifest), Some(manifest)),
+            (Some(index), None) => (Some(index), pinned.filter(|pinned| *pinned != index)),
+            both => both,
+        };
+        let index = index.map(|digest| (digest, DigestKind::Index));
+        let manifest = manifest.map(|digest| (digest, DigestKind::Manifest));
+        index.into_iter().chain(manifest).collect()
     }
 }
 
 fn without_policy(subject: &Subject, error: &CliError) -> Verdict {
     let (reason, remedy) = match error {
         CliError::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
-            (Reason::PolicyMissing, "Write a policy there, or name another with --policy")
+            (Reason::PolicyMissing, "Write it there, or name another file by its flag")
         }
         _ => (
             Reason::PolicyUnreadable,
-            "Mend the policy: `binauthctl policy check` says what is wrong with it",
+            "Mend the document: `binauthctl policy check` says what is wrong with a policy",
         ),
     };
     Verdict::undecidable(subject.image(), subject.digest(), reason, &crate::chain(error), remedy)
@@ -103,11 +218,6 @@ fn outcome(verdict: &Value, strict: bool) -> Outcome {
 }
 
 fn verdict_table(verdict: &Value) -> String {
-    let text = |value: &Value, field: &str| match value.get(field) {
-        Some(Value::String(text)) => text.clone(),
-        None | Some(Value::Null) => String::new(),
-        Some(other) => other.to_string(),
-    };
     let of = |field| text(verdict, field);
     let dry_run = verdict.get("enforced") == Some(&Value::Bool(false)) && of("verdict") != of("would");
     let would = if dry_run { format!(" (dry run: would be {})", of("would")) } else { String::new() };
@@ -120,7 +230,9 @@ fn verdict_table(verdict: &Value) -> String {
         ("message", of("message")),
         ("remedy", of("remedy")),
         ("policy", of("policyVersion")),
+        ("platform policy", of("platformPolicyVersion")),
     ]);
+    let head = head + &checks_table(verdict);
     let attestors = verdict.get("attestors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if attestors.is_empty() {
         return head;
@@ -132,4 +244,51 @@ fn verdict_table(verdict: &Value) -> String {
     };
     let rows = attestors.iter().map(row).collect();
     format!("{head}\n{}", table(&["ATTESTOR", "STATE", "KEY OR CAUSE"], rows))
+}
+
+fn checks_table(verdict: &Value) -> String {
+    let checks = list(verdict, "checks");
+    if checks.is_empty() {
+        return String::new();
+    }
+    let row = |check: &Value| {
+        ["place", "type", "verdict", "reason", "explanation"].map(|field| text(check, field)).to_vec()
+    };
+    let rows = checks.iter().map(row).collect();
+    format!("\n{}", table(&["CHECK", "TYPE", "VERDICT", "REASON", "EXPLANATION"], rows))
+}
+
+/// The ladder, one step a line and below each the signatures that were looked at.
+fn explained(value: &Value) -> String {
+    let mut lines = String::new();
+    for (number, step) in list(value, "ladder").iter().enumerate() {
+        let reason = Some(text(step, "reason")).filter(|reason| !reason.is_empty());
+        let reason = reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
+        let (name, outcome) = (text(step, "step"), text(step, "outcome").to_lowercase());
+        lines += &format!("{:>2}. {name}: {outcome}{reason}: {}\n", number + 1, text(step, "detail"));
+        for look in list(step, "signatures") {
+            let counts =
+                if look.get("counts") == Some(&Value::Bool(true)) { "counts" } else { "does not count" };
+            let reason = Some(text(look, "reason")).filter(|reason| !reason.is_empty());
+            let reason = reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
+            let key = Some(text(look, "keyId")).filter(|key| !key.is_empty());
+            let key = key.map(|key| format!(", key {key}")).unwrap_or_default();
+            let occurrence = Some(text(look, "occurrence")).filter(|name| !name.is_empty());
+            let occurrence = occurrence.unwrap_or_else(|| "an occurrence without a name".to_owned());
+            lines += &format!("      {occurrence}{key}: {counts}{reason}: {}\n", text(look, "detail"));
+        }
+    }
+    format!("{lines}\n{}", verdict_table(value))
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(value: &Value, field: &str) -> String {
+    match value.get(field) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => other.to_string(),
+    }
 }

@@ -16,7 +16,7 @@ use crate::attestation::attestor::AttestorDocument;
 use crate::attestation::{Attestor, AttestorName, KeyRing, Occurrence};
 use crate::document::{self, Format};
 use crate::evidence::folder;
-use crate::policy::Policy;
+use crate::policy::{Options, Policy};
 
 /// An attestor and where it is written down.
 #[derive(Debug)]
@@ -61,13 +61,15 @@ pub(super) fn read_capped(file: File, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the policy.
-pub(super) fn policy(path: &Path) -> Result<Policy, CliError> {
-    let bytes = read(path, document::MAX_BYTES).map_err(|cause| CliError::Read {
-        what: "policy",
-        path: path.to_owned(),
-        cause,
-    })?;
-    Policy::parse(&bytes, Format::of(path)).map_err(|cause| CliError::Policy { path: path.to_owned(), cause })
+pub(super) fn policy(path: &Path, options: Options) -> Result<Policy, CliError> {
+    let bytes = document(path, "policy")?;
+    Policy::parse(&bytes, Format::of(path), options)
+        .map_err(|cause| CliError::Policy { path: path.to_owned(), cause: Box::new(cause) })
+}
+
+/// Reads any document that decides.
+pub(super) fn document(path: &Path, what: &'static str) -> Result<Vec<u8>, CliError> {
+    read(path, document::MAX_BYTES).map_err(|cause| CliError::Read { what, path: path.to_owned(), cause })
 }
 
 /// Reads every attestor document (`*.yaml`, `*.yml`, `*.json`) of a folder.
@@ -125,9 +127,9 @@ pub(super) fn warn_of(problems: &[Problem]) {
 }
 
 impl Attestors {
-    /// All of them together.
-    pub(super) fn key_ring(&self) -> KeyRing {
-        KeyRing::new(self.files.iter().map(|file| file.attestor.clone()))
+    /// All of them together, accepting these payload types.
+    pub(super) fn key_ring(&self, dsse_types: &[String]) -> KeyRing {
+        KeyRing::accepting(self.files.iter().map(|file| file.attestor.clone()), dsse_types)
     }
 
     /// The name that `text` (in full, or an id) stands for among those defined here.

@@ -20,6 +20,7 @@ mod files;
 mod output;
 mod policy;
 mod public_keys;
+mod rules;
 mod sign;
 mod status;
 mod store;

@@ -1,23 +1,32 @@
-//! `policy`: checks of the policy document.
+//! `policy`: checks, import and export of policy documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use super::Context;
 use super::attestors::Folder;
 use super::error::{CliError, Outcome};
 use super::files::{self, Attestors};
-use super::output::{self, Answer, fields};
-use crate::attestation::AttestorName;
-use crate::document::Version;
-use crate::policy::Policy;
+use super::output::{self, Answer, Format as Output, fields, table};
+use super::{rules, write};
+use crate::attestation::{AttestorName, KeyRing};
+use crate::document::{self, Format, UniqueMap, Version};
+use crate::policy::lint::{self, Lint};
+use crate::policy::{Options, PlatformPolicy, Policy};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Check that a policy is valid and that every attestor it requires can be satisfied
+    /// Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied
     Check(Check),
+    /// Check a policy and put it where the daemon reads it, byte for byte
+    Import(Import),
+    /// Print the policy in its canonical form: fields in the order of the API, nothing that is blank
+    ///
+    /// YAML, or JSON with -o json. What is imported and exported again is the same, byte for byte.
+    Export(Export),
 }
 
 #[derive(Debug, Args)]
@@ -30,12 +39,40 @@ pub(super) struct Check {
     policy: Option<PathBuf>,
     #[command(flatten)]
     attestors: Folder,
+    /// Take a policy that has rules of several kinds
+    #[arg(long)]
+    allow_multiple_rule_maps: bool,
+    /// Exit 1 also for warnings
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The policy to put in place
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where to [default: where the daemon is configured to read it]
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Take a policy that has rules of several kinds
+    #[arg(long)]
+    allow_multiple_rule_maps: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The policy [default: the configured one]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
-    file: &'a PathBuf,
+    file: &'a Path,
+    /// `policy` or `platform policy`.
+    kind: &'static str,
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a Version>,
@@ -43,44 +80,120 @@ struct Report<'a> {
     evaluation_mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enforcement_mode: Option<&'static str>,
+    /// Beside the default rule; of a platform policy its check sets.
+    rules: usize,
     patterns: usize,
     attestors: Vec<&'a AttestorName>,
     attestors_checked: bool,
     problems: Vec<String>,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Serialize)]
+struct Warning {
+    code: &'static str,
+    place: String,
+    message: String,
+}
+
+impl From<Lint> for Warning {
+    fn from(lint: Lint) -> Self {
+        Self { code: lint.code.as_str(), place: lint.place, message: lint.message }
+    }
+}
+
+/// What a file turned out to hold.
+enum Found {
+    Policy(Policy),
+    Platform(PlatformPolicy),
+}
+
+impl Found {
+    fn attestors(&self) -> Vec<&AttestorName> {
+        match self {
+            Self::Policy(policy) => policy.attestors().collect(),
+            Self::Platform(platform) => platform.attestors().collect(),
+        }
+    }
 }
 
 impl Verb {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let Self::Check(verb) = self;
-        verb.run(context)
+        match self {
+            Self::Check(verb) => verb.run(context),
+            Self::Import(verb) => verb.run(context),
+            Self::Export(verb) => verb.run(context),
+        }
     }
+}
+
+fn options(allow_multiple_rule_maps: bool, context: &Context) -> Options {
+    let configured = context.defaults.options();
+    Options { allow_multiple_rule_maps: allow_multiple_rule_maps || configured.allow_multiple_rule_maps }
+}
+
+/// A platform policy is known by its own field; all else is held to be a policy.
+fn read(path: &Path, options: Options) -> Result<Found, CliError> {
+    let bytes = files::document(path, "policy")?;
+    let fields = document::parse::<UniqueMap<IgnoredAny>>(&bytes, Format::of(path));
+    let is_platform =
+        |(field, _): &(String, IgnoredAny)| matches!(field.as_str(), "gkePolicy" | "gke_policy");
+    if fields.is_ok_and(|fields| fields.0.iter().any(is_platform)) {
+        return rules::platform_policy(path).map(Found::Platform);
+    }
+    files::policy(path, options).map(Found::Policy)
 }
 
 impl Check {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
         let file = self.file.as_ref().or(self.policy.as_ref()).unwrap_or(&context.defaults.policy);
-        let (policy, mut problems) = match files::policy(file) {
-            Ok(policy) => (Some(policy), Vec::new()),
+        let (found, mut problems) = match read(file, options(self.allow_multiple_rule_maps, context)) {
+            Ok(found) => (Some(found), Vec::new()),
             Err(CliError::Policy { cause, .. }) => (None, vec![cause.to_string()]),
+            Err(CliError::Document { cause, .. }) => (None, vec![cause]),
             Err(error) => return Err(error),
         };
-        let attestors = self.known_attestors(policy.as_ref(), context)?;
-        if let (Some(policy), Some(attestors)) = (&policy, &attestors) {
-            problems.extend(unsatisfiable(policy, attestors));
+        let attestors = self.known_attestors(found.as_ref(), context)?;
+        let key_ring = attestors.as_ref().map(|known| known.key_ring(&context.defaults.settings.dsse_types));
+        let named = found.as_ref().map(Found::attestors).unwrap_or_default();
+        if let Some(key_ring) = &key_ring {
+            problems.extend(named.iter().filter_map(|name| Some(key_ring.hindrance(name)?.to_string())));
         }
-        let rule = policy.as_ref().map(Policy::default_rule);
-        let report = Report {
+        let warnings = found.as_ref().map(|found| warnings(found, key_ring.as_ref())).unwrap_or_default();
+        let mut report = Report {
             file,
+            kind: "policy",
             valid: problems.is_empty(),
-            version: policy.as_ref().map(Policy::version),
-            evaluation_mode: rule.map(|rule| rule.evaluation.as_str()),
-            enforcement_mode: rule.map(|rule| rule.enforcement.as_str()),
-            patterns: policy.as_ref().map_or(0, |policy| policy.allowlist().len()),
-            attestors: policy.iter().flat_map(Policy::attestors).collect(),
+            version: None,
+            evaluation_mode: None,
+            enforcement_mode: None,
+            rules: 0,
+            patterns: 0,
+            attestors: named,
             attestors_checked: attestors.is_some(),
             problems,
+            warnings,
         };
-        let outcome = if report.valid { Outcome::Fine } else { Outcome::Failed };
+        match &found {
+            Some(Found::Policy(policy)) => {
+                let rule = policy.default_rule();
+                report.version = Some(policy.version());
+                report.evaluation_mode = Some(rule.evaluation.as_str());
+                report.enforcement_mode = Some(rule.enforcement.as_str());
+                report.rules = policy.rules().count() - 1;
+                report.patterns = policy.allowlist().len();
+            }
+            Some(Found::Platform(platform)) => {
+                report.kind = "platform policy";
+                report.version = Some(platform.version());
+                report.enforcement_mode = Some(platform.enforcement().as_str());
+                report.rules = platform.check_sets().len();
+                report.patterns = platform.allowlist().len();
+            }
+            None => {}
+        }
+        let fine = report.valid && (report.warnings.is_empty() || !self.strict);
+        let outcome = if fine { Outcome::Fine } else { Outcome::Failed };
         context.answer(outcome, &report, || report_table(&report))
     }
 
@@ -88,10 +201,10 @@ impl Check {
     /// is also checked where it is written.
     fn known_attestors(
         &self,
-        policy: Option<&Policy>,
+        found: Option<&Found>,
         context: &Context,
     ) -> Result<Option<Attestors>, CliError> {
-        if policy.is_none_or(|policy| policy.attestors().next().is_none()) {
+        if found.is_none_or(|found| found.attestors().is_empty()) {
             return Ok(None);
         }
         match self.attestors.read(context) {
@@ -106,10 +219,46 @@ impl Check {
     }
 }
 
-/// Attestors that the policy requires and that nothing can satisfy.
-fn unsatisfiable(policy: &Policy, attestors: &Attestors) -> Vec<String> {
-    let key_ring = attestors.key_ring();
-    policy.attestors().filter_map(|name| Some(key_ring.hindrance(name)?.to_string())).collect()
+/// What is valid and probably not meant.
+fn warnings(found: &Found, key_ring: Option<&KeyRing>) -> Vec<Warning> {
+    let of_keys = key_ring.map(lint::lint_attestors).unwrap_or_default();
+    let mut lints = match found {
+        Found::Policy(policy) => {
+            let default = policy.default_rule();
+            let rules = policy.rules().filter(|(_, rule)| !std::ptr::eq(*rule, default));
+            let mut lints = lint::lint(policy.allowlist().as_slice());
+            lints.extend(lint::lint_rules(default, rules.map(|(place, rule)| (place.to_string(), rule))));
+            lints
+        }
+        Found::Platform(platform) => lint::lint_platform(platform),
+    };
+    lints.extend(of_keys);
+    lints.into_iter().map(Warning::from).collect()
+}
+
+impl Import {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let to = self.to.as_ref().unwrap_or(&context.defaults.policy);
+        let bytes = files::document(&self.file, "policy")?;
+        let options = options(self.allow_multiple_rule_maps, context);
+        // By the name it will have: the format that the daemon will read it in.
+        let policy = Policy::parse(&bytes, Format::of(to), options)
+            .map_err(|cause| CliError::Policy { path: self.file.clone(), cause: Box::new(cause) })?;
+        write::replace(to, &bytes)?;
+        let value = serde_json::json!({"file": to, "version": policy.version()});
+        context
+            .answer(Outcome::Fine, &value, || format!("policy {} is in {}\n", policy.version(), to.display()))
+    }
+}
+
+impl Export {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let path = self.file.as_ref().unwrap_or(&context.defaults.policy);
+        // A policy that only another configuration takes can still be printed.
+        let policy = files::policy(path, Options { allow_multiple_rule_maps: true })?;
+        let format = if context.format == Output::Json { Format::Json } else { Format::Yaml };
+        Ok(Answer { outcome: Outcome::Fine, text: policy.export(format) })
+    }
 }
 
 fn report_table(report: &Report<'_>) -> String {
@@ -117,16 +266,27 @@ fn report_table(report: &Report<'_>) -> String {
     let modes = [report.evaluation_mode, report.enforcement_mode].into_iter().flatten();
     let names: Vec<_> = report.attestors.iter().map(ToString::to_string).collect();
     let counted = |count: usize| if report.version.is_some() { count.to_string() } else { String::new() };
+    let (mode, rules) = match report.kind {
+        "policy" => ("default rule", "other rules"),
+        _ => ("enforcement", "check sets"),
+    };
     let mut text = fields(&[
-        ("policy", report.file.display().to_string()),
+        (report.kind, report.file.display().to_string()),
         ("valid", if report.valid { "yes" } else { "no" }.to_owned()),
         ("version", version),
-        ("default rule", modes.collect::<Vec<_>>().join(", ")),
+        (mode, modes.collect::<Vec<_>>().join(", ")),
+        (rules, counted(report.rules)),
         ("attestors", names.join(", ")),
         ("patterns", counted(report.patterns)),
     ]);
     for problem in &report.problems {
         text += &fields(&[("problem", problem.clone())]);
+    }
+    if !report.warnings.is_empty() {
+        let row =
+            |warning: &Warning| vec![warning.code.to_owned(), warning.place.clone(), warning.message.clone()];
+        text +=
+            &format!("\n{}", table(&["WARNING", "WHERE", "WHAT"], report.warnings.iter().map(row).collect()));
     }
     text
 }

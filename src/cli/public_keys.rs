@@ -12,9 +12,10 @@ use super::files::{self, AttestorFile};
 use super::output::{Answer, table};
 use super::write;
 use crate::attestation::attestor::{AttestorDocument, KeyDocument, PkixDocument};
-use crate::attestation::{Algorithm, Attestor, KeyId, PublicKey};
+use crate::attestation::{Attestor, KeyId, Kind, PublicKey};
 
 const MAX_PEM: usize = 16 * 1024;
+const MAX_ARMOR: usize = 256 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -43,18 +44,28 @@ pub(super) struct Of {
 pub(super) struct Add {
     #[command(flatten)]
     of: Of,
-    /// PEM file with one PUBLIC KEY block
-    #[arg(long, value_name = "FILE")]
-    pkix_public_key_file: PathBuf,
-    /// Such as ecdsa-p256-sha256 or ECDSA_P256_SHA256 [default: told from the key]
-    #[arg(long, value_name = "ALGORITHM")]
+    #[command(flatten)]
+    file: KeyFile,
+    /// Such as ecdsa-p256-sha256 or ECDSA_P256_SHA256 [default: told from the key; for RSA, PKCS#1 v1.5 with SHA-256]
+    #[arg(long, value_name = "ALGORITHM", conflicts_with = "pgp_public_key_file")]
     pkix_public_key_algorithm: Option<String>,
     /// The id that signatures name the key by [default: ni:///sha-256;… of the key]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "pgp_public_key_file")]
     public_key_id_override: Option<String>,
     /// Free text for people
     #[arg(long)]
     comment: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct KeyFile {
+    /// PEM file with one PUBLIC KEY block
+    #[arg(long, value_name = "FILE")]
+    pkix_public_key_file: Option<PathBuf>,
+    /// OpenPGP certificate, as `gpg --export --armor` writes it; its id is its fingerprint
+    #[arg(long, value_name = "FILE")]
+    pgp_public_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -69,7 +80,7 @@ pub(super) struct Remove {
 #[serde(rename_all = "camelCase")]
 struct Listed<'a> {
     id: &'a KeyId,
-    algorithm: Algorithm,
+    algorithm: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<&'a str>,
 }
@@ -90,22 +101,10 @@ impl Verb {
 
 impl Add {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let pem = read_pem(&self.pkix_public_key_file, self.pkix_public_key_algorithm.is_some())?;
+        let mut key = self.document()?;
         let _lock = write::lock(self.of.folder.path(context))?;
         let attestors = self.of.folder.read(context)?;
         let file = attestors.find(&self.of.attestor, self.of.project.as_deref())?;
-        let mut key = KeyDocument {
-            id: self.public_key_id_override,
-            comment: self.comment,
-            pkix_public_key: Some(PkixDocument {
-                public_key_pem: pem,
-                signature_algorithm: self
-                    .pkix_public_key_algorithm
-                    .unwrap_or_else(|| Algorithm::EcdsaP256Sha256.as_str().to_owned()),
-                key_id: None,
-            }),
-            ascii_armored_pgp_public_key: None,
-        };
         let mut document = file.document.clone();
         document.user_owned_grafeas_note.public_keys = vec![key.clone()];
         let alone = parse(&document)?;
@@ -113,15 +112,15 @@ impl Add {
             return Err(CliError::NoKey { name: alone.name().clone(), id: String::new() });
         };
         let name = file.attestor.name();
-        let (id, algorithm) = (&added.id, added.key.algorithm());
+        let (id, algorithm) = (&added.id, added.key.kind());
         let known = file.attestor.key(id.as_str());
-        if known.is_some_and(|known| known.key.der() != added.key.der()) {
+        if known.is_some_and(|known| known.key.bytes() != added.key.bytes()) {
             return Err(CliError::KeyIdTaken { name: name.clone(), id: id.clone() });
         }
         if known.is_none() {
             key.id = Some(id.to_string());
             if let Some(pkix) = &mut key.pkix_public_key {
-                pkix.signature_algorithm = algorithm.as_str().to_owned();
+                pkix.signature_algorithm = algorithm.to_owned();
             }
             document.user_owned_grafeas_note.public_keys =
                 [file.document.user_owned_grafeas_note.public_keys.as_slice(), &[key]].concat();
@@ -132,6 +131,28 @@ impl Add {
         context.answer(Outcome::Fine, &value, || match known {
             Some(_) => format!("{id} is a key of {name} already\n"),
             None => format!("{id} added to {name}\n"),
+        })
+    }
+}
+
+impl Add {
+    fn document(&self) -> Result<KeyDocument, CliError> {
+        let comment = self.comment.clone();
+        let Some(path) = &self.file.pkix_public_key_file else {
+            let path = self.file.pgp_public_key_file.as_deref().unwrap_or(Path::new(""));
+            let ascii_armored_pgp_public_key = Some(read_text(path, MAX_ARMOR)?);
+            return Ok(KeyDocument { comment, ascii_armored_pgp_public_key, ..KeyDocument::default() });
+        };
+        let (public_key_pem, kind) = read_pem(path)?;
+        let usual = || kind.usual_algorithm().map(|algorithm| algorithm.as_str().to_owned());
+        let Some(signature_algorithm) = self.pkix_public_key_algorithm.clone().or_else(usual) else {
+            return Err(CliError::KeyKind { path: path.clone(), kind });
+        };
+        Ok(KeyDocument {
+            id: self.public_key_id_override.clone(),
+            comment,
+            pkix_public_key: Some(PkixDocument { public_key_pem, signature_algorithm, key_id: None }),
+            ascii_armored_pgp_public_key: None,
         })
     }
 }
@@ -159,24 +180,23 @@ fn parse(document: &AttestorDocument) -> Result<Attestor, CliError> {
     document.clone().try_into().map_err(refused)
 }
 
-/// The PEM as it will stand in the document. Whether key and declared algorithm fit is for the document
-/// to say; without a declared one the key itself must be of a kind that is verified.
-fn read_pem(path: &Path, declared: bool) -> Result<String, CliError> {
-    let bytes = files::read(path, MAX_PEM).map_err(|cause| CliError::Read {
-        what: "public key",
-        path: path.to_owned(),
-        cause,
-    })?;
-    let text = String::from_utf8_lossy(&bytes);
-    if text.contains("PRIVATE KEY-----") {
-        return Err(CliError::PrivateKeyGiven(path.to_owned()));
-    }
+/// The PEM as it will stand in the document, and the kind of its key. Whether key and declared algorithm
+/// fit is for the document to say.
+fn read_pem(path: &Path) -> Result<(String, Kind), CliError> {
+    let text = read_text(path, MAX_PEM)?;
     let kind =
         PublicKey::kind(&text).map_err(|cause| CliError::PublicKey { path: path.to_owned(), cause })?;
-    if !declared && kind != "EC P-256" {
-        return Err(CliError::KeyKind { path: path.to_owned(), kind });
+    Ok((text.trim().lines().map(|line| format!("{}\n", line.trim())).collect(), kind))
+}
+
+/// A text that holds no private key.
+fn read_text(path: &Path, limit: usize) -> Result<String, CliError> {
+    let cannot = |cause| CliError::Read { what: "public key", path: path.to_owned(), cause };
+    let text = String::from_utf8_lossy(&files::read(path, limit).map_err(cannot)?).into_owned();
+    if text.contains("PRIVATE KEY-----") || text.contains("PRIVATE KEY BLOCK-----") {
+        return Err(CliError::PrivateKeyGiven(path.to_owned()));
     }
-    Ok(text.trim().lines().map(|line| format!("{}\n", line.trim())).collect())
+    Ok(text)
 }
 
 fn listed(file: &AttestorFile) -> Vec<Listed<'_>> {
@@ -184,7 +204,7 @@ fn listed(file: &AttestorFile) -> Vec<Listed<'_>> {
     let keys = file.attestor.keys().iter().zip(documents);
     keys.map(|(key, document)| Listed {
         id: &key.id,
-        algorithm: key.key.algorithm(),
+        algorithm: key.key.kind(),
         comment: document.comment.as_deref(),
     })
     .collect()
@@ -194,7 +214,7 @@ fn listed(file: &AttestorFile) -> Vec<Listed<'_>> {
 pub(super) fn keys_table(file: &AttestorFile) -> String {
     let row = |key: Listed<'_>| {
         let comment = key.comment.unwrap_or_default().to_owned();
-        vec![key.id.to_string(), key.algorithm.as_str().to_owned(), comment]
+        vec![key.id.to_string(), key.algorithm.to_owned(), comment]
     };
     table(&["KEY ID", "ALGORITHM", "COMMENT"], listed(file).into_iter().map(row).collect())
 }

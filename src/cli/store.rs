@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::artifact::Artifact;
 use super::error::CliError;
 use super::{files, write};
-use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, base64, occurrence};
+use crate::attestation::occurrence::{self, Form, Signature};
+use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, NoteName, Occurrence, base64};
 use crate::decision::weigh;
-use crate::image::Digest;
+use crate::image::{Digest, Reference};
 
 /// An attestation to be filed.
 pub(super) struct Attestation<'a> {
@@ -21,6 +22,8 @@ pub(super) struct Attestation<'a> {
     pub(super) payload: Vec<u8>,
     pub(super) key_id: &'a str,
     pub(super) signature: Vec<u8>,
+    /// Payload types under which a PAE counts.
+    pub(super) dsse_types: &'a [String],
     /// Whether it must be one that the attestor accepts.
     pub(super) validate: bool,
 }
@@ -90,9 +93,13 @@ impl Attestation<'_> {
         Ok(self.filed(name, path, true))
     }
 
+    fn note(&self) -> &str {
+        self.attestor.note().map_or("", NoteName::as_str)
+    }
+
     /// The same attestation always has the same id.
     fn id(&self) -> Digest {
-        let note = self.attestor.note().as_str().as_bytes();
+        let note = self.note().as_bytes();
         let digest = self.artifact.digest.to_string();
         let mut text = Vec::new();
         for field in [note, digest.as_bytes(), self.key_id.as_bytes(), &self.payload] {
@@ -107,7 +114,7 @@ impl Attestation<'_> {
         let document = OccurrenceDocument {
             name,
             resource_uri: self.artifact.resource_uri(),
-            note_name: self.attestor.note().as_str(),
+            note_name: self.note(),
             kind: "ATTESTATION",
             create_time: &now,
             update_time: &now,
@@ -129,9 +136,8 @@ impl Attestation<'_> {
         if !self.validate {
             return Ok(());
         }
-        let key_ring = KeyRing::new([self.attestor.clone()]);
-        let evidence = Evidence::gather(self.artifact.digest, [&occurrence], &key_ring);
-        let found = weigh(self.attestor.name(), Some(&evidence));
+        let name = Reference::parse(&self.artifact.docker_reference).ok();
+        let found = weigh(self.attestor.name(), [&self.evidence(&occurrence)], name.as_ref());
         if found.satisfied {
             return Ok(());
         }
@@ -139,16 +145,25 @@ impl Attestation<'_> {
         Err(CliError::NotVerified { name: found.name, why })
     }
 
+    fn evidence(&self, occurrence: &Occurrence) -> Evidence {
+        let key_ring = KeyRing::accepting([self.attestor.clone()], self.dsse_types);
+        Evidence::gather(self.artifact.digest, [occurrence], &key_ring)
+    }
+
     /// Whether this occurrence says the same already: under this key, over these bytes.
     fn is_in(&self, occurrence: &Occurrence) -> bool {
-        let holds = |bytes: &[u8]| {
-            let key = self.attestor.key(self.key_id);
-            bytes == self.signature || key.is_some_and(|key| key.key.verifies(&self.payload, bytes))
+        let same = |other: &&Signature| {
+            other.key_id == self.key_id
+                && matches!(&other.form, Form::Detached(payload) if **payload == *self.payload)
         };
-        occurrence.note == self.attestor.note().as_str()
+        // Signing again makes other bytes: what holds already is enough.
+        let holds = |other: &Signature| {
+            let alone = Occurrence { signatures: vec![other.clone()], ..occurrence.clone() };
+            other.bytes == self.signature || self.evidence(&alone).is_found()
+        };
+        occurrence.note == self.note()
             && occurrence.digest == self.artifact.digest
-            && occurrence.payload == self.payload
-            && occurrence.signatures.iter().any(|other| other.key_id == self.key_id && holds(&other.bytes))
+            && occurrence.signatures.iter().filter(same).any(holds)
     }
 
     fn filed(&self, name: String, file: PathBuf, created: bool) -> Filed {

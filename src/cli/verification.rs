@@ -15,7 +15,7 @@ use super::files::{self, Attestors, OccurrenceFile};
 use super::output::{Answer, fields, table};
 use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing};
 use crate::decision::{AttestorVerdict, Reason, weigh};
-use crate::image::Digest;
+use crate::image::{Digest, Reference};
 
 #[derive(Debug, Args)]
 pub(super) struct List {
@@ -87,7 +87,7 @@ impl List {
         };
         let (found, problems) = files::occurrences(self.occurrences.path(context))?;
         files::warn_of(&problems);
-        let key_ring = attestors.key_ring();
+        let key_ring = attestors.key_ring(&context.defaults.settings.dsse_types);
         let mut rows: Vec<_> = found
             .iter()
             .filter(|file| digest.is_none_or(|digest| digest == file.occurrence.digest))
@@ -119,14 +119,14 @@ fn rows<'a>(file: &'a OccurrenceFile, attestors: &'a Attestors, key_ring: &KeyRi
         .files
         .iter()
         .map(|file| &file.attestor)
-        .filter(|attestor| attestor.note().as_str() == occurrence.note);
+        .filter(|attestor| attestor.filing().holds(&occurrence.note, &occurrence.name));
     let names: BTreeSet<_> = of_note.map(Attestor::name).collect();
     if names.is_empty() {
         let detail = Some("no attestor has this note".to_owned());
         return vec![row(None, false, Reason::AttestorMissing, detail)];
     }
     let evidence = Evidence::gather(occurrence.digest, [occurrence], key_ring);
-    let judged = names.into_iter().map(|name| (name, weigh(name, Some(&evidence))));
+    let judged = names.into_iter().map(|name| (name, weigh(name, [&evidence], None)));
     judged.map(|(name, found)| row(Some(name), found.satisfied, found.reason, found.detail)).collect()
 }
 
@@ -155,7 +155,8 @@ impl Verify {
         let artifact: Artifact = self.artifact.artifact_url.parse()?;
         let attestors = self.attestors.read(context)?;
         let names: Vec<_> = if self.attestor.is_empty() {
-            let policy = files::policy(self.policy.as_ref().unwrap_or(&context.defaults.policy))?;
+            let path = self.policy.as_ref().unwrap_or(&context.defaults.policy);
+            let policy = files::policy(path, context.defaults.options())?;
             policy.attestors().cloned().collect()
         } else {
             let project = self.attestor_project.as_deref();
@@ -166,8 +167,10 @@ impl Verify {
         }
         let found = self.occurrences.read(context)?;
         let occurrences = found.iter().map(|file| &file.occurrence);
-        let evidence = Evidence::gather(artifact.digest, occurrences, &attestors.key_ring());
-        let judged: Vec<_> = names.iter().map(|name| weigh(name, Some(&evidence))).collect();
+        let key_ring = attestors.key_ring(&context.defaults.settings.dsse_types);
+        let evidence = Evidence::gather(artifact.digest, occurrences, &key_ring);
+        let reference = Reference::parse(&artifact.docker_reference).ok();
+        let judged: Vec<_> = names.iter().map(|name| weigh(name, [&evidence], reference.as_ref())).collect();
         let verified = judged.iter().all(|attestor| attestor.satisfied);
         let image = &self.artifact.artifact_url;
         let value = Verification { image, digest: artifact.digest, verified, attestors: judged };

@@ -8,18 +8,39 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::trusted::{self, TrustError};
+use crate::attestation::payload;
+use crate::policy::Subjects;
+use crate::policy::maps::is_cluster;
 
 /// Where the configuration lies unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/binauthd/config.toml";
 /// The largest configuration that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 const CONFIG_VERSION: u32 = 1;
+/// Each is one more check of a signature that does not hold over its payload.
+const MAX_DSSE_TYPES: usize = 8;
 
 /// The configuration of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// This node's cluster, `LOCATION.NAME`: the key into cluster rules.
+    pub cluster: Option<String>,
     /// The policy document.
     pub policy: PathBuf,
+    /// Check sets that are obeyed beside the policy.
+    pub platform_policy: Option<PathBuf>,
+    /// Digests that are refused before anything else; it need not be there.
+    pub deny_list: PathBuf,
+    /// What the node itself needs; it need not be there.
+    pub system_policy: PathBuf,
+    /// Policies may have rules of several kinds.
+    pub allow_multiple_rule_maps: bool,
+    /// Attestation is required by a digest in the image's own text.
+    pub deny_tags: bool,
+    /// Which digests an attestation may name.
+    pub subjects: Subjects,
+    /// Payload types under which a simple-signing payload counts.
+    pub dsse_types: Vec<String>,
     /// The folder of attestor documents.
     pub attestors: PathBuf,
     /// What must survive a restart.
@@ -87,6 +108,13 @@ struct ConfigFile {
     config_version: Option<u32>,
     cluster: Option<String>,
     policy: Option<PathBuf>,
+    platform_policy: Option<PathBuf>,
+    deny_list: Option<PathBuf>,
+    system_policy: Option<PathBuf>,
+    allow_multiple_rule_maps: Option<bool>,
+    deny_tags: Option<bool>,
+    subjects: Option<Vec<SubjectKind>>,
+    dsse_types: Option<Vec<String>>,
     attestors: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     runtime_dir: Option<PathBuf>,
@@ -97,6 +125,13 @@ struct ConfigFile {
     audit: AuditTable,
     #[serde(default)]
     metrics: MetricsTable,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum SubjectKind {
+    Index,
+    Manifest,
 }
 
 #[derive(Deserialize, Default)]
@@ -126,7 +161,15 @@ impl Default for Config {
     /// The configuration of an empty file.
     fn default() -> Self {
         Self {
+            cluster: None,
             policy: "/etc/binauthd/policy.yaml".into(),
+            platform_policy: None,
+            deny_list: "/etc/binauthd/deny.yaml".into(),
+            system_policy: "/etc/binauthd/system-policy.yaml".into(),
+            allow_multiple_rule_maps: false,
+            deny_tags: false,
+            subjects: Subjects::default(),
+            dsse_types: vec![payload::MEDIA_TYPE.to_owned()],
             attestors: "/etc/binauthd/attestors".into(),
             state_dir: "/var/lib/binauthd".into(),
             runtime_dir: "/run/binauthd".into(),
@@ -185,7 +228,6 @@ impl Config {
             }
         }
         let unused = [
-            ("cluster", file.cluster.is_some()),
             ("containerd.namespace", file.containerd.namespace.is_some()),
             ("containerd.nri_socket", file.containerd.nri_socket.is_some()),
             ("metrics.listen", file.metrics.listen.is_some()),
@@ -198,7 +240,36 @@ impl Config {
             None => defaults.sources,
             Some(tables) => tables.into_iter().map(|table| read_source(table, &mut warnings)).collect(),
         };
+        if let Some(cluster) = file.cluster.as_deref().filter(|cluster| !is_cluster(cluster)) {
+            return Err(value("cluster", format!("`{cluster}` is not of the form LOCATION.NAME")));
+        }
+        let subjects = file.subjects.map_or(defaults.subjects, |kinds| Subjects {
+            index: kinds.contains(&SubjectKind::Index),
+            manifest: kinds.contains(&SubjectKind::Manifest),
+        });
+        if !subjects.index && !subjects.manifest {
+            return Err(value(
+                "subjects",
+                "is empty: nothing could be attested, name `index` or `manifest`".into(),
+            ));
+        }
+        let dsse_types = file.dsse_types.unwrap_or(defaults.dsse_types);
+        if dsse_types.len() > MAX_DSSE_TYPES || dsse_types.iter().any(|one| one.is_empty() || one.len() > 256)
+        {
+            let cause = format!(
+                "at most {MAX_DSSE_TYPES} media types of up to 256 bytes are taken, none of them empty"
+            );
+            return Err(value("dsse_types", cause));
+        }
         let config = Self {
+            cluster: file.cluster,
+            platform_policy: file.platform_policy,
+            deny_list: file.deny_list.unwrap_or(defaults.deny_list),
+            system_policy: file.system_policy.unwrap_or(defaults.system_policy),
+            allow_multiple_rule_maps: file.allow_multiple_rule_maps.unwrap_or_default(),
+            deny_tags: file.deny_tags.unwrap_or_default(),
+            subjects,
+            dsse_types,
             policy: file.policy.unwrap_or(defaults.policy),
             attestors: file.attestors.unwrap_or(defaults.attestors),
             state_dir: file.state_dir.unwrap_or(defaults.state_dir),
@@ -241,12 +312,15 @@ impl Config {
         [
             ("policy", self.policy.as_path()),
             ("attestors", &self.attestors),
+            ("deny_list", &self.deny_list),
+            ("system_policy", &self.system_policy),
             ("state_dir", &self.state_dir),
             ("runtime_dir", &self.runtime_dir),
             ("containerd.address", &self.containerd_address),
             ("audit.file", &self.audit_file),
         ]
         .into_iter()
+        .chain(self.platform_policy.as_deref().map(|path| ("platform_policy", path)))
         .chain(self.folders().map(|(_, path)| ("sources.url", path)))
     }
 }
@@ -309,7 +383,7 @@ mod tests {
             assert_eq!(parse(text).unwrap(), Config::default(), "{text}");
         }
         let policy = include_bytes!("../../packaging/etc/policy.yaml");
-        crate::policy::Policy::parse(policy, crate::document::Format::Yaml).unwrap();
+        crate::policy::Policy::parse(policy, crate::document::Format::Yaml, Default::default()).unwrap();
     }
 
     #[test]
@@ -331,6 +405,11 @@ mod tests {
             ("config_version = 1\npolicy = 'policy.yaml'", "`policy.yaml` is not an absolute path"),
             ("config_version = 1\npolicy = 5", "line 2"),
             ("policy = '/a'\npolicy = '/b'", "duplicate key"),
+            ("config_version = 1\ncluster = 'prod'", "LOCATION.NAME"),
+            ("config_version = 1\nsubjects = []", "subjects: is empty"),
+            ("config_version = 1\nsubjects = ['config']", "expected `index` or `manifest`"),
+            ("config_version = 1\ndsse_types = ['']", "none of them empty"),
+            ("config_version = 1\ndeny_list = 'deny.yaml'", "`deny.yaml` is not an absolute path"),
             ("[[sources]]\nname = 'a'", "missing field `url`"),
             ("[[sources]]\nname = 'a'\nurl = 'file://relative'", "not an absolute path"),
             ("=", "line 1"),

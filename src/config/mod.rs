@@ -6,8 +6,10 @@
 pub mod documents;
 pub mod file;
 pub mod last_good;
+mod slot;
 pub mod trusted;
 
-pub use documents::{DocumentStatus, Documents, InForce, PolicyState};
+pub use documents::{Documents, InForce, State};
 pub use file::{Config, ConfigError, Location, Source};
+pub use slot::DocumentStatus;
 pub use trusted::TrustError;

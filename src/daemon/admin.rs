@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::engine::Engine;
 use super::status::Inputs;
 use crate::decision::Subject;
-use crate::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
+use crate::gate::admin::{AdminAnswer, AdminAsk, AskedPod, MAX_BODY};
 use crate::gate::server::{Limits, Peer, Refusal as _};
+use crate::image::Workload;
 
 /// Operators are few and their answers large.
 pub(super) const LIMITS: Limits = Limits {
@@ -50,10 +52,23 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
     let internal = |error: serde_json::Error| AdminAnswer::refusal("INTERNAL", error.to_string());
     match ask {
         AdminAsk::Status => serde_json::to_value(inputs.status()).map_or_else(internal, AdminAnswer::Status),
-        AdminAsk::Evaluate { image } => match Subject::named(image) {
-            Ok(subject) => serde_json::to_value(inputs.engine.decide(&subject))
-                .map_or_else(internal, AdminAnswer::Verdict),
-            Err(error) => AdminAnswer::refusal("BAD_REQUEST", error.to_string()),
-        },
+        AdminAsk::Evaluate { image, pod, explain } => {
+            let engine = &inputs.engine;
+            let subject = match Subject::named(image) {
+                Ok(subject) => subject.in_workload(workload(engine, pod)),
+                Err(error) => return AdminAnswer::refusal("BAD_REQUEST", error.to_string()),
+            };
+            let value = if *explain {
+                serde_json::to_value(engine.explain(&subject))
+            } else {
+                serde_json::to_value(engine.decide(&subject))
+            };
+            value.map_or_else(internal, AdminAnswer::Verdict)
+        }
     }
+}
+
+fn workload(engine: &Engine, pod: &AskedPod) -> Workload {
+    let AskedPod { cluster, namespace, service_account, mesh_identity } = pod.clone();
+    Workload { cluster: cluster.or(engine.workload().cluster), namespace, service_account, mesh_identity }
 }

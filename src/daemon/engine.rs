@@ -1,5 +1,6 @@
 //! The engine: what is in force, what is known, and one place where a decision is recorded.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,15 +9,17 @@ use serde::Serialize;
 
 use crate::attestation::{Evidence, KeyRing};
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
-use crate::config::{Documents, InForce, PolicyState};
-use crate::decision::{Case, Decision, Known, Reason, Subject, Verdict};
+use crate::config::{Documents, InForce, State};
+use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
+use crate::document::Version;
 use crate::evidence::Ledger;
-use crate::image::Digest;
+use crate::image::{Digest, Workload};
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
 pub struct Engine {
     documents: Mutex<Documents>,
+    cluster: Option<String>,
     in_force: RwLock<Arc<InForce>>,
     ledger: Ledger,
     audit: Audit,
@@ -52,12 +55,13 @@ pub(super) struct GateCounts {
 }
 
 impl Engine {
-    /// Puts the parts together.
+    /// Puts the parts together, on a node of `cluster`.
     #[must_use]
-    pub fn new(documents: Documents, ledger: Ledger, audit: Audit) -> Self {
+    pub fn new(documents: Documents, ledger: Ledger, audit: Audit, cluster: Option<String>) -> Self {
         let in_force = RwLock::new(Arc::new(documents.in_force()));
         let engine = Self {
             documents: Mutex::new(documents),
+            cluster,
             in_force,
             ledger,
             audit,
@@ -69,19 +73,37 @@ impl Engine {
         engine
     }
 
+    /// What is known of a pod that nothing is known of: the node it would run on.
+    pub(super) fn workload(&self) -> Workload {
+        Workload { cluster: self.cluster.clone(), ..Workload::default() }
+    }
+
     /// Judges `subject` by what is in force and known now, and records nothing. Takes its time where
     /// signatures have to be checked, or the sources are being read for the first time.
     pub fn decide(&self, subject: &Subject) -> Verdict {
-        self.decide_by(subject, |digest, asked| self.ledger.evidence(digest, asked)).unwrap_or_else(|| {
-            let cause = "the attestations on this node have not been read yet";
-            let remedy = "Try again; `binauthctl status` on the node says how far they are";
-            refuse(subject, Reason::EvidenceUnread, cause, remedy)
-        })
+        self.decide_by(subject, |digest, asked| self.ledger.evidence(digest, asked))
+            .unwrap_or_else(|| unread(subject))
     }
 
     /// The same where it takes no time: where nobody has to be asked, or the evidence is in the cache.
     pub(super) fn decide_at_once(&self, subject: &Subject) -> Option<Verdict> {
         self.decide_by(subject, |digest, asked| self.ledger.cached(digest, asked))
+    }
+
+    /// Judges `subject` with every signature looked at again, and tells of each.
+    pub(super) fn explain(&self, subject: &Subject) -> Ladder {
+        let looks = RefCell::new(Looks::default());
+        let in_force = self.in_force();
+        let watched =
+            |digest: Digest, asked: &KeyRing| self.ledger.watched(digest, asked, &mut *looks.borrow_mut());
+        let verdict = self.decide_by(subject, watched).unwrap_or_else(|| unread(subject));
+        match in_force.state.rulebook() {
+            Some(rulebook) => {
+                let case = Case::new(subject, rulebook, SystemTime::now());
+                Ladder::new(&case, verdict, &looks.into_inner())
+            }
+            None => Ladder::undecided(verdict),
+        }
     }
 
     fn decide_by(
@@ -90,24 +112,25 @@ impl Engine {
         find: impl Fn(Digest, &KeyRing) -> Option<(Arc<Evidence>, Duration)>,
     ) -> Option<Verdict> {
         let in_force = self.in_force();
-        let mut verdict = match &in_force.policy {
-            PolicyState::Obeyed(policy) => {
-                let case = Case::new(subject, policy);
-                match case.asks() {
-                    // No source can hold that up.
-                    None => case.judge(None),
-                    Some(digest) => {
-                        let (evidence, age) = find(digest, &in_force.asked)?;
-                        case.judge(Some(Known { evidence: &evidence, age }))
-                    }
-                }
+        let mut verdict = match &in_force.state {
+            State::Obeyed(rulebook) => {
+                let case = Case::new(subject, rulebook, SystemTime::now());
+                // No source can hold up what needs no evidence.
+                let found: Vec<_> = case
+                    .asks()
+                    .into_iter()
+                    .map(|digest| find(digest, &in_force.asked))
+                    .collect::<Option<_>>()?;
+                let known: Vec<_> =
+                    found.iter().map(|(evidence, age)| Known { evidence, age: *age }).collect();
+                case.judge(&known)
             }
-            PolicyState::Missing(path) => {
+            State::Missing(path) => {
                 let cause = format!("this node has no policy: `{}` does not exist", path.display());
                 let remedy = "Put a policy there; `binauthctl policy check` says whether it is valid";
                 refuse(subject, Reason::PolicyMissing, &cause, remedy)
             }
-            PolicyState::Unreadable(path, problem) => {
+            State::Unreadable(path, problem) => {
                 let cause =
                     format!("the policy of this node, `{}`, cannot be obeyed: {problem}", path.display());
                 let remedy = "Mend the policy; `binauthctl policy check` says whether it is valid";
@@ -144,8 +167,6 @@ impl Engine {
         documents.reload(SystemTime::now());
         let in_force = Arc::new(documents.in_force());
         drop(documents);
-        let versions =
-            |in_force: &InForce| (in_force.policy.version().cloned(), in_force.key_ring.version().clone());
         let changed = versions(&in_force) != versions(&self.in_force());
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
         tracing::debug!(took = ?started.elapsed(), changed, "documents read");
@@ -219,14 +240,38 @@ impl Engine {
     fn announce_versions(&self) {
         let in_force = self.in_force();
         let key_ring = in_force.key_ring.version();
-        match &in_force.policy {
-            PolicyState::Obeyed(policy) => tracing::info!(policy = %policy.version(), %key_ring, "in force"),
-            PolicyState::Missing(path) => tracing::error!("no policy: `{}` does not exist", path.display()),
-            PolicyState::Unreadable(path, problem) => {
+        match &in_force.state {
+            State::Obeyed(rulebook) => {
+                let policy = rulebook.policy.as_ref().map(|policy| tracing::field::display(policy.version()));
+                let platform =
+                    rulebook.platform_policy.as_ref().map(|policy| tracing::field::display(policy.version()));
+                let (denied, system) = (rulebook.deny_list.len(), rulebook.system_policy.len());
+                tracing::info!(policy, platform_policy = platform, denied, system, %key_ring, "in force");
+            }
+            State::Missing(path) => tracing::error!("no policy: `{}` does not exist", path.display()),
+            State::Unreadable(path, problem) => {
                 tracing::error!("no policy: `{}` cannot be obeyed: {problem}", path.display());
             }
         }
     }
+}
+
+/// Versions of everything that is in force.
+fn versions(in_force: &InForce) -> [Option<Version>; 5] {
+    let rulebook = in_force.state.rulebook();
+    [
+        rulebook.and_then(|book| Some(book.policy.as_ref()?.version().clone())),
+        rulebook.and_then(|book| Some(book.platform_policy.as_ref()?.version().clone())),
+        rulebook.and_then(|book| book.deny_list.version().cloned()),
+        rulebook.and_then(|book| book.system_policy.version().cloned()),
+        Some(in_force.key_ring.version().clone()),
+    ]
+}
+
+fn unread(subject: &Subject) -> Verdict {
+    let cause = "the attestations on this node have not been read yet";
+    let remedy = "Try again; `binauthctl status` on the node says how far they are";
+    refuse(subject, Reason::EvidenceUnread, cause, remedy)
 }
 
 fn refuse(subject: &Subject, reason: Reason, cause: &str, remedy: &str) -> Verdict {

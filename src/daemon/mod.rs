@@ -83,9 +83,9 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     // Capabilities are a thread's own: they go before there is a second one.
     privileges::drop_all();
 
-    let documents = Documents::open(&config.policy, &config.attestors, &config.state_dir, SystemTime::now());
-    let engine =
-        Arc::new(Engine::new(documents, Ledger::new(config.folders()), Audit::open(&config.audit_file)));
+    let documents = Documents::open(&config, SystemTime::now());
+    let (ledger, audit) = (Ledger::new(config.folders()), Audit::open(&config.audit_file));
+    let engine = Arc::new(Engine::new(documents, ledger, audit, config.cluster.clone()));
     let watcher = watch::start(Arc::clone(&engine), &config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)

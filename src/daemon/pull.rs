@@ -13,7 +13,7 @@ use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
 use crate::gate::message::{Answer, Ask, AskedImage, Decision as Gated};
 use crate::gate::server::Peer;
 use crate::gate::verifier::arguments::DESCRIPTOR;
-use crate::image::Digest;
+use crate::image::{Digest, DigestKind};
 use crate::text::{cut, shown};
 
 /// The longest message of an answer, in bytes: a gate prints less. An answer over the bound of a message
@@ -21,11 +21,11 @@ use crate::text::{cut, shown};
 const MAX_MESSAGE: usize = 8 * 1024;
 
 /// Media types of what a pull of an image may lead to.
-const IMAGES: &[&str] = &[
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
+const IMAGES: &[(&str, DigestKind)] = &[
+    ("application/vnd.oci.image.index.v1+json", DigestKind::Index),
+    ("application/vnd.oci.image.manifest.v1+json", DigestKind::Manifest),
+    ("application/vnd.docker.distribution.manifest.list.v2+json", DigestKind::Index),
+    ("application/vnd.docker.distribution.manifest.v2+json", DigestKind::Manifest),
 ];
 
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -48,7 +48,7 @@ pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + 
 /// theirs, and this thread serves others too.
 fn answer_at_once(engine: &Engine, peer: &Peer, ask: &Ask) -> Option<Answer> {
     let started = Instant::now();
-    let verdict = engine.decide_at_once(&read(ask).ok()?)?;
+    let verdict = engine.decide_at_once(&read(ask).ok()?.in_workload(engine.workload()))?;
     (verdict.would == Decision::Allow).then(|| recorded(engine, peer, ask, &verdict, started))
 }
 
@@ -71,7 +71,7 @@ fn recorded(engine: &Engine, peer: &Peer, ask: &Ask, verdict: &Verdict, started:
 
 pub(super) fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {
     match read(ask) {
-        Ok(subject) => engine.decide(&subject),
+        Ok(subject) => engine.decide(&subject.in_workload(engine.workload())),
         Err((reason, cause)) => {
             let remedy =
                 "This is no question about an image that can be judged; the pull must name one sha256 digest";
@@ -96,34 +96,36 @@ fn read(ask: &Ask) -> Result<Subject, (Reason, String)> {
     {
         return Err(bad(format!("`{}` is not a media type that is handed to verifiers", brief(other))));
     }
-    check_descriptor(&ask.image, digest)?;
-    Subject::pulled(&ask.image.name, digest).map_err(|error| match error {
+    let kind = check_descriptor(&ask.image, digest)?;
+    let subject = Subject::pulled(&ask.image.name, &[(digest, kind)]);
+    subject.map_err(|error| match error {
         SubjectError::Contradiction { .. } => (Reason::DigestMismatch, error.to_string()),
         SubjectError::Reference(_) => bad(error.to_string()),
     })
 }
 
-/// A descriptor is a registry's word: it can refuse a pull here and allow none.
-fn check_descriptor(image: &AskedImage, digest: Digest) -> Result<(), (Reason, String)> {
+/// What the digest is of, by the descriptor. That is a registry's word: it can refuse a pull here, and
+/// where `subjects` narrows what an attestation may name it says which of the two kinds was asked for;
+/// containerd reads the bytes as what the descriptor calls them, or fails.
+fn check_descriptor(image: &AskedImage, digest: Digest) -> Result<DigestKind, (Reason, String)> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Descriptor {
         media_type: String,
         digest: String,
     }
-    let Some(descriptor) = &image.descriptor else { return Ok(()) };
+    let Some(descriptor) = &image.descriptor else { return Ok(DigestKind::Unknown) };
     let descriptor = Descriptor::deserialize(descriptor)
         .map_err(|error| (Reason::BadRequest, format!("the descriptor on standard input: {error}")))?;
     if descriptor.digest != digest.to_string() {
         let cause = format!("the descriptor on standard input is of `{}`", brief(&descriptor.digest));
         return Err((Reason::DigestMismatch, cause));
     }
-    if !IMAGES.contains(&descriptor.media_type.as_str()) {
-        let cause =
-            format!("the registry calls it `{}`, which is not an image", brief(&descriptor.media_type));
-        return Err((Reason::MediaTypeUnknown, cause));
-    }
-    Ok(())
+    let media_type = descriptor.media_type.as_str();
+    IMAGES.iter().find(|(known, _)| *known == media_type).map(|(_, kind)| *kind).ok_or_else(|| {
+        let cause = format!("the registry calls it `{}`, which is not an image", brief(media_type));
+        (Reason::MediaTypeUnknown, cause)
+    })
 }
 
 fn brief(text: &str) -> String {
@@ -161,7 +163,7 @@ mod tests {
         let mut bare = ask("r.io/a:1", &[D]);
         bare.image.stdin_media_type = None;
         let mut rows = vec![bare, ask("r.io/a:1", &[D]), ask(&format!("r.io/a@{D}"), &[D])];
-        rows.extend(IMAGES.iter().map(|media_type| with(descriptor(media_type, D))));
+        rows.extend(IMAGES.iter().map(|(media_type, _)| with(descriptor(media_type, D))));
         for row in rows {
             let subject = read(&row).unwrap();
             assert_eq!((subject.digest().unwrap().to_string().as_str(), subject.name().is_some()), (D, true));
@@ -192,7 +194,7 @@ mod tests {
             (media_type, Reason::BadRequest, "`application/json`"),
             (problem, Reason::BadRequest, "1048576"),
             (with(serde_json::json!("x")), Reason::BadRequest, "descriptor"),
-            (with(descriptor(IMAGES[0], &other)), Reason::DigestMismatch, "descriptor"),
+            (with(descriptor(IMAGES[0].0, &other)), Reason::DigestMismatch, "descriptor"),
             (with(descriptor("text/html", D)), Reason::MediaTypeUnknown, "`text/html`"),
         ];
         for (row, reason, part) in rows {

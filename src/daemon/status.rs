@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::engine::{Engine, GateCounts, LastProblem};
 use crate::attestation::key_ring::Entry;
 use crate::audit::AuditStatus;
-use crate::config::{Config, DocumentStatus, InForce, PolicyState};
+use crate::config::{Config, DocumentStatus, InForce};
 use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
 use crate::evidence::{CacheStatus, SourceStatus};
@@ -35,6 +35,8 @@ pub(super) struct Status {
     /// Everything that wants looking at, one line each; empty when all is well.
     alarms: Vec<String>,
     policy: PolicyStatus,
+    /// Platform policy, deny list and system policy, those that are there.
+    documents: Vec<DocumentStatus>,
     key_ring: KeyRingStatus,
     sources: Vec<SourceStatus>,
     evidence: EvidenceStatus,
@@ -52,6 +54,8 @@ struct PolicyStatus {
     document: DocumentStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     default_rule: Option<String>,
+    /// Beside the default one.
+    rules: usize,
     patterns: usize,
 }
 
@@ -90,14 +94,12 @@ struct GateStatus {
 impl Inputs {
     pub(super) fn status(&self) -> Status {
         let in_force = self.engine.in_force();
-        let (policy_document, documents, problems) = {
+        let (policy_document, others, documents, problems) = {
             let documents = self.engine.documents();
-            (documents.policy_status(), documents.attestor_statuses(), documents.problems())
+            let (policy, others) = (documents.policy_status(), documents.other_statuses());
+            (policy, others, documents.attestor_statuses(), documents.problems())
         };
-        let (default_rule, patterns) = match &in_force.policy {
-            PolicyState::Obeyed(policy) => (Some(rule(policy)), policy.allowlist().len()),
-            PolicyState::Missing(_) | PolicyState::Unreadable(..) => (None, 0),
-        };
+        let policy = in_force.state.rulebook().and_then(|rulebook| rulebook.policy.as_deref());
         let attestors = in_force.key_ring.entries().map(|(name, entry)| match entry {
             Entry::Defined(attestor) => {
                 AttestorStatus { name: name.to_string(), keys: attestor.keys().len(), ambiguous: false }
@@ -122,7 +124,13 @@ impl Inputs {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             alarms,
-            policy: PolicyStatus { document: policy_document, default_rule, patterns },
+            policy: PolicyStatus {
+                document: policy_document,
+                default_rule: policy.map(rule),
+                rules: policy.map_or(0, |policy| policy.rules().count() - 1),
+                patterns: policy.map_or(0, |policy| policy.allowlist().len()),
+            },
+            documents: others,
             key_ring: KeyRingStatus {
                 version: in_force.key_ring.version().clone(),
                 attestors: attestors.collect(),
@@ -144,8 +152,8 @@ impl Inputs {
 
 /// Attestors that the policy requires and nobody can satisfy.
 fn unsatisfiable(in_force: &InForce) -> Vec<String> {
-    let PolicyState::Obeyed(policy) = &in_force.policy else { return Vec::new() };
-    let required = policy.attestors();
+    let Some(rulebook) = in_force.state.rulebook() else { return Vec::new() };
+    let required = rulebook.attestors();
     required.filter_map(|name| Some(format!("policy: {}", in_force.key_ring.hindrance(name)?))).collect()
 }
 

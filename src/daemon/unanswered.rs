@@ -107,14 +107,22 @@ mod tests {
 
     use super::*;
     use crate::audit::Audit;
-    use crate::config::Documents;
+    use crate::config::{Config, Documents};
     use crate::evidence::Ledger;
 
     fn engine(folder: &Path, audit: &Path) -> Arc<Engine> {
         let at = |name: &str| folder.join(name);
         let now = std::time::SystemTime::now();
-        let documents = Documents::open(&at("policy.yaml"), &at("attestors"), &at("state"), now);
-        Arc::new(Engine::new(documents, Ledger::new([]), Audit::open(audit)))
+        let config = Config {
+            policy: at("policy.yaml"),
+            attestors: at("attestors"),
+            deny_list: at("deny.yaml"),
+            system_policy: at("system-policy.yaml"),
+            state_dir: at("state"),
+            ..Config::default()
+        };
+        let documents = Documents::open(&config, now);
+        Arc::new(Engine::new(documents, Ledger::new([]), Audit::open(audit), None))
     }
 
     fn line(time: u64) -> String {

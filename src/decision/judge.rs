@@ -1,18 +1,25 @@
 //! The judge. No IO, no clock, no environment.
 //!
-//! Order (Binary Authorization, evaluation order): allowlist patterns, then the default rule. AND over
-//! the required attestors. Dry run turns a refusal into an allowance that says so.
+//! Order (Binary Authorization, evaluation order): deny list, system policy, allowlist patterns, the
+//! specific rule, the default rule; and beside these the check sets of a platform policy. AND over the
+//! required attestors. Dry run turns a refusal into an allowance that says so.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use super::attestors::{remedy, weigh};
+use super::conformance::{self, Conformity, Facts, Outcome};
 use super::reason::Reason;
 use super::subject::Subject;
-use super::verdict::{AttestorVerdict, Verdict};
-use crate::attestation::{AttestorName, Evidence, Miss};
+use super::verdict::{CheckVerdict, Decision, Verdict};
+use crate::attestation::{AttestorName, Evidence};
 use crate::image::Digest;
-use crate::policy::{AllowlistPattern, EnforcementMode, EvaluationMode, Policy};
+use crate::policy::deny_list::Denied;
+use crate::policy::{
+    AdmissionRule, AllowlistPattern, EnforcementMode, EvaluationMode, Place, PlatformEnforcement, Policy,
+    Rulebook,
+};
 
-/// What is known of a subject.
+/// What is known of one digest of a subject.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
     /// Findings of every attestor in the key ring.
@@ -21,313 +28,300 @@ pub struct Known<'a> {
     pub age: Duration,
 }
 
-const DEFAULT_RULE: &str = "defaultAdmissionRule";
-
-/// A subject before a policy: it is known which part of the policy decides, and not yet how.
-#[derive(Debug, Clone, Copy)]
+/// A subject before what is in force: it is known which part of it decides, and not yet how.
+#[derive(Debug, Clone)]
 pub struct Case<'a> {
-    subject: &'a Subject,
-    policy: &'a Policy,
-    pattern: Option<(usize, &'a AllowlistPattern)>,
+    pub(super) subject: &'a Subject,
+    pub(super) rulebook: &'a Rulebook,
+    pub(super) now: SystemTime,
+    pub(super) ground: Ground<'a>,
+}
+
+/// What decides.
+#[derive(Debug, Clone)]
+pub(super) enum Ground<'a> {
+    /// An entry of the deny list.
+    Denied(&'a Denied),
+    /// The system policy lists this digest, for this reason.
+    SystemDigest(Digest, &'a str),
+    /// The system policy trusts this pattern.
+    SystemPattern(usize, &'a AllowlistPattern),
+    /// A pattern of the policy.
+    Pattern(usize, &'a AllowlistPattern),
+    /// A rule, or several of which any may apply; most specific first.
+    Rules(Vec<(Place<'a>, &'a AdmissionRule)>),
+    /// No policy is in force; check sets may be.
+    NoPolicy,
 }
 
 impl<'a> Case<'a> {
-    /// Finds what decides.
+    /// Finds what decides at `now`.
     #[must_use]
-    pub fn new(subject: &'a Subject, policy: &'a Policy) -> Self {
-        Self { subject, policy, pattern: matching_pattern(subject, policy.allowlist()) }
+    pub fn new(subject: &'a Subject, rulebook: &'a Rulebook, now: SystemTime) -> Self {
+        Self { subject, rulebook, now, ground: ground(subject, rulebook, now) }
     }
 
-    /// The digest that evidence is needed of; `None` where the policy decides without.
+    /// The digests that evidence is needed of; none where it is decided without.
     #[must_use]
-    pub fn asks(&self) -> Option<Digest> {
-        let by_attestors =
-            matches!(self.policy.default_rule().evaluation, EvaluationMode::RequireAttestation(_));
-        self.subject.digest().filter(|_| self.pattern.is_none() && by_attestors)
-    }
-
-    /// Judges. `known` must be about the subject's digest; anything else counts for nothing.
-    pub fn judge(self, known: Option<Known<'_>>) -> Verdict {
-        let known = known.filter(|known| self.subject.digest() == Some(known.evidence.digest()));
-        let mut verdict = match self.pattern {
-            Some((index, pattern)) => {
-                let rule = format!("admissionWhitelistPatterns[{index}]");
-                let image = self.subject.image();
-                let message = format!("Image {image} allowed by admission allowlist pattern {pattern}");
-                Verdict::allow(self.subject, Reason::Allowlisted, rule, message)
-            }
-            None => {
-                let mut verdict = by_default_rule(self.subject, known, self.policy);
-                verdict.enforced = self.policy.default_rule().enforcement == EnforcementMode::Enforced;
-                verdict
+    pub fn asks(&self) -> Vec<Digest> {
+        let by_rule = match &self.ground {
+            Ground::Denied(_) => return Vec::new(),
+            Ground::Rules(rules) => rules.iter().any(|(_, rule)| requires_attestation(rule)),
+            Ground::SystemDigest(..) | Ground::SystemPattern(..) | Ground::Pattern(..) | Ground::NoPolicy => {
+                false
             }
         };
-        verdict.policy_version = Some(self.policy.version().clone());
-        verdict.key_ring_version = known.map(|known| known.evidence.key_ring().clone());
+        let platform = self.rulebook.platform_policy.as_deref();
+        if by_rule || platform.is_some_and(|platform| conformance::asks(platform, self.subject)) {
+            self.subject.attestable(self.rulebook.subjects).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Judges. What is `known` of other digests than those it asks for counts for nothing.
+    pub fn judge(&self, known: &[Known<'_>]) -> Verdict {
+        let asked = self.asks();
+        let known: Vec<_> =
+            known.iter().filter(|known| asked.contains(&known.evidence.digest())).copied().collect();
+        let evidence: Vec<_> = known.iter().map(|known| known.evidence).collect();
+        let mut verdict = self.by_ground(&evidence);
+        if let (Some(platform), false) =
+            (&self.rulebook.platform_policy, matches!(self.ground, Ground::Denied(_)))
+        {
+            let facts = Facts { subject: self.subject, evidence: &evidence, now: self.now };
+            let conformity = conformance::conform(platform, facts);
+            verdict = self.with_checks(verdict, conformity, platform.enforcement());
+            verdict.platform_policy_version = Some(platform.version().clone());
+        }
+        verdict.policy_version = self.rulebook.policy.as_ref().map(|policy| policy.version().clone());
+        verdict.key_ring_version = known.first().map(|known| known.evidence.key_ring().clone());
+        verdict.aged(known.iter().map(|known| known.age).max())
+    }
+
+    fn by_ground(&self, evidence: &[&Evidence]) -> Verdict {
+        let (subject, image) = (self.subject, self.subject.image());
+        let allow = |reason, rule: &str, message: String| {
+            Verdict::allow(subject, reason, rule.to_owned(), format!("Image {image} allowed by {message}"))
+        };
+        match &self.ground {
+            Ground::Denied(denied) => {
+                let message =
+                    format!("Image {image} denied by deny list: {} ({})", denied.digest, denied.reason);
+                let mut verdict =
+                    Verdict::deny(subject, Reason::DenyListed, "denyList".to_owned(), message, false);
+                verdict.remedy = "Use another image, or have the digest taken off the deny list".to_owned();
+                verdict
+            }
+            Ground::SystemDigest(digest, reason) => {
+                allow(Reason::SystemPolicy, "systemPolicy", format!("system policy: {digest} ({reason})"))
+            }
+            Ground::SystemPattern(_, pattern) => {
+                allow(Reason::SystemPolicy, "systemPolicy", format!("system policy pattern {pattern}"))
+            }
+            Ground::Pattern(index, pattern) => {
+                let rule = format!("admissionWhitelistPatterns[{index}]");
+                allow(Reason::Allowlisted, &rule, format!("admission allowlist pattern {pattern}"))
+            }
+            Ground::Rules(rules) => self.by_rules(rules, evidence),
+            Ground::NoPolicy if self.rulebook.platform_policy.is_some() => {
+                let message = format!("Image {image} conforms to the platform policy");
+                Verdict::allow(subject, Reason::Conformant, "none".to_owned(), message)
+            }
+            Ground::NoPolicy => Verdict::undecidable(
+                image,
+                subject.digest(),
+                Reason::PolicyMissing,
+                "no policy is in force",
+                "Put a policy in place; `binauthctl policy check` says whether it is valid",
+            ),
+        }
+    }
+
+    /// Where the pod is not known well enough to tell which rule applies, only what all of them say counts.
+    fn by_rules(&self, rules: &[(Place<'_>, &AdmissionRule)], evidence: &[&Evidence]) -> Verdict {
+        let mut verdicts = rules.iter().map(|(place, rule)| self.by_rule(place, rule, evidence));
+        let Some(mut chosen) = verdicts.next() else {
+            return self.undecided_context("no rule applies");
+        };
+        for verdict in verdicts {
+            if verdict.verdict != chosen.verdict {
+                let (one, other) = (&chosen, &verdict);
+                let why = format!("{} says {}, {} says {}", one.rule, one.verdict, other.rule, other.verdict);
+                return self.undecided_context(&why);
+            }
+            // Let through by all; that one of them only does so in dry run is the news.
+            if chosen.would == Decision::Allow && verdict.would != Decision::Allow {
+                chosen = verdict;
+            }
+        }
+        chosen
+    }
+
+    fn undecided_context(&self, why: &str) -> Verdict {
+        Verdict::undecidable(
+            self.subject.image(),
+            self.subject.digest(),
+            Reason::PodContextUnknown,
+            &format!("which rule applies depends on a pod that is not known here: {why}"),
+            "Give the rules that may apply the same outcome, or name cluster, namespace and service account",
+        )
+    }
+
+    fn by_rule(&self, place: &Place<'_>, rule: &AdmissionRule, evidence: &[&Evidence]) -> Verdict {
+        let mut verdict = self.evaluate(place, rule, evidence);
+        verdict.enforced = rule.enforcement == EnforcementMode::Enforced;
+        verdict
+    }
+
+    fn evaluate(&self, place: &Place<'_>, rule: &AdmissionRule, evidence: &[&Evidence]) -> Verdict {
+        let (subject, image) = (self.subject, self.subject.image());
+        let dry_run = rule.enforcement == EnforcementMode::DryRun;
+        let denied = format!("Image {image} denied by Binary Authorization {}.", place.describe());
+        let deny = |reason, why: &str, remedy: &str| {
+            let mut verdict =
+                Verdict::deny(subject, reason, place.to_string(), format!("{denied} {why}"), dry_run);
+            verdict.remedy = remedy.to_owned();
+            verdict
+        };
+        let required = match &rule.evaluation {
+            EvaluationMode::AlwaysAllow => {
+                let message = format!("Image {image} allowed by always_allow admission rule");
+                return Verdict::allow(subject, Reason::AlwaysAllow, place.to_string(), message);
+            }
+            EvaluationMode::AlwaysDeny => {
+                let remedy = "Whoever owns the policy may exempt this image or change the rule";
+                return deny(Reason::AlwaysDeny, "Denied by always_deny admission rule", remedy);
+            }
+            EvaluationMode::RequireAttestation(required) => required,
+        };
+        let who = required.first().map(AttestorName::as_str).unwrap_or_default();
+        let expected_digest = format!(
+            "Image {image} denied by attestor {who}: Expected digest with sha256 scheme, but got tag or malformed digest"
+        );
+        let by_digest = "Name the image by its digest: REPOSITORY@sha256:…";
+        let Some(digest) = subject.digest() else {
+            return deny(Reason::DigestMissing, &expected_digest, by_digest);
+        };
+        if self.rulebook.deny_tags && !subject.is_pinned() {
+            return deny(Reason::TagDenied, &expected_digest, by_digest);
+        }
+        let mut attestable = subject.attestable(self.rulebook.subjects);
+        let Some(attestable) = attestable.next() else {
+            let why = format!(
+                "Image {image} denied by attestor {who}: `subjects` leaves no digest of it that an attestation may name"
+            );
+            let remedy = "Have both index and manifest attested, or widen `subjects` in the configuration";
+            return deny(Reason::SubjectNotAttestable, &why, remedy);
+        };
+        let attestors: Vec<_> =
+            required.iter().map(|name| weigh(name, evidence.iter().copied(), subject.name())).collect();
+        let refusals: Vec<_> = attestors.iter().filter(|attestor| !attestor.satisfied).collect();
+        let mut verdict = match refusals.first() {
+            None => {
+                let message =
+                    format!("Image {image} allowed: {digest} is attested by every required attestor");
+                Verdict::allow(subject, Reason::Attested, place.to_string(), message)
+            }
+            Some(first) => {
+                let why: Vec<_> = refusals
+                    .iter()
+                    .map(|refusal| {
+                        let detail = refusal.detail.as_deref().unwrap_or_default();
+                        format!("Image {image} denied by attestor {}: {detail}", refusal.name)
+                    })
+                    .collect();
+                deny(first.reason, &why.join(". "), &remedy(first, attestable))
+            }
+        };
+        verdict.attestors = attestors;
+        verdict
+    }
+
+    /// The platform policy refuses beside the policy, and allows nothing that the policy refuses.
+    fn with_checks(
+        &self,
+        mut verdict: Verdict,
+        conformity: Conformity,
+        enforcement: PlatformEnforcement,
+    ) -> Verdict {
+        let Conformity { outcome, checks } = conformity;
+        let changes = match enforcement {
+            PlatformEnforcement::Audit => false,
+            PlatformEnforcement::AuditAndDryRun => verdict.would == Decision::Allow,
+            PlatformEnforcement::AuditAndEnforce => verdict.allows(),
+        };
+        let failed = checks.iter().find(|check| check.reason.is_some());
+        match (outcome, failed) {
+            (Outcome::NonConformant(reason), Some(check)) if changes => {
+                let attestors = std::mem::take(&mut verdict.attestors);
+                verdict = self.by_check(reason, check, enforcement == PlatformEnforcement::AuditAndDryRun);
+                verdict.attestors = attestors;
+            }
+            (Outcome::Unknown, _) if changes && enforcement == PlatformEnforcement::AuditAndEnforce => {
+                verdict = self.undecided_context("check sets that may apply disagree");
+            }
+            _ => {}
+        }
+        verdict.checks = checks;
+        verdict
+    }
+
+    fn by_check(&self, reason: Reason, check: &CheckVerdict, dry_run: bool) -> Verdict {
+        let name = &check.display_name;
+        let named = if name.is_empty() { String::new() } else { format!(" with display name \"{name}\"") };
+        let message = format!(
+            "Image {} denied by Binary Authorization platform policy. {} at {}{named} has verdict NON_CONFORMANT. {}",
+            self.subject.image(),
+            check.kind,
+            check.place,
+            check.explanation
+        );
+        let mut verdict = Verdict::deny(self.subject, reason, check.place.clone(), message, dry_run);
+        verdict.remedy =
+            "Make the image conform, or have whoever owns the platform policy exempt it".to_owned();
         verdict
     }
 }
 
-/// Judges `subject` by `policy` with what is `known` of it.
-pub fn judge(subject: &Subject, known: Option<Known<'_>>, policy: &Policy) -> Verdict {
-    Case::new(subject, policy).judge(known)
+/// Judges `subject` by what is in force at `now`, with what is `known` of its digests.
+pub fn judge(subject: &Subject, known: &[Known<'_>], rulebook: &Rulebook, now: SystemTime) -> Verdict {
+    Case::new(subject, rulebook, now).judge(known)
 }
 
-fn matching_pattern<'a>(
+fn ground<'a>(subject: &Subject, rulebook: &'a Rulebook, now: SystemTime) -> Ground<'a> {
+    if let Some(denied) = subject.deniable().find_map(|digest| rulebook.deny_list.entry(digest, now)) {
+        return Ground::Denied(denied);
+    }
+    let Some(policy) = rulebook.policy.as_deref() else { return Ground::NoPolicy };
+    let spellings = subject.name().map(|name| name.spellings()).unwrap_or_default();
+    if let Some(ground) = system_ground(subject, &spellings, policy, rulebook) {
+        return ground;
+    }
+    match policy.allowlist().first_match(&spellings) {
+        Some((index, pattern)) => Ground::Pattern(index, pattern),
+        None => Ground::Rules(policy.candidates(subject.workload())),
+    }
+}
+
+fn system_ground<'a>(
     subject: &Subject,
-    patterns: &'a [AllowlistPattern],
-) -> Option<(usize, &'a AllowlistPattern)> {
-    let spellings = subject.name()?.spellings();
-    patterns
-        .iter()
-        .enumerate()
-        .find(|(_, pattern)| spellings.iter().any(|spelling| pattern.matches(spelling)))
-}
-
-fn by_default_rule(subject: &Subject, known: Option<Known<'_>>, policy: &Policy) -> Verdict {
-    let rule = policy.default_rule();
-    let dry_run = rule.enforcement == EnforcementMode::DryRun;
-    let image = subject.image();
-    let denied = format!("Image {image} denied by Binary Authorization default admission rule.");
-    let deny = |reason, why: &str| {
-        Verdict::deny(subject, reason, DEFAULT_RULE.to_owned(), format!("{denied} {why}"), dry_run)
-    };
-    let required = match &rule.evaluation {
-        EvaluationMode::AlwaysAllow => {
-            let message = format!("Image {image} allowed by always_allow admission rule");
-            return Verdict::allow(subject, Reason::AlwaysAllow, DEFAULT_RULE.to_owned(), message);
-        }
-        EvaluationMode::AlwaysDeny => {
-            let mut verdict = deny(Reason::AlwaysDeny, "Denied by always_deny admission rule");
-            verdict.remedy = "Whoever owns the policy may exempt this image or change the rule".to_owned();
-            return verdict;
-        }
-        EvaluationMode::RequireAttestation(required) => required,
-    };
-    let Some(digest) = subject.digest() else {
-        let who = required.first().map(AttestorName::as_str).unwrap_or_default();
-        let why = format!(
-            "Image {image} denied by attestor {who}: Expected digest with sha256 scheme, but got tag or malformed digest"
-        );
-        let mut verdict = deny(Reason::DigestMissing, &why);
-        verdict.remedy = "Name the image by its digest: REPOSITORY@sha256:…".to_owned();
-        return verdict;
-    };
-    let attestors: Vec<_> =
-        required.iter().map(|name| weigh(name, known.map(|known| known.evidence))).collect();
-    let refusals: Vec<_> = attestors.iter().filter(|attestor| !attestor.satisfied).collect();
-    let mut verdict = match refusals.first() {
-        None => {
-            let message = format!("Image {image} allowed: {digest} is attested by every required attestor");
-            Verdict::allow(subject, Reason::Attested, DEFAULT_RULE.to_owned(), message)
-        }
-        Some(first) => {
-            let why: Vec<_> = refusals
-                .iter()
-                .map(|refusal| {
-                    let detail = refusal.detail.as_deref().unwrap_or_default();
-                    format!("Image {image} denied by attestor {}: {detail}", refusal.name)
-                })
-                .collect();
-            let mut verdict = deny(first.reason, &why.join(". "));
-            verdict.remedy = remedy(first, digest);
-            verdict
-        }
-    };
-    verdict.attestors = attestors;
-    verdict.aged(known.map(|known| known.age))
-}
-
-/// The one place that says whether an attestor is satisfied.
-#[must_use]
-pub fn weigh(name: &AttestorName, evidence: Option<&Evidence>) -> AttestorVerdict {
-    let finding = evidence.and_then(|evidence| evidence.finding(name));
-    let (reason, detail) = match finding {
-        Some(Ok(verified)) => {
-            return AttestorVerdict {
-                name: name.clone(),
-                satisfied: true,
-                reason: Reason::Attested,
-                key_id: Some(verified.key_id().clone()),
-                occurrence: Some(verified.occurrence().to_owned()).filter(|name| !name.is_empty()),
-                detail: None,
-            };
-        }
-        Some(Err(miss)) => (Reason::from(miss), explain(miss)),
-        None => (Reason::AttestorMissing, explain_none("no document on this node defines the attestor")),
-    };
-    AttestorVerdict {
-        name: name.clone(),
-        satisfied: false,
-        reason,
-        key_id: None,
-        occurrence: None,
-        detail: Some(detail),
+    spellings: &[String],
+    policy: &Policy,
+    rulebook: &'a Rulebook,
+) -> Option<Ground<'a>> {
+    let system = policy.uses_system_policy().then_some(&rulebook.system_policy)?;
+    let listed = |digest| Some(Ground::SystemDigest(digest, system.allows_digest(digest)?));
+    if let Some(ground) = subject.attestable(rulebook.subjects).find_map(listed) {
+        return Some(ground);
     }
+    let (index, pattern) = system.allowlist().first_match(spellings)?;
+    Some(Ground::SystemPattern(index, pattern))
 }
 
-fn explain(miss: &Miss) -> String {
-    match miss {
-        Miss::Ambiguous => explain_none("several documents on this node define the attestor"),
-        Miss::NoKeys => explain_none("the attestor has no keys"),
-        Miss::NoAttestation => explain_none(""),
-        Miss::UnknownKey(id) => format!(
-            "Attestation(s) found, but could not be verified. No key found for attestation with key id '{id}'"
-        ),
-        Miss::TooMany => explain_none("there are more signatures than are checked"),
-        Miss::BadSignature(id) => explain_none(&format!("a signature under key id '{id}' does not verify")),
-        Miss::WrongPayload(_, what) => {
-            format!("Signature verified, but unexpected message was signed: {what}")
-        }
-    }
-}
-
-fn explain_none(why: &str) -> String {
-    let sentence = "No attestations found that were valid and signed by a key trusted by the attestor";
-    if why.is_empty() { sentence.to_owned() } else { format!("{sentence} ({why})") }
-}
-
-fn remedy(refusal: &AttestorVerdict, digest: Digest) -> String {
-    let name = &refusal.name;
-    match refusal.reason {
-        Reason::AttestorMissing => format!("Put the document of {name} back, or take it out of the policy"),
-        Reason::AttestorAmbiguous => format!("Leave one document that defines {name}"),
-        Reason::AttestorWithoutKeys => format!("Give {name} a key, or take it out of the policy"),
-        _ => format!("Have {digest} attested by {name}, then try again"),
-    }
+fn requires_attestation(rule: &AdmissionRule) -> bool {
+    matches!(rule.evaluation, EvaluationMode::RequireAttestation(_))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::attestation::{Attestor, KeyRing, Occurrence};
-    use crate::decision::Decision;
-    use crate::document::Format;
-
-    const D: &str = "sha256:abababababababababababababababababababababababababababababababab";
-    const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEvgIMsXWHkzCb6RxjV0BrxMypUsr2\nIT8UiavysBcN5+KYYzCNoQ4It9Y1KOJuA3j067n4uRtXdYs/pWwLbpaPiQ==\n-----END PUBLIC KEY-----\n";
-    const SIGNATURE: &str =
-        "MEYCIQDrzbw7EV4LPC5UiBnlOb2oj3loIGcCuNjuAlGwA3Na9wIhAMzJiVJkyHOaDtsdbLXFQDp5jDCQB070Gojt7pnfTghU";
-
-    fn attestor(name: &str) -> Attestor {
-        let document = serde_json::json!({"name": format!("projects/p/attestors/{name}"), "userOwnedGrafeasNote": {
-            "noteReference": format!("projects/p/notes/{name}"),
-            "publicKeys": [{"id": "k", "pkixPublicKey": {"publicKeyPem": PEM, "signatureAlgorithm": "ECDSA_P256_SHA256"}}]}});
-        Attestor::parse(document.to_string().as_bytes(), Format::Json).unwrap()
-    }
-
-    fn occurrence(note: &str) -> Occurrence {
-        let payload =
-            crate::attestation::payload::gcloud("registry.example.com/team/app", D.parse().unwrap());
-        let document = serde_json::json!({"resourceUri": format!("https://r.example.com/a@{D}"),
-            "noteName": format!("projects/p/notes/{note}"),
-            "attestation": {"serializedPayload": crate::attestation::base64::encode(payload.as_bytes()),
-                "signatures": [{"publicKeyId": "k", "signature": SIGNATURE}]}});
-        Occurrence::parse(document.to_string().as_bytes()).unwrap()
-    }
-
-    /// Attestors `a` and `b` exist; `a` has attested D.
-    fn evidence(digest: &str) -> Evidence {
-        let ring = KeyRing::new([attestor("a"), attestor("b")]);
-        Evidence::gather(digest.parse().unwrap(), &[occurrence("a")], &ring)
-    }
-
-    fn policy(rule: &str, enforcement: &str, patterns: &str) -> Policy {
-        let text = format!(
-            "admissionWhitelistPatterns: [{patterns}]\ndefaultAdmissionRule: {{{rule}, enforcementMode: {enforcement}}}"
-        );
-        Policy::parse(text.as_bytes(), Format::Yaml).unwrap()
-    }
-
-    fn require(names: &str) -> String {
-        let names: Vec<_> = names.split(' ').map(|name| format!("projects/p/attestors/{name}")).collect();
-        format!("evaluationMode: REQUIRE_ATTESTATION, requireAttestationsBy: [{}]", names.join(", "))
-    }
-
-    const ENFORCED: &str = "ENFORCED_BLOCK_AND_AUDIT_LOG";
-    const DRY_RUN: &str = "DRYRUN_AUDIT_LOG_ONLY";
-
-    #[test]
-    fn rules_and_modes() {
-        use Decision::{Allow, Deny};
-        let image = format!("docker.io/library/nginx@{D}");
-        let other = image.replace("ab", "cd");
-        let (allow, deny) = ("evaluationMode: ALWAYS_ALLOW", "evaluationMode: ALWAYS_DENY");
-        let hub = "{namePattern: 'docker.io/library/*'}";
-        let short = "{namePattern: 'nginx@*'}";
-        let far = "{namePattern: 'gcr.io/x/*'}";
-        let rows: &[(&str, &str, &str, &str, Decision, Decision, Reason)] = &[
-            (&image, allow, ENFORCED, "", Allow, Allow, Reason::AlwaysAllow),
-            (&image, deny, ENFORCED, "", Deny, Deny, Reason::AlwaysDeny),
-            (&image, deny, DRY_RUN, "", Allow, Deny, Reason::AlwaysDeny),
-            (&image, deny, ENFORCED, hub, Allow, Allow, Reason::Allowlisted),
-            (&image, deny, ENFORCED, short, Allow, Allow, Reason::Allowlisted),
-            (&image, deny, ENFORCED, far, Deny, Deny, Reason::AlwaysDeny),
-            (&image, &require("a"), ENFORCED, far, Allow, Allow, Reason::Attested),
-            (&other, &require("a"), ENFORCED, "", Deny, Deny, Reason::NoAttestation),
-            (&other, &require("a"), DRY_RUN, "", Allow, Deny, Reason::NoAttestation),
-            (&image, &require("a b"), ENFORCED, "", Deny, Deny, Reason::NoAttestation),
-            (&image, &require("b a"), ENFORCED, "", Deny, Deny, Reason::NoAttestation),
-            (&image, &require("a a"), ENFORCED, "", Allow, Allow, Reason::Attested),
-            (&image, &require("a c"), ENFORCED, "", Deny, Deny, Reason::AttestorMissing),
-            ("nginx:latest", &require("a"), ENFORCED, "", Deny, Deny, Reason::DigestMissing),
-            ("nginx", allow, ENFORCED, "", Allow, Allow, Reason::AlwaysAllow),
-            ("nginx", deny, ENFORCED, "{namePattern: nginx}", Allow, Allow, Reason::Allowlisted),
-        ];
-        for (image, rule, enforcement, patterns, verdict, would, reason) in rows {
-            let subject = Subject::named(image).unwrap();
-            let evidence = subject.digest().map(|digest| evidence(&digest.to_string()));
-            let known = evidence.as_ref().map(|evidence| Known { evidence, age: Duration::ZERO });
-            let found = judge(&subject, known, &policy(rule, enforcement, patterns));
-            let row = format!("{image} {rule} {enforcement} {patterns}");
-            assert_eq!((found.verdict, found.would, found.reason), (*verdict, *would, *reason), "{row}");
-            assert_eq!(
-                found.enforced,
-                *enforcement == ENFORCED || found.reason == Reason::Allowlisted,
-                "{row}"
-            );
-        }
-    }
-
-    #[test]
-    fn evidence_about_another_digest_counts_for_nothing() {
-        let subject = Subject::named(&format!("nginx@{}", D.replace("ab", "cd"))).unwrap();
-        let about_d = evidence(D);
-        let known = Known { evidence: &about_d, age: Duration::ZERO };
-        assert!(!judge(&subject, Some(known), &policy(&require("a"), ENFORCED, "")).allows());
-        assert!(!judge(&subject, None, &policy(&require("a"), ENFORCED, "")).allows());
-    }
-
-    #[test]
-    fn an_image_id_is_no_name() {
-        let text = format!("docker.io/library/{D}");
-        let subject = Subject::pulled(&text, D.replace("ab", "cd").parse().unwrap()).unwrap();
-        let hub = policy("evaluationMode: ALWAYS_DENY", ENFORCED, "{namePattern: 'docker.io/library/**'}");
-        assert!(!judge(&subject, None, &hub).allows());
-    }
-
-    #[test]
-    fn messages_keep_googles_grammar() {
-        let subject = Subject::named(&format!("gcr.io/p/i@{}", D.replace("ab", "cd"))).unwrap();
-        let image = subject.image();
-        let evidence = evidence(&D.replace("ab", "cd"));
-        let known = Some(Known { evidence: &evidence, age: Duration::from_secs(3) });
-        let verdict = judge(&subject, known, &policy(&require("a"), ENFORCED, ""));
-        assert_eq!(
-            verdict.message,
-            format!(
-                "Image {image} denied by Binary Authorization default admission rule. Image {image} denied by attestor \
-                 projects/p/attestors/a: No attestations found that were valid and signed by a key trusted by the attestor"
-            )
-        );
-        assert_eq!(verdict.evidence_age_seconds, Some(3));
-        assert!(verdict.line().ends_with("attested by projects/p/attestors/a, then try again"));
-        let verdict = judge(&subject, known, &policy("evaluationMode: ALWAYS_DENY", ENFORCED, ""));
-        assert_eq!(
-            verdict.message,
-            format!(
-                "Image {image} denied by Binary Authorization default admission rule. Denied by always_deny admission rule"
-            )
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,17 @@
-//! The decision: [`judge()`] is a pure function of what is judged, what is known of it and the policy.
+//! The decision: [`judge()`] is a pure function of what is judged, what is known of it, what is in force
+//! and the time.
 
+pub mod attestors;
+mod conformance;
+pub mod explain;
 pub mod judge;
 pub mod reason;
 pub mod subject;
 pub mod verdict;
 
-pub use judge::{Case, Known, judge, weigh};
+pub use attestors::weigh;
+pub use explain::{Ladder, Looks};
+pub use judge::{Case, Known, judge};
 pub use reason::Reason;
 pub use subject::{Subject, SubjectError};
-pub use verdict::{AttestorVerdict, Decision, Verdict};
+pub use verdict::{AttestorVerdict, CheckVerdict, Conformance, Decision, Verdict};

@@ -1,5 +1,5 @@
 //! Reason codes: stable names for why a verdict is what it is. They appear in answers, audit records,
-//! log lines and metrics, and do not change between versions.
+//! log lines and metrics, and do not change between versions. [`Reason`] has the table.
 
 use std::fmt;
 
@@ -7,15 +7,33 @@ use serde::{Serialize, Serializer};
 
 use crate::attestation::Miss;
 
+/// What a reason makes of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// The image may run.
+    Allowed,
+    /// The image may not run.
+    Denied,
+    /// The question has no answer, and so the image may not run.
+    Undecided,
+}
+
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident => $code:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $class:ident $name:ident => $code:literal,)*) => {
         /// Why a verdict is what it is.
+        ///
+        /// | code | class | when |
+        /// |---|---|---|
+        $(#[doc = concat!("| `", $code, "` | ", stringify!($class), " |", $($doc,)* " |")])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
         }
 
         impl Reason {
+            /// Every reason, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The stable code.
             #[must_use]
             pub fn code(self) -> &'static str {
@@ -23,56 +41,113 @@ macro_rules! reasons {
                     $(Self::$name => $code,)*
                 }
             }
+
+            /// When it is given, as a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc,)*).trim_ascii(),)*
+                }
+            }
+
+            /// What it makes of a question.
+            #[must_use]
+            pub fn class(self) -> Class {
+                match self {
+                    $(Self::$name => Class::$class,)*
+                }
+            }
         }
     };
 }
 
 reasons! {
-    // Allowed.
+    /// The system policy lists the digest, or trusts a registry that the image's name matches.
+    Allowed SystemPolicy => "SYSTEM_POLICY",
     /// An admission allowlist pattern matches the image's name.
-    Allowlisted => "ALLOWLISTED",
+    Allowed Allowlisted => "ALLOWLISTED",
     /// The rule allows everything.
-    AlwaysAllow => "ALWAYS_ALLOW",
+    Allowed AlwaysAllow => "ALWAYS_ALLOW",
     /// Every required attestor has attested the digest.
-    Attested => "ATTESTED",
+    Allowed Attested => "ATTESTED",
+    /// Only a platform policy decides, and every check of it passed.
+    Allowed Conformant => "CONFORMANT",
     /// The gate got no answer and is wired to observe; recorded afterwards.
-    Unanswered => "UNANSWERED",
-    // Denied.
+    Allowed Unanswered => "UNANSWERED",
+    /// The deny list names the index, the manifest or the config of the image.
+    Denied DenyListed => "DENY_LISTED",
     /// The rule denies everything.
-    AlwaysDeny => "ALWAYS_DENY",
+    Denied AlwaysDeny => "ALWAYS_DENY",
     /// Attestation is required and the image was named without a digest.
-    DigestMissing => "DIGEST_MISSING",
+    Denied DigestMissing => "DIGEST_MISSING",
+    /// Attestation is required, the image was named by a tag, and `deny_tags` is set.
+    Denied TagDenied => "TAG_DENIED",
+    /// `subjects` leaves no digest of the image that an attestation may name.
+    Denied SubjectNotAttestable => "SUBJECT_NOT_ATTESTABLE",
     /// No document defines a required attestor.
-    AttestorMissing => "ATTESTOR_MISSING",
+    Denied AttestorMissing => "ATTESTOR_MISSING",
     /// Several documents define a required attestor.
-    AttestorAmbiguous => "ATTESTOR_AMBIGUOUS",
+    Denied AttestorAmbiguous => "ATTESTOR_AMBIGUOUS",
     /// A required attestor has no keys.
-    AttestorWithoutKeys => "ATTESTOR_WITHOUT_KEYS",
+    Denied AttestorWithoutKeys => "ATTESTOR_WITHOUT_KEYS",
     /// No occurrence of the attestor's note names the digest.
-    NoAttestation => "NO_ATTESTATION",
+    Denied NoAttestation => "NO_ATTESTATION",
     /// There are signatures, none under a key id of the attestor.
-    UnknownKey => "UNKNOWN_KEY",
+    Denied UnknownKey => "UNKNOWN_KEY",
     /// More signatures than are checked, none of those checked good.
-    TooManySignatures => "TOO_MANY_SIGNATURES",
+    Denied TooManySignatures => "TOO_MANY_SIGNATURES",
+    /// What stands under a key id of the attestor is no signature of that kind of key.
+    Denied MalformedSignature => "MALFORMED_SIGNATURE",
     /// A signature under a key id of the attestor does not verify.
-    BadSignature => "BAD_SIGNATURE",
-    /// A signature holds, but over something else than this digest.
-    WrongPayload => "WRONG_PAYLOAD",
-    // Cannot be decided, and so refused.
+    Denied BadSignature => "BAD_SIGNATURE",
+    /// A signature was made after its OpenPGP key had expired.
+    Denied KeyExpired => "KEY_EXPIRED",
+    /// A signature was made with an OpenPGP key that was revoked.
+    Denied KeyRevoked => "KEY_REVOKED",
+    /// A signature holds, but over something else than an attestation of this digest.
+    Denied WrongPayload => "WRONG_PAYLOAD",
+    /// The digest is attested, under another `docker-reference` than the image's, and the attestor compares it.
+    Denied DockerReferenceMismatch => "DOCKER_REFERENCE_MISMATCH",
+    /// A check of the platform policy denies everything.
+    Denied CheckAlwaysDeny => "CHECK_ALWAYS_DENY",
+    /// The image lies in no trusted directory.
+    Denied UntrustedDirectory => "UNTRUSTED_DIRECTORY",
+    /// No verified statement says when the image was built or scanned.
+    Denied NoSignedTime => "NO_SIGNED_TIME",
+    /// The newest signed build or scan time is older than the freshness check allows.
+    Denied ImageTooOld => "IMAGE_TOO_OLD",
+    /// No verified SLSA provenance names the digest.
+    Denied NoProvenance => "NO_PROVENANCE",
+    /// Verified provenance names a builder that is not trusted.
+    Denied UntrustedBuilder => "UNTRUSTED_BUILDER",
+    /// Verified provenance tells of no build configuration in the source, and one is required.
+    Denied NotConfigBased => "NOT_CONFIG_BASED",
+    /// Verified provenance names a source repository that is not trusted.
+    Denied UntrustedSource => "UNTRUSTED_SOURCE",
+    /// No verified vulnerability scan names the digest.
+    Denied NoScan => "NO_SCAN",
+    /// The newest verified scan is older than `maxScanAge`.
+    Denied ScanTooOld => "SCAN_TOO_OLD",
+    /// A verified scan cannot be read, is dated in the future, or there are more than are looked at.
+    Denied ScanUnreadable => "SCAN_UNREADABLE",
+    /// The newest verified scan found more than the check allows.
+    Denied Vulnerable => "VULNERABLE",
     /// There is no policy.
-    PolicyMissing => "POLICY_MISSING",
-    /// The policy cannot be obeyed and there is no last good version of it.
-    PolicyUnreadable => "POLICY_UNREADABLE",
+    Undecided PolicyMissing => "POLICY_MISSING",
+    /// A policy document cannot be obeyed and there is no last good version of it.
+    Undecided PolicyUnreadable => "POLICY_UNREADABLE",
     /// The sources of attestations have not been read once since the daemon started.
-    EvidenceUnread => "EVIDENCE_UNREAD",
+    Undecided EvidenceUnread => "EVIDENCE_UNREAD",
+    /// Rules that may apply to the pod disagree, and what would tell them apart is not known here.
+    Undecided PodContextUnknown => "POD_CONTEXT_UNKNOWN",
     /// What the gate was handed breaks its contract.
-    BadRequest => "BAD_REQUEST",
+    Undecided BadRequest => "BAD_REQUEST",
     /// The digest is not a sha256 digest in lower case.
-    DigestUnsupported => "DIGEST_UNSUPPORTED",
+    Undecided DigestUnsupported => "DIGEST_UNSUPPORTED",
     /// Name, digest and descriptor contradict each other.
-    DigestMismatch => "DIGEST_MISMATCH",
+    Undecided DigestMismatch => "DIGEST_MISMATCH",
     /// The descriptor's media type is not that of an image.
-    MediaTypeUnknown => "MEDIA_TYPE_UNKNOWN",
+    Undecided MediaTypeUnknown => "MEDIA_TYPE_UNKNOWN",
 }
 
 impl fmt::Display for Reason {
@@ -95,7 +170,10 @@ impl From<&Miss> for Reason {
             Miss::NoAttestation => Self::NoAttestation,
             Miss::UnknownKey(_) => Self::UnknownKey,
             Miss::TooMany => Self::TooManySignatures,
+            Miss::Malformed(..) => Self::MalformedSignature,
             Miss::BadSignature(_) => Self::BadSignature,
+            Miss::Expired(_) => Self::KeyExpired,
+            Miss::Revoked(_) => Self::KeyRevoked,
             Miss::WrongPayload(..) => Self::WrongPayload,
         }
     }

@@ -49,9 +49,43 @@ pub struct AttestorVerdict {
     /// The occurrence that held it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub occurrence: Option<String>,
+    /// Which digest of the image it attests: that of its index or that of a platform manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// For people, where it is not satisfied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// What one check of the platform policy came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckVerdict {
+    /// Where it stands, such as `checkSets[0].checks[1]`.
+    pub place: String,
+    /// The name it is given, where it has one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub display_name: String,
+    /// Such as `TrustedDirectoryCheck`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What it came to.
+    pub verdict: Conformance,
+    /// Why; absent where an allowlist exempts the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// For people.
+    pub explanation: String,
+}
+
+/// Whether an image is as a check wants it (continuous validation's words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Conformance {
+    /// It is.
+    Conformant,
+    /// It is not.
+    NonConformant,
 }
 
 /// The answer to one question.
@@ -81,9 +115,15 @@ pub struct Verdict {
     pub digest: Option<Digest>,
     /// Every required attestor.
     pub attestors: Vec<AttestorVerdict>,
+    /// Every check of the platform policy that was made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckVerdict>,
     /// The policy that was obeyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<Version>,
+    /// The platform policy that was obeyed beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform_policy_version: Option<Version>,
     /// The key ring that evidence was checked with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_ring_version: Option<Version>,
@@ -118,7 +158,9 @@ impl Verdict {
             image: image.to_owned(),
             digest,
             attestors: Vec::new(),
+            checks: Vec::new(),
             policy_version: None,
+            platform_policy_version: None,
             key_ring_version: None,
             evidence_age_seconds: None,
         }
@@ -137,7 +179,9 @@ impl Verdict {
             image: subject.image().to_owned(),
             digest: subject.digest(),
             attestors: Vec::new(),
+            checks: Vec::new(),
             policy_version: None,
+            platform_policy_version: None,
             key_ring_version: None,
             evidence_age_seconds: None,
         }

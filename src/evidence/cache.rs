@@ -85,7 +85,7 @@ impl Cache {
 
     pub(super) fn store(&self, filed: Filed, evidence: Arc<Evidence>) {
         let digest = evidence.digest();
-        let is_found = evidence.verified().next().is_some();
+        let is_found = evidence.is_found();
         let entry = Entry { filed, evidence };
         let mut halves = self.lock();
         halves.misses += 1;

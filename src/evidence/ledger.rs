@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::cache::{Cache, CacheStatus, Filed};
 use super::folder::{Folder, SourceStatus};
+use crate::attestation::verify::Observer;
 use crate::attestation::{Evidence, KeyRing, Occurrence};
 use crate::image::Digest;
 
@@ -96,6 +97,21 @@ impl Ledger {
         let evidence = Arc::new(Evidence::gather_again(digest, occurrences, key_ring, before.as_deref()));
         self.cache.store(filed, Arc::clone(&evidence));
         Some((evidence, age))
+    }
+
+    /// The same with every signature looked at again, telling `observer` of each; the cache is left alone.
+    pub fn watched(
+        &self,
+        digest: Digest,
+        key_ring: &KeyRing,
+        observer: &mut impl Observer,
+    ) -> Option<(Arc<Evidence>, Duration)> {
+        let index = self.first_reading()?;
+        let filed = index.by_digest.get(&digest).cloned();
+        let before = self.cache.found_before(digest);
+        let occurrences = filed.as_deref().unwrap_or_default().iter().map(AsRef::as_ref);
+        let evidence = Evidence::gather_watched(digest, occurrences, key_ring, before.as_deref(), observer);
+        Some((Arc::new(evidence), index.complete?.elapsed()))
     }
 
     /// The same from the cache alone: at once, or not at all.

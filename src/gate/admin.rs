@@ -18,7 +18,31 @@ pub enum AdminAsk {
     Evaluate {
         /// A reference, with or without a digest.
         image: String,
+        /// Where it is to run, as far as that is to be known.
+        #[serde(default)]
+        pod: AskedPod,
+        /// Whether to tell how the verdict comes about.
+        #[serde(default)]
+        explain: bool,
     },
+}
+
+/// A pod that is asked about; what is absent is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AskedPod {
+    /// In place of the node's own cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Its namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its service account, in that namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<String>,
+    /// `spiffe://DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh_identity: Option<String>,
 }
 
 /// The answer.

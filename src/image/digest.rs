@@ -13,6 +13,17 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
+/// What the digest of an image is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DigestKind {
+    /// An image index (OCI), or manifest list.
+    Index,
+    /// A platform manifest.
+    Manifest,
+    /// One of the two; which is not known here.
+    Unknown,
+}
+
 /// Why a text is not a [`Digest`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {

@@ -94,6 +94,31 @@ impl Reference {
         format!("{}/{}", self.domain, self.path)
     }
 
+    /// The registry, as it is written, with its port.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// What follows the registry, without tag and digest.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The tag after `:`.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The name without tag and digest: normalised, and its familiar short form where it has one.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let bare = Self { tag: None, digest: None, ..self.clone() };
+        std::iter::once(bare.repository()).chain(bare.familiar()).collect()
+    }
+
     /// The digest after `@`.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
@@ -265,6 +290,10 @@ mod tests {
         assert_eq!(both.to_string(), format!("gcr.io/p/app:v1@{D}"));
         assert_eq!(both.repository(), "gcr.io/p/app");
         assert_eq!(both.digest().unwrap().to_string(), D);
+        assert_eq!((both.domain(), both.path(), both.tag()), ("gcr.io", "p/app", Some("v1")));
+        assert_eq!(both.names(), ["gcr.io/p/app"]);
+        assert_eq!(Reference::parse("nginx:1").unwrap().names(), ["docker.io/library/nginx", "nginx"]);
+        assert_eq!(Reference::parse("docker.io/localhost/a").unwrap().names(), ["docker.io/localhost/a"]);
     }
 
     #[test]

@@ -1,53 +1,98 @@
 //! The policy document: the bare `Policy` message of Binary Authorization v1, YAML or JSON.
 //!
-//! Every field of the schema is read and checked; unknown fields and duplicate keys refuse. Rule maps
-//! (cluster, namespace, service account, mesh identity) are checked too, and a policy that uses one is
-//! refused by name, because this version does not enforce them: obeying the rest of such a policy
-//! would allow or refuse what its author did not mean.
+//! Every field of the schema is read and checked, in the spelling of the API (`defaultAdmissionRule`) or
+//! of the proto (`default_admission_rule`). Unknown fields, duplicate keys, modes without a meaning and
+//! rules of several kinds refuse the document as a whole: obeying the rest of it would allow or refuse
+//! what its author did not mean.
 
 use serde::{Deserialize, Serialize};
 
-use super::pattern::{AllowlistPattern, PatternError};
-use super::rule::{AdmissionRule, EvaluationMode, RuleDocument, RuleError};
+use super::hint;
+use super::maps::{self, MAX_RULES, Place, RuleMap, Scope};
+use super::pattern::{Allowlist, AllowlistPattern, PatternError};
+use super::rule::{AdmissionRule, RuleDocument, RuleError};
 use crate::attestation::AttestorName;
-use crate::document::{self, DocumentError, Format, UniqueMap, Version};
+use crate::document::{self, DocumentError, Format, Object, UniqueMap, Version};
+use crate::image::Workload;
+use crate::text;
+
+/// The most patterns that a policy may have.
+pub const MAX_PATTERNS: usize = 100_000;
+
+/// The most different attestors that the rules of one policy may require. Google's quota is 200.
+pub const MAX_POLICY_ATTESTORS: usize = 1_000;
+
+/// What a node makes of a policy beyond what Google does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Rules of several kinds in one policy: service account over mesh identity over namespace over
+    /// cluster. Google refuses such a policy.
+    pub allow_multiple_rule_maps: bool,
+}
 
 /// A policy in force.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    allowlist: Vec<AllowlistPattern>,
+    head: Head,
+    system_policy: Option<SystemPolicyUse>,
+    allowlist: Allowlist,
+    /// From most to least specific; none is empty.
+    maps: Vec<RuleMap>,
     default_rule: AdmissionRule,
+    attestors: Vec<AttestorName>,
     version: Version,
 }
 
+/// What is carried along and decides nothing; blank is absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Head {
+    name: Option<String>,
+    description: Option<String>,
+    update_time: Option<String>,
+    etag: Option<String>,
+}
+
+/// `GlobalPolicyEvaluationMode`; unspecified is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum SystemPolicyUse {
+    Enable,
+    Disable,
+}
+
+/// The rules of one map, as they are written.
+type RulesDocument = UniqueMap<Object<RuleDocument>>;
+
 /// `Policy` as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PolicyDocument {
     name: Option<String>,
-    #[serde(rename = "description")]
-    _description: Option<String>,
+    description: Option<String>,
+    #[serde(alias = "global_policy_evaluation_mode")]
     global_policy_evaluation_mode: Option<String>,
-    #[serde(default)]
-    admission_whitelist_patterns: Vec<PatternDocument>,
-    #[serde(default)]
-    cluster_admission_rules: UniqueMap<RuleDocument>,
-    #[serde(default)]
-    kubernetes_namespace_admission_rules: UniqueMap<RuleDocument>,
-    #[serde(default)]
-    kubernetes_service_account_admission_rules: UniqueMap<RuleDocument>,
-    #[serde(default)]
-    istio_service_identity_admission_rules: UniqueMap<RuleDocument>,
-    default_admission_rule: Option<RuleDocument>,
-    #[serde(rename = "updateTime")]
-    _update_time: Option<String>,
-    #[serde(rename = "etag")]
-    _etag: Option<String>,
+    #[serde(alias = "admission_whitelist_patterns")]
+    admission_whitelist_patterns: Option<Vec<Object<PatternDocument>>>,
+    #[serde(alias = "cluster_admission_rules")]
+    cluster_admission_rules: Option<RulesDocument>,
+    #[serde(alias = "kubernetes_namespace_admission_rules")]
+    kubernetes_namespace_admission_rules: Option<RulesDocument>,
+    #[serde(alias = "kubernetes_service_account_admission_rules")]
+    kubernetes_service_account_admission_rules: Option<RulesDocument>,
+    #[serde(alias = "istio_service_identity_admission_rules")]
+    istio_service_identity_admission_rules: Option<RulesDocument>,
+    #[serde(alias = "default_admission_rule")]
+    default_admission_rule: Option<Object<RuleDocument>>,
+    #[serde(alias = "update_time")]
+    update_time: Option<String>,
+    etag: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// `AdmissionWhitelistPattern` as it is written.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PatternDocument {
+pub(super) struct PatternDocument {
+    #[serde(alias = "name_pattern")]
     name_pattern: String,
 }
 
@@ -57,12 +102,26 @@ pub enum PolicyError {
     /// Not a document of this shape.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// Not a document of this shape, and it can be seen what was meant.
+    #[error("{hint} ({cause})")]
+    Shape {
+        /// What to write.
+        hint: String,
+        /// Where it stands.
+        cause: String,
+    },
+    /// A field that nothing like it exists of; what the parser says of it.
+    #[error("{0}: a policy has no such field")]
+    Field(String),
     /// `name` is not `projects/P/policy`.
     #[error("name: `{0}` is not of the form `projects/PROJECT/policy`")]
     Name(String),
     /// No such mode.
     #[error("globalPolicyEvaluationMode: `{0}` is none: expected ENABLE or DISABLE")]
     GlobalMode(String),
+    /// More than [`MAX_PATTERNS`].
+    #[error("admissionWhitelistPatterns: {0} patterns, more than the {MAX_PATTERNS} allowed")]
+    TooManyPatterns(usize),
     /// A pattern, by its place in the list.
     #[error("admissionWhitelistPatterns[{index}].namePattern: {cause}")]
     Pattern {
@@ -72,7 +131,7 @@ pub enum PolicyError {
         cause: PatternError,
     },
     /// A policy without a default rule decides nothing.
-    #[error("`defaultAdmissionRule` is missing")]
+    #[error("`defaultAdmissionRule` is missing: a policy needs one")]
     NoDefaultRule,
     /// A rule, by its field or map and key.
     #[error("{place}: {cause}")]
@@ -83,7 +142,7 @@ pub enum PolicyError {
         cause: RuleError,
     },
     /// A key that its map cannot hold.
-    #[error("{map}[`{key}`]: the key must be {expected}")]
+    #[error("{map}[{key}]: the key must be {expected}")]
     Key {
         /// The map.
         map: &'static str,
@@ -92,14 +151,31 @@ pub enum PolicyError {
         /// Its form.
         expected: &'static str,
     },
+    /// One identity under two spellings.
+    #[error("{map}[{key}]: there is a rule for this key already, with or without `spiffe://`: leave one")]
+    Twice {
+        /// The map.
+        map: &'static str,
+        /// The second spelling.
+        key: String,
+    },
+    /// More than [`MAX_RULES`].
+    #[error("{map}: {count} rules, more than the {MAX_RULES} allowed")]
+    TooManyRules {
+        /// The map.
+        map: &'static str,
+        /// How many it has.
+        count: usize,
+    },
     /// More than one rule map is used.
-    #[error("{0} and {1} are both used: a policy may have rules of one kind only, beside the default")]
-    SeveralMaps(&'static str, &'static str),
-    /// A rule map is used.
     #[error(
-        "{0} is not enforced by this version: only `defaultAdmissionRule` and `admissionWhitelistPatterns` are"
+        "{0} and {1} are both used: a policy may have rules of one kind only, beside the default, unless \
+         `allow_multiple_rule_maps = true` is configured"
     )]
-    NotEnforced(&'static str),
+    SeveralMaps(&'static str, &'static str),
+    /// More than [`MAX_POLICY_ATTESTORS`].
+    #[error("the rules require {0} different attestors, more than the {MAX_POLICY_ATTESTORS} allowed")]
+    TooManyAttestors(usize),
 }
 
 impl Policy {
@@ -107,27 +183,66 @@ impl Policy {
     ///
     /// # Errors
     /// See [`PolicyError`].
-    pub fn parse(bytes: &[u8], format: Format) -> Result<Self, PolicyError> {
-        let mut document: PolicyDocument = document::parse(bytes, format)?;
-        check_name(document.name.as_deref())?;
-        check_global_mode(document.global_policy_evaluation_mode.as_deref())?;
-        let allowlist = read_patterns(&document.admission_whitelist_patterns)?;
-        let default_rule = document.default_admission_rule.take().ok_or(PolicyError::NoDefaultRule)?;
-        let default_rule = read_rule("defaultAdmissionRule", default_rule)?;
-        check_maps(document)?;
-        Ok(Self { allowlist, default_rule, version: Version::of(bytes) })
+    pub fn parse(bytes: &[u8], format: Format, options: Options) -> Result<Self, PolicyError> {
+        let Object(document): Object<PolicyDocument> =
+            document::parse(bytes, format).map_err(|cause| misshapen(cause, bytes, format))?;
+        let head = Head {
+            name: written(document.name),
+            description: written(document.description),
+            update_time: written(document.update_time),
+            etag: written(document.etag),
+        };
+        check_name(head.name.as_deref())?;
+        let system_policy = read_global_mode(document.global_policy_evaluation_mode.as_deref())?;
+        let allowlist =
+            Allowlist::new(read_patterns(document.admission_whitelist_patterns.unwrap_or_default())?);
+        let Object(default_rule) = document.default_admission_rule.ok_or(PolicyError::NoDefaultRule)?;
+        let default_rule = default_rule
+            .try_into()
+            .map_err(|cause| PolicyError::Rule { place: Place::Default.to_string(), cause })?;
+        let maps = read_maps(
+            [
+                (Scope::Cluster, document.cluster_admission_rules),
+                (Scope::Namespace, document.kubernetes_namespace_admission_rules),
+                (Scope::ServiceAccount, document.kubernetes_service_account_admission_rules),
+                (Scope::MeshIdentity, document.istio_service_identity_admission_rules),
+            ],
+            options,
+        )?;
+        let attestors = required(&default_rule, &maps)?;
+        let version = Version::of(bytes);
+        Ok(Self { head, system_policy, allowlist, maps, default_rule, attestors, version })
+    }
+
+    /// Whether the system policy is asked before this one. Absent is no, as in the proto.
+    #[must_use]
+    pub fn uses_system_policy(&self) -> bool {
+        self.system_policy == Some(SystemPolicyUse::Enable)
     }
 
     /// Patterns that exempt images, in the order of the document.
     #[must_use]
-    pub fn allowlist(&self) -> &[AllowlistPattern] {
+    pub fn allowlist(&self) -> &Allowlist {
         &self.allowlist
     }
 
-    /// The rule for whatever no pattern exempts.
+    /// The rule for whatever no pattern exempts and no other rule is for.
     #[must_use]
     pub fn default_rule(&self) -> &AdmissionRule {
         &self.default_rule
+    }
+
+    /// Every rule with its place, most specific first, the default last.
+    pub fn rules(&self) -> impl Iterator<Item = (Place<'_>, &AdmissionRule)> {
+        self.maps.iter().flat_map(RuleMap::rules).chain([(Place::Default, &self.default_rule)])
+    }
+
+    /// Every rule that could apply to `workload`, most specific first, each with its place; exactly one
+    /// where the pod is known as far as the maps of this policy ask. Rules that are alike come once, under
+    /// the least specific of their places. Never empty.
+    #[must_use]
+    pub fn candidates(&self, workload: &Workload) -> Vec<(Place<'_>, &AdmissionRule)> {
+        maps::candidates(&self.maps, &self.default_rule, workload)
     }
 
     /// Of the document's bytes.
@@ -136,13 +251,34 @@ impl Policy {
         &self.version
     }
 
-    /// Every attestor that a rule requires.
+    /// Every attestor that a rule requires, each once.
     pub fn attestors(&self) -> impl Iterator<Item = &AttestorName> {
-        match &self.default_rule.evaluation {
-            EvaluationMode::RequireAttestation(attestors) => attestors.as_slice(),
-            EvaluationMode::AlwaysAllow | EvaluationMode::AlwaysDeny => &[],
-        }
-        .iter()
+        self.attestors.iter()
+    }
+}
+
+fn written(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// The longest list of fields that is shown, in bytes: those of a rule are, in both their spellings, and
+/// those of a policy are more than anybody reads.
+const MAX_FIELDS: usize = 200;
+
+/// The refusal of a document of another shape, in as few words as will do.
+fn misshapen(cause: DocumentError, bytes: &[u8], format: Format) -> PolicyError {
+    let said = cause.to_string();
+    // JSON says where after the list.
+    let cut = said.split_once(", expected one of ").filter(|(_, fields)| fields.len() > MAX_FIELDS).map(
+        |(what, fields)| {
+            let place = fields.find(" at line ").and_then(|at| fields.get(at..)).unwrap_or_default();
+            format!("{what}{place}")
+        },
+    );
+    match (hint::of_policy(bytes, format), cut) {
+        (Some(hint), cut) => PolicyError::Shape { hint, cause: cut.unwrap_or(said) },
+        (None, Some(what)) => PolicyError::Field(what),
+        (None, None) => cause.into(),
     }
 }
 
@@ -150,235 +286,71 @@ fn check_name(name: Option<&str>) -> Result<(), PolicyError> {
     let Some(name) = name else { return Ok(()) };
     match name.split('/').collect::<Vec<_>>().as_slice() {
         ["projects", project, "policy"] if !project.is_empty() => Ok(()),
-        _ => Err(PolicyError::Name(name.chars().take(120).collect())),
+        _ => Err(PolicyError::Name(text::shown(name, 120))),
     }
 }
 
-/// The system policy that `ENABLE` asks for is the node's own and ships empty, so both modes decide
-/// alike here.
-fn check_global_mode(mode: Option<&str>) -> Result<(), PolicyError> {
+fn read_global_mode(mode: Option<&str>) -> Result<Option<SystemPolicyUse>, PolicyError> {
     match mode {
-        None | Some("ENABLE" | "DISABLE" | "GLOBAL_POLICY_EVALUATION_MODE_UNSPECIFIED") => Ok(()),
-        Some(other) => Err(PolicyError::GlobalMode(other.chars().take(60).collect())),
+        None | Some("" | "GLOBAL_POLICY_EVALUATION_MODE_UNSPECIFIED") => Ok(None),
+        Some("ENABLE") => Ok(Some(SystemPolicyUse::Enable)),
+        Some("DISABLE") => Ok(Some(SystemPolicyUse::Disable)),
+        Some(other) => Err(PolicyError::GlobalMode(text::shown(other, 60))),
     }
 }
 
-fn read_patterns(documents: &[PatternDocument]) -> Result<Vec<AllowlistPattern>, PolicyError> {
-    documents
-        .iter()
-        .enumerate()
-        .map(|(index, document)| {
-            AllowlistPattern::parse(&document.name_pattern)
-                .map_err(|cause| PolicyError::Pattern { index, cause })
-        })
-        .collect()
-}
-
-fn read_rule(place: &str, document: RuleDocument) -> Result<AdmissionRule, PolicyError> {
-    document.try_into().map_err(|cause| PolicyError::Rule { place: place.to_owned(), cause })
-}
-
-fn check_maps(document: PolicyDocument) -> Result<(), PolicyError> {
-    /// Field, rules, check of a key, form of a key.
-    type RuleMap = (&'static str, UniqueMap<RuleDocument>, fn(&str) -> bool, &'static str);
-    let maps: [RuleMap; 4] = [
-        ("clusterAdmissionRules", document.cluster_admission_rules, is_cluster, "LOCATION.CLUSTER"),
-        (
-            "kubernetesNamespaceAdmissionRules",
-            document.kubernetes_namespace_admission_rules,
-            is_label,
-            "a namespace (RFC 1123 label)",
-        ),
-        (
-            "kubernetesServiceAccountAdmissionRules",
-            document.kubernetes_service_account_admission_rules,
-            is_service_account,
-            "NAMESPACE:SERVICEACCOUNT",
-        ),
-        (
-            "istioServiceIdentityAdmissionRules",
-            document.istio_service_identity_admission_rules,
-            is_identity,
-            "spiffe://DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT",
-        ),
-    ];
-    let mut used: Option<&'static str> = None;
-    for (map, rules, valid, expected) in maps {
-        if rules.0.is_empty() {
-            continue;
-        }
-        for (key, rule) in rules.0 {
-            if !valid(&key) {
-                return Err(PolicyError::Key { map, key: key.chars().take(120).collect(), expected });
-            }
-            read_rule(&format!("{map}[`{key}`]"), rule)?;
-        }
-        if let Some(first) = used {
-            return Err(PolicyError::SeveralMaps(first, map));
-        }
-        used = Some(map);
+fn read_patterns(documents: Vec<Object<PatternDocument>>) -> Result<Vec<AllowlistPattern>, PolicyError> {
+    if documents.len() > MAX_PATTERNS {
+        return Err(PolicyError::TooManyPatterns(documents.len()));
     }
-    used.map_or(Ok(()), |map| Err(PolicyError::NotEnforced(map)))
+    patterns(&documents).map_err(|(index, cause)| PolicyError::Pattern { index, cause })
 }
 
-fn is_cluster(key: &str) -> bool {
-    key.split_once('.').is_some_and(|(location, cluster)| is_label(location) && is_label(cluster))
+/// Patterns, or the first that is none, by its place in the list.
+pub(super) fn patterns(
+    documents: &[Object<PatternDocument>],
+) -> Result<Vec<AllowlistPattern>, (usize, PatternError)> {
+    let read = |(index, Object(document)): (usize, &Object<PatternDocument>)| {
+        AllowlistPattern::parse(&document.name_pattern).map_err(|cause| (index, cause))
+    };
+    documents.iter().enumerate().map(read).collect()
 }
 
-fn is_label(key: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    (1..=63).contains(&key.len())
-        && key.bytes().all(|b| inner(b) || b == b'-')
-        && key.bytes().next().is_some_and(inner)
-        && key.bytes().next_back().is_some_and(inner)
-}
-
-/// A service account's name is an RFC 1123 subdomain.
-fn is_service_account(key: &str) -> bool {
-    key.split_once(':')
-        .is_some_and(|(namespace, account)| is_label(namespace) && account.split('.').all(is_label))
-}
-
-fn is_identity(key: &str) -> bool {
-    let identity = key.strip_prefix("spiffe://").unwrap_or(key);
-    match identity.split('/').collect::<Vec<_>>().as_slice() {
-        [domain, "ns", namespace, "sa", account] => {
-            domain.split('.').all(is_label) && is_label(namespace) && account.split('.').all(is_label)
+/// The maps that have rules, from most to least specific.
+fn read_maps(
+    documents: [(Scope, Option<RulesDocument>); 4],
+    options: Options,
+) -> Result<Vec<RuleMap>, PolicyError> {
+    let mut maps = Vec::new();
+    for (scope, rules) in documents {
+        let map = RuleMap::read(scope, rules.unwrap_or_default())?;
+        if !map.is_empty() {
+            maps.push(map);
         }
-        _ => false,
     }
+    if let ([first, second, ..], false) = (maps.as_slice(), options.allow_multiple_rule_maps) {
+        return Err(PolicyError::SeveralMaps(first.scope().field(), second.scope().field()));
+    }
+    maps.sort_by_key(|map| std::cmp::Reverse(map.scope()));
+    Ok(maps)
 }
 
+/// The attestors that any of the rules requires.
+fn required(default_rule: &AdmissionRule, maps: &[RuleMap]) -> Result<Vec<AttestorName>, PolicyError> {
+    let rules = maps.iter().flat_map(RuleMap::rules).map(|(_, rule)| rule);
+    let mut seen = std::collections::HashSet::new();
+    let attestors: Vec<_> = std::iter::once(default_rule)
+        .chain(rules)
+        .flat_map(AdmissionRule::attestors)
+        .filter(|name| seen.insert(*name))
+        .cloned()
+        .collect();
+    if attestors.len() > MAX_POLICY_ATTESTORS {
+        return Err(PolicyError::TooManyAttestors(attestors.len()));
+    }
+    Ok(attestors)
+}
+
+mod export;
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::EnforcementMode;
-
-    const DENY: &str = "{evaluationMode: ALWAYS_DENY, enforcementMode: ENFORCED_BLOCK_AND_AUDIT_LOG}";
-
-    fn parse(text: &str) -> Result<Policy, PolicyError> {
-        Policy::parse(text.as_bytes(), Format::Yaml)
-    }
-
-    fn with_default(rest: &str) -> String {
-        format!("defaultAdmissionRule: {DENY}\n{rest}")
-    }
-
-    fn default_rule(rule: &str) -> String {
-        format!("defaultAdmissionRule: {{{rule}}}")
-    }
-
-    #[test]
-    fn whole_schema() {
-        let policy = parse(
-            "name: projects/acme-deploy/policy
-description: prod baseline
-globalPolicyEvaluationMode: ENABLE
-admissionWhitelistPatterns:
-- namePattern: registry.acme.example/base/**
-defaultAdmissionRule:
-  evaluationMode: REQUIRE_ATTESTATION
-  enforcementMode: DRYRUN_AUDIT_LOG_ONLY
-  requireAttestationsBy:
-  - projects/acme-sec/attestors/built-by-ci
-  - projects/acme-sec/attestors/scanned
-  - projects/acme-sec/attestors/built-by-ci
-clusterAdmissionRules: {}
-kubernetesNamespaceAdmissionRules: {}
-kubernetesServiceAccountAdmissionRules: {}
-istioServiceIdentityAdmissionRules: {}
-updateTime: '2026-01-01T00:00:00Z'
-etag: '\"Mna+BCqXznjH\"'
-",
-        )
-        .unwrap();
-        assert_eq!(policy.allowlist().len(), 1);
-        assert_eq!(policy.default_rule().enforcement, EnforcementMode::DryRun);
-        assert_eq!(policy.attestors().map(AttestorName::id).collect::<Vec<_>>(), ["built-by-ci", "scanned"]);
-        let json = r#"{"defaultAdmissionRule":{"evaluationMode":"ALWAYS_ALLOW","enforcementMode":"ENFORCED_BLOCK_AND_AUDIT_LOG"}}"#;
-        let policy = Policy::parse(json.as_bytes(), Format::Json).unwrap();
-        assert_eq!(policy.default_rule().evaluation, EvaluationMode::AlwaysAllow);
-    }
-
-    #[test]
-    fn refused() {
-        let enforced = "enforcementMode: ENFORCED_BLOCK_AND_AUDIT_LOG";
-        let a = "projects/p/attestors/a";
-        let rule = DENY;
-        let rows = [
-            (String::new(), "empty"),
-            ("[]".into(), "line"),
-            ("description: x".into(), "`defaultAdmissionRule` is missing"),
-            (with_default("unknown: x"), "unknown field"),
-            (with_default("spec: {}"), "unknown field"),
-            (with_default(&format!("defaultAdmissionRule: {DENY}")), "duplicate"),
-            (with_default("name: policy"), "name: `policy`"),
-            (with_default("globalPolicyEvaluationMode: ON"), "`ON` is none"),
-            (with_default("admissionWhitelistPatterns: [{namePattern: gcr.io/n*x}]"), "[0].namePattern"),
-            (with_default("admissionWhitelistPatterns: [{namePattern: ''}]"), "is empty"),
-            (with_default("admissionWhitelistPatterns: [{namePattern: a, x: b}]"), "unknown field"),
-            (default_rule(enforced), "`evaluationMode` is missing"),
-            (default_rule("evaluationMode: ALWAYS_DENY"), "`enforcementMode` is missing"),
-            (default_rule(&format!("evaluationMode: ALLOW_ALL, {enforced}")), "`ALLOW_ALL` is not an"),
-            (default_rule(&format!("evaluationMode: EVALUATION_MODE_UNSPECIFIED, {enforced}")), "is not an"),
-            (
-                default_rule("evaluationMode: ALWAYS_DENY, enforcementMode: ENFORCING_MODE"),
-                "`ENFORCING_MODE`",
-            ),
-            (default_rule(&format!("evaluationMode: REQUIRE_ATTESTATION, {enforced}")), "is empty"),
-            (
-                default_rule(&format!(
-                    "evaluationMode: REQUIRE_ATTESTATION, {enforced}, requireAttestationsBy: []"
-                )),
-                "is empty",
-            ),
-            (
-                default_rule(&format!(
-                    "evaluationMode: ALWAYS_ALLOW, {enforced}, requireAttestationsBy: [{a}]"
-                )),
-                "superfluous",
-            ),
-            (
-                default_rule(&format!(
-                    "evaluationMode: REQUIRE_ATTESTATION, {enforced}, requireAttestationsBy: [ci]"
-                )),
-                "`ci` is not of the form",
-            ),
-            (
-                with_default(&format!("clusterAdmissionRules: {{us-central1-a.prod: {rule}}}")),
-                "clusterAdmissionRules is not enforced",
-            ),
-            (
-                with_default(&format!("kubernetesNamespaceAdmissionRules: {{shop: {rule}}}")),
-                "is not enforced",
-            ),
-            (
-                with_default(&format!("kubernetesServiceAccountAdmissionRules: {{'shop:web': {rule}}}")),
-                "is not enforced",
-            ),
-            (
-                with_default(&format!(
-                    "istioServiceIdentityAdmissionRules: {{'spiffe://p.svc.id.goog/ns/n/sa/s': {rule}}}"
-                )),
-                "is not enforced",
-            ),
-            (with_default(&format!("clusterAdmissionRules: {{prod: {rule}}}")), "LOCATION.CLUSTER"),
-            (with_default(&format!("kubernetesNamespaceAdmissionRules: {{Shop: {rule}}}")), "RFC 1123"),
-            (
-                with_default(&format!("kubernetesNamespaceAdmissionRules: {{a: {rule}, a: {rule}}}")),
-                "duplicate",
-            ),
-            (
-                with_default(&format!(
-                    "kubernetesNamespaceAdmissionRules: {{a: {rule}}}\nclusterAdmissionRules: {{a.b: {rule}}}"
-                )),
-                "both used",
-            ),
-            (with_default("kubernetesNamespaceAdmissionRules: {a: {evaluationMode: X}}"), "[`a`]: `X`"),
-        ];
-        for (text, part) in rows {
-            let error = parse(&text).unwrap_err().to_string();
-            assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
-        }
-    }
-}
+mod tests;

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hint;
 use crate::attestation::{AttestorName, NameError};
+use crate::text;
 
 /// The most attestors one rule may require.
 pub const MAX_ATTESTORS: usize = 128;
 
 /// How an image is evaluated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum EvaluationMode {
     /// `ALWAYS_ALLOW`.
     AlwaysAllow,
@@ -31,7 +33,7 @@ impl EvaluationMode {
 }
 
 /// What a failed evaluation does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EnforcementMode {
     /// `ENFORCED_BLOCK_AND_AUDIT_LOG`.
     Enforced,
@@ -50,8 +52,9 @@ impl EnforcementMode {
     }
 }
 
-/// One rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One rule. Serialized, it is `AdmissionRule` as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "RuleDocument")]
 pub struct AdmissionRule {
     /// How an image is evaluated.
     pub evaluation: EvaluationMode,
@@ -59,29 +62,51 @@ pub struct AdmissionRule {
     pub enforcement: EnforcementMode,
 }
 
-/// `AdmissionRule` as it is written.
+impl AdmissionRule {
+    /// Attestors that it requires, each once; empty unless it is `REQUIRE_ATTESTATION`.
+    #[must_use]
+    pub fn attestors(&self) -> &[AttestorName] {
+        match &self.evaluation {
+            EvaluationMode::RequireAttestation(attestors) => attestors,
+            EvaluationMode::AlwaysAllow | EvaluationMode::AlwaysDeny => &[],
+        }
+    }
+}
+
+/// `AdmissionRule` as it is written, its fields in the order of the proto.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleDocument {
     /// Required; `ALWAYS_ALLOW`, `REQUIRE_ATTESTATION` or `ALWAYS_DENY`.
-    #[serde(default)]
+    #[serde(alias = "evaluation_mode")]
     pub evaluation_mode: Option<String>,
-    /// Required; `ENFORCED_BLOCK_AND_AUDIT_LOG` or `DRYRUN_AUDIT_LOG_ONLY`.
-    #[serde(default)]
-    pub enforcement_mode: Option<String>,
     /// Attestors, exactly when the mode is `REQUIRE_ATTESTATION`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub require_attestations_by: Vec<String>,
+    #[serde(alias = "require_attestations_by", skip_serializing_if = "Option::is_none")]
+    pub require_attestations_by: Option<Vec<String>>,
+    /// Required; `ENFORCED_BLOCK_AND_AUDIT_LOG` or `DRYRUN_AUDIT_LOG_ONLY`.
+    #[serde(alias = "enforcement_mode")]
+    pub enforcement_mode: Option<String>,
+}
+
+impl From<AdmissionRule> for RuleDocument {
+    fn from(rule: AdmissionRule) -> Self {
+        let named: Vec<_> = rule.attestors().iter().map(ToString::to_string).collect();
+        Self {
+            evaluation_mode: Some(rule.evaluation.as_str().to_owned()),
+            require_attestations_by: Some(named).filter(|named| !named.is_empty()),
+            enforcement_mode: Some(rule.enforcement.as_str().to_owned()),
+        }
+    }
 }
 
 /// Why a rule is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// A required mode is not there; neither has a safe default.
-    #[error("`{0}` is missing: it has no default")]
+    #[error("`{0}` is missing: it has no default, write it out")]
     Missing(&'static str),
     /// No mode of that name.
-    #[error("`{value}` is not an `{field}`: expected {expected}")]
+    #[error("`{value}` is not an `{field}`: {}", hint::expected(.meant, .expected))]
     Mode {
         /// The field.
         field: &'static str,
@@ -89,6 +114,8 @@ pub enum RuleError {
         value: String,
         /// What may.
         expected: &'static str,
+        /// What was probably meant.
+        meant: Option<&'static str>,
     },
     /// `REQUIRE_ATTESTATION` by nobody would allow everything or nothing.
     #[error("`requireAttestationsBy` is empty: REQUIRE_ATTESTATION needs at least one attestor")]
@@ -99,32 +126,79 @@ pub enum RuleError {
     /// More than [`MAX_ATTESTORS`].
     #[error("`requireAttestationsBy` names {0} attestors, more than the {MAX_ATTESTORS} allowed")]
     TooMany(usize),
-    /// A name that is none.
-    #[error("`requireAttestationsBy`: {0}")]
-    Attestor(#[from] NameError),
+    /// A name that is none, by its place in the list.
+    #[error("requireAttestationsBy[{index}]: {cause}")]
+    Attestor {
+        /// From 0.
+        index: usize,
+        /// What is wrong with it.
+        cause: NameError,
+    },
 }
 
-const EVALUATION: &str = "ALWAYS_ALLOW, REQUIRE_ATTESTATION or ALWAYS_DENY";
-const ENFORCEMENT: &str = "ENFORCED_BLOCK_AND_AUDIT_LOG or DRYRUN_AUDIT_LOG_ONLY";
+/// A field of modes: its name, what may stand there, and what others write for that.
+struct Modes {
+    field: &'static str,
+    expected: &'static str,
+    also_written: &'static [(&'static str, &'static [&'static str])],
+}
+
+const EVALUATION: Modes = Modes {
+    field: "evaluationMode",
+    expected: "ALWAYS_ALLOW, REQUIRE_ATTESTATION or ALWAYS_DENY",
+    also_written: &[
+        ("ALWAYS_ALLOW", &["ALLOW", "ALLOW_ALL", "ALLOW_ALWAYS"]),
+        ("REQUIRE_ATTESTATION", &["REQUIRE_ATTESTATIONS", "REQUIRE_ATTESTATIONS_BY", "ATTESTATION_REQUIRED"]),
+        ("ALWAYS_DENY", &["DENY", "DENY_ALL", "DENY_ALWAYS", "BLOCK", "BLOCK_ALL"]),
+    ],
+};
+
+const ENFORCEMENT: Modes = Modes {
+    field: "enforcementMode",
+    expected: "ENFORCED_BLOCK_AND_AUDIT_LOG or DRYRUN_AUDIT_LOG_ONLY",
+    also_written: &[
+        (
+            "ENFORCED_BLOCK_AND_AUDIT_LOG",
+            &["ENFORCE", "ENFORCED", "ENFORCING", "ENFORCING_MODE", "ENFORCED_BLOCK", "BLOCK"],
+        ),
+        (
+            "DRYRUN_AUDIT_LOG_ONLY",
+            &["DRYRUN", "DRY_RUN", "DRYRUN_MODE", "DRY_RUN_AUDIT_LOG_ONLY", "AUDIT", "AUDIT_LOG_ONLY"],
+        ),
+    ],
+};
+
+impl Modes {
+    fn refuse(&self, value: &str) -> RuleError {
+        let upper = value.to_ascii_uppercase().replace(['-', ' '], "_");
+        let means = |(mode, others): &&(&str, &[&str])| *mode == upper || others.contains(&upper.as_str());
+        RuleError::Mode {
+            field: self.field,
+            value: text::shown(value, 60),
+            expected: self.expected,
+            meant: self.also_written.iter().find(means).map(|(mode, _)| *mode),
+        }
+    }
+}
 
 impl TryFrom<RuleDocument> for AdmissionRule {
     type Error = RuleError;
 
     fn try_from(document: RuleDocument) -> Result<Self, RuleError> {
         let mode = document.evaluation_mode.ok_or(RuleError::Missing("evaluationMode"))?;
-        let named = document.require_attestations_by;
+        let named = document.require_attestations_by.unwrap_or_default();
         let evaluation = match mode.as_str() {
             "ALWAYS_ALLOW" | "ALWAYS_DENY" if !named.is_empty() => return Err(RuleError::Superfluous(mode)),
             "ALWAYS_ALLOW" => EvaluationMode::AlwaysAllow,
             "ALWAYS_DENY" => EvaluationMode::AlwaysDeny,
             "REQUIRE_ATTESTATION" => EvaluationMode::RequireAttestation(read_attestors(&named)?),
-            _ => return Err(not_a_mode("evaluationMode", mode, EVALUATION)),
+            other => return Err(EVALUATION.refuse(other)),
         };
         let mode = document.enforcement_mode.ok_or(RuleError::Missing("enforcementMode"))?;
         let enforcement = match mode.as_str() {
             "ENFORCED_BLOCK_AND_AUDIT_LOG" => EnforcementMode::Enforced,
             "DRYRUN_AUDIT_LOG_ONLY" => EnforcementMode::DryRun,
-            _ => return Err(not_a_mode("enforcementMode", mode, ENFORCEMENT)),
+            other => return Err(ENFORCEMENT.refuse(other)),
         };
         Ok(Self { evaluation, enforcement })
     }
@@ -138,15 +212,11 @@ fn read_attestors(named: &[String]) -> Result<Vec<AttestorName>, RuleError> {
         return Err(RuleError::TooMany(named.len()));
     }
     let mut attestors: Vec<AttestorName> = Vec::with_capacity(named.len());
-    for name in named {
-        let name = name.parse()?;
+    for (index, name) in named.iter().enumerate() {
+        let name = name.parse().map_err(|cause| RuleError::Attestor { index, cause })?;
         if !attestors.contains(&name) {
             attestors.push(name);
         }
     }
     Ok(attestors)
-}
-
-fn not_a_mode(field: &'static str, value: String, expected: &'static str) -> RuleError {
-    RuleError::Mode { field, value: value.chars().take(60).collect(), expected }
 }

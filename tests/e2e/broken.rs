@@ -41,9 +41,12 @@ fn bad_policies(qa: &Signer) -> Vec<(&'static str, String, &'static str)> {
         ("an unknown mode", rule("evaluationMode: SOMETIMES"), "SOMETIMES"),
         ("no default rule", "name: projects/shop/policy".into(), "defaultAdmissionRule"),
         (
-            "a rule map that is not enforced yet",
-            format!("{allow}\nclusterAdmissionRules: {{a.b: {{evaluationMode: ALWAYS_ALLOW, {ENFORCED}}}}}"),
-            "clusterAdmissionRules",
+            "rules of two kinds",
+            format!(
+                "{allow}\nclusterAdmissionRules: {{a.b: {{evaluationMode: ALWAYS_ALLOW, {ENFORCED}}}}}\n\
+                 kubernetesNamespaceAdmissionRules: {{a: {{evaluationMode: ALWAYS_ALLOW, {ENFORCED}}}}}"
+            ),
+            "are both used",
         ),
         ("a number for a list", format!("{allow}\nadmissionWhitelistPatterns: 5"), "line 2 column"),
     ]

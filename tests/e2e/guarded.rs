@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use binauthd::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
+use binauthd::gate::admin::{AdminAnswer, AdminAsk, AskedPod, MAX_BODY};
 use binauthd::gate::client::{NoAnswer, Patience, exchange};
 use serde_json::Value;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -164,7 +164,11 @@ impl Guarded {
     }
 
     pub(crate) async fn evaluate(&self, image: &str) -> Value {
-        match self.ask(AdminAsk::Evaluate { image: image.to_owned() }).await.unwrap() {
+        match self
+            .ask(AdminAsk::Evaluate { image: image.to_owned(), pod: AskedPod::default(), explain: false })
+            .await
+            .unwrap()
+        {
             AdminAnswer::Verdict(verdict) => verdict,
             other => panic!("{other:?}"),
         }

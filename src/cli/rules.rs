@@ -1,0 +1,107 @@
+//! The documents that decide, as files: what `evaluate` judges by where no daemon is asked.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Context;
+use super::error::CliError;
+use super::files;
+use crate::document::Format;
+use crate::policy::{DenyList, Options, PlatformPolicy, Rulebook, SystemPolicy};
+
+/// Where the documents that decide lie.
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    /// Policy to judge by [default: the configured one, and none beside --platform-policy]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Platform policy (check sets) to judge by as well [default: the configured one]
+    #[arg(long, value_name = "FILE")]
+    platform_policy: Option<PathBuf>,
+    /// Deny list to judge by [default: the configured one, where there is one]
+    #[arg(long, value_name = "FILE")]
+    deny_list: Option<PathBuf>,
+    /// System policy to judge by [default: the configured one, where there is one]
+    #[arg(long, value_name = "FILE")]
+    system_policy: Option<PathBuf>,
+    /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
+    #[arg(long)]
+    allow_multiple_rule_maps: bool,
+}
+
+impl Rules {
+    /// Whether any file was named.
+    pub(super) fn is_given(&self) -> bool {
+        [&self.policy, &self.platform_policy, &self.deny_list, &self.system_policy]
+            .into_iter()
+            .any(Option::is_some)
+    }
+
+    /// Reads everything.
+    pub(super) fn read(&self, context: &Context) -> Result<Rulebook, CliError> {
+        let settings = &context.defaults.settings;
+        let configured = context.defaults.options();
+        let options = Options {
+            allow_multiple_rule_maps: self.allow_multiple_rule_maps || configured.allow_multiple_rule_maps,
+        };
+        let policy = match (&self.policy, &self.platform_policy) {
+            (Some(path), _) => Some(files::policy(path, options)?),
+            // Check sets may be tried by themselves.
+            (None, Some(_)) => None,
+            (None, None) => Some(files::policy(&context.defaults.policy, options)?),
+        };
+        // A policy that was named is judged by alone, whatever this machine is configured with.
+        let configured_platform = settings.platform_policy.as_ref().filter(|_| self.policy.is_none());
+        let platform_policy = match self.platform_policy.as_ref().or(configured_platform) {
+            Some(path) => Some(platform_policy(path)?),
+            None => None,
+        };
+        let deny_list =
+            list(self.deny_list.as_deref(), &settings.deny_list, "deny list", |bytes, format| {
+                DenyList::parse(bytes, format).map_err(|error| error.to_string())
+            })?;
+        let system = &settings.system_policy;
+        let system_policy = list(self.system_policy.as_deref(), system, "system policy", |bytes, format| {
+            SystemPolicy::parse(bytes, format).map_err(|error| error.to_string())
+        })?;
+        Ok(Rulebook {
+            policy: policy.map(Arc::new),
+            platform_policy: platform_policy.map(Arc::new),
+            deny_list: Arc::new(deny_list),
+            system_policy: Arc::new(system_policy),
+            subjects: settings.subjects,
+            deny_tags: settings.deny_tags,
+        })
+    }
+}
+
+/// Reads a platform policy.
+pub(super) fn platform_policy(path: &Path) -> Result<PlatformPolicy, CliError> {
+    let bytes = files::document(path, "platform policy")?;
+    PlatformPolicy::parse(&bytes, Format::of(path)).map_err(|cause| CliError::Document {
+        what: "platform policy",
+        path: path.to_owned(),
+        cause: cause.to_string(),
+    })
+}
+
+/// Reads a list that need not be there where nobody named it.
+fn list<T: Default>(
+    named: Option<&Path>,
+    configured: &Path,
+    what: &'static str,
+    parse: impl Fn(&[u8], Format) -> Result<T, String>,
+) -> Result<T, CliError> {
+    let path = named.unwrap_or(configured);
+    let bytes = match files::document(path, what) {
+        Ok(bytes) => bytes,
+        Err(CliError::Read { cause, .. }) if named.is_none() && cause.kind() == io::ErrorKind::NotFound => {
+            return Ok(T::default());
+        }
+        Err(error) => return Err(error),
+    };
+    parse(&bytes, Format::of(path)).map_err(|cause| CliError::Document { what, path: path.to_owned(), cause })
+}

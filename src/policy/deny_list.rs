@@ -1,0 +1,243 @@
+//! The deny list: digests that are refused whatever attestations they carry. A document of this project.
+//!
+//! ```yaml
+//! description: known to be bad
+//! digests:
+//! - digest: sha256:1111111111111111111111111111111111111111111111111111111111111111
+//!   reason: "INC-42: miner in the base layer"
+//!   until: 2027-01-01T00:00:00Z
+//! ```
+//!
+//! Knows nothing of names: who pushes an image chooses its name, but not its digest.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use super::digest_list::{self, ListError};
+use crate::document::{self, DocumentError, Format, Object, Version};
+use crate::image::Digest;
+use crate::text;
+
+/// Digests that are refused. By default nothing is.
+#[derive(Debug, Clone, Default)]
+pub struct DenyList {
+    entries: HashMap<Digest, Denied>,
+    version: Option<Version>,
+}
+
+/// One refused digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// Of an image index, a platform manifest or an image config.
+    pub digest: Digest,
+    /// For people; not empty, at most [`MAX_REASON`](super::digest_list::MAX_REASON) bytes as written.
+    pub reason: String,
+    /// From then on the entry counts for nothing; `None` is for good.
+    pub until: Option<SystemTime>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DenyListDocument {
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    digests: Vec<Object<DeniedDocument>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeniedDocument {
+    digest: String,
+    reason: String,
+    until: Option<String>,
+}
+
+/// Why a deny list is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum DenyListError {
+    /// Not a document of this shape.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// An entry that is none.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// Not a time, by the entry's place in the list.
+    #[error("digests[{0}].until: `{1}` is not a time of RFC 3339, such as `2027-01-01T00:00:00Z`")]
+    Until(usize, String),
+}
+
+impl DenyList {
+    /// Reads a deny list.
+    ///
+    /// # Errors
+    /// See [`DenyListError`]; one refused entry refuses the list.
+    pub fn parse(bytes: &[u8], format: Format) -> Result<Self, DenyListError> {
+        let Object(document): Object<DenyListDocument> = document::parse(bytes, format)?;
+        let written =
+            document.digests.iter().map(|Object(entry)| (entry.digest.as_str(), entry.reason.as_str()));
+        let listed = digest_list::read(written)?;
+        let mut entries = HashMap::with_capacity(listed.len());
+        for (index, ((digest, reason), Object(entry))) in
+            listed.into_iter().zip(&document.digests).enumerate()
+        {
+            let until = match entry.until.as_deref() {
+                Some(until) => {
+                    Some(time(until).ok_or_else(|| DenyListError::Until(index, text::shown(until, 60)))?)
+                }
+                None => None,
+            };
+            entries.insert(digest, Denied { digest, reason, until });
+        }
+        Ok(Self { entries, version: Some(Version::of(bytes)) })
+    }
+
+    /// The entry that refuses `digest` at `now`.
+    #[must_use]
+    pub fn entry(&self, digest: Digest, now: SystemTime) -> Option<&Denied> {
+        self.entries.get(&digest).filter(|entry| entry.until.is_none_or(|until| now < until))
+    }
+
+    /// How many digests are listed, those whose time is over too.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is listed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Of the document's bytes; `None` where there is no document.
+    #[must_use]
+    pub fn version(&self) -> Option<&Version> {
+        self.version.as_ref()
+    }
+}
+
+/// A time of RFC 3339, with `Z` or an offset.
+fn time(text: &str) -> Option<SystemTime> {
+    let text = text.to_ascii_uppercase();
+    let at = text.rfind(['Z', '+', '-'])?;
+    let (local, zone) = text.split_at_checked(at)?;
+    // `humantime` looks neither at what follows the seconds nor at a second `Z`.
+    let fraction = local.get(19..)?;
+    if !fraction.is_empty() && !fraction.strip_prefix('.').is_some_and(is_number) {
+        return None;
+    }
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    if zone == "Z" {
+        return Some(local);
+    }
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let two_digits = |text: &str, below: u64| {
+        let valid = text.len() == 2 && is_number(text);
+        text.parse::<u64>().ok().filter(|number| valid && *number < below)
+    };
+    let ahead = Duration::from_secs(two_digits(hours, 24)? * 3600 + two_digits(minutes, 60)? * 60);
+    if zone.starts_with('+') { local.checked_sub(ahead) } else { local.checked_add(ahead) }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+
+    fn at(text: &str) -> SystemTime {
+        humantime::parse_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn an_entry_counts_until_its_time() {
+        let other = D.replace('1', "2");
+        let text = format!(
+            "description: bad\ndigests:\n- digest: {D}\n  reason: ' a\u{202e}b '\n  until: 2027-01-01T00:00:00Z\n\
+             - {{digest: '{other}', reason: x}}\n"
+        );
+        let list = DenyList::parse(text.as_bytes(), Format::Yaml).unwrap();
+        assert_eq!((list.len(), list.is_empty()), (2, false));
+        assert_eq!(list.version(), Some(&Version::of(text.as_bytes())));
+        let digest = D.parse().unwrap();
+        let entry = list.entry(digest, at("2026-12-31T23:59:59Z")).unwrap();
+        assert_eq!((entry.digest, entry.reason.as_str()), (digest, "a\u{fffd}b"));
+        assert_eq!(list.entry(digest, at("2027-01-01T00:00:00Z")), None);
+        assert!(list.entry(other.parse().unwrap(), at("2999-01-01T00:00:00Z")).is_some());
+        assert_eq!(list.entry(Digest::of(b""), at("2026-01-01T00:00:00Z")), None);
+        let none = DenyList::default();
+        assert!(
+            none.is_empty()
+                && none.version().is_none()
+                && none.entry(digest, at("2026-01-01T00:00:00Z")).is_none()
+        );
+        assert!(DenyList::parse(b"{\"digests\": []}", Format::Json).unwrap().is_empty());
+    }
+
+    #[test]
+    fn times() {
+        let rows = [
+            ("2027-01-01T00:00:00Z", Some("2027-01-01T00:00:00Z")),
+            ("2027-01-01t00:00:00.5z", Some("2027-01-01T00:00:00.5Z")),
+            ("2027-01-01T02:30:00+02:30", Some("2027-01-01T00:00:00Z")),
+            ("2026-12-31T19:00:00-05:00", Some("2027-01-01T00:00:00Z")),
+            ("2027-01-01T00:00:00", None),
+            ("2027-01-01", None),
+            ("2027-02-30T00:00:00Z", None),
+            ("2027-01-01T00:00:00+2:00", None),
+            ("2027-01-01T00:00:00+24:00", None),
+            ("2027-01-01T00:00:00++1:00", None),
+            ("2027-01-01T00:00:00Z+01:00", None),
+            ("2027-01-01T00:00:00ZZ", None),
+            ("2027-01-01T00:00:00x5Z", None),
+            ("2027-01-01T00:00:00.Z", None),
+            ("2027-01-01Z", None),
+            ("1970-01-01T00:00:00+01:00", Some("1969")),
+            ("tomorrow", None),
+            ("äääääää", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            match expected {
+                Some("1969") => assert!(time(text).unwrap() < SystemTime::UNIX_EPOCH),
+                expected => assert_eq!(time(text), expected.map(at), "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let long = "x".repeat(1025);
+        let rows = [
+            ("digests: x".to_owned(), "expected sequence"),
+            ("description: x".into(), "digests"),
+            ("- digest: x".into(), "line 1"),
+            ("digests: []\nunknown: x".into(), "unknown field `unknown`"),
+            (format!("digests: [[{D}, x]]"), "mapping"),
+            (format!("digests: [{{digest: '{D}'}}]"), "reason"),
+            (
+                format!("digests: [{{digest: '{D}', reason: x, until: soon}}]"),
+                "digests[0].until: `soon` is not",
+            ),
+            (format!("digests: [{{digest: '{D}', reason: ' '}}]"), "digests[0].reason: is empty"),
+            (format!("digests: [{{digest: '{D}', reason: {long}}}]"), "1025 bytes"),
+            (format!("digests: [{{digest: '{D}', reason: x, note: y}}]"), "unknown field `note`"),
+            (
+                format!("digests: [{{digest: '{D}', reason: x}}, {{digest: '{D}', reason: y}}]"),
+                "digests[1].digest",
+            ),
+            ("digests: [{digest: 'nginx:1.27', reason: x}]".into(), "digests[0].digest"),
+            ("digests: [{digest: nginx, reason: x}]".into(), "`nginx` is not a digest"),
+        ];
+        for (text, part) in rows {
+            let error = DenyList::parse(text.as_bytes(), Format::Yaml).unwrap_err().to_string();
+            assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
+        }
+    }
+}
