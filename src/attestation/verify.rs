@@ -142,13 +142,14 @@ pub enum Miss {
     NoAttestation,
     /// There are signatures, all under key ids it does not have; this is one of them.
     UnknownKey(String),
-    /// More signatures under its key ids than are checked, none of those checked good.
-    TooMany,
     /// What stands under this key id is no signature of its kind of key, and why; without an id a token
     /// that none can be read from.
     Malformed(Option<KeyId>, String),
     /// A signature under this key id does not verify.
     BadSignature(KeyId),
+    /// More signatures under its key ids than are checked, none of those checked good: a good one may be
+    /// among the others.
+    TooMany,
     /// A signature was made after this key had expired.
     Expired(KeyId),
     /// A signature was made with this key, which was revoked.

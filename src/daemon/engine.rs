@@ -304,3 +304,41 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_question_before_the_first_reading_is_refused_unless_it_needs_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let config = Config {
+            policy: at("policy.yaml"),
+            attestors: at("attestors"),
+            deny_list: at("deny.yaml"),
+            system_policy: at("system-policy.yaml"),
+            state_dir: at("."),
+            ..Config::default()
+        };
+        std::fs::write(
+            at("policy.yaml"),
+            "admissionWhitelistPatterns: [{namePattern: r.io/base/*}]\n\
+             defaultAdmissionRule: {evaluationMode: REQUIRE_ATTESTATION, requireAttestationsBy: \
+             [projects/p/attestors/a], enforcementMode: ENFORCED_BLOCK_AND_AUDIT_LOG}",
+        )
+        .unwrap();
+        let documents = Documents::open(&config, SystemTime::now());
+        let unread = Ledger::new([("local", folder.path())]);
+        let engine = Engine::new(documents, unread, Audit::open(&at("audit.jsonl")), None);
+        let reason = |image: &str| {
+            let digest = "ab".repeat(32);
+            engine.decide(&Subject::named(&format!("{image}@sha256:{digest}")).unwrap()).reason
+        };
+        assert_eq!(reason("r.io/app"), Reason::EvidenceUnread);
+        assert_eq!(reason("r.io/base/app"), Reason::Allowlisted);
+        engine.refresh();
+        assert_eq!(reason("r.io/app"), Reason::AttestorMissing);
+    }
+}

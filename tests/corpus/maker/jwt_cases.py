@@ -60,7 +60,7 @@ def topic():
     t.attested("jwt-payload-ignored", "4.7 (f): serializedPayload is ignored", allow(), [occurrence(gcloud(OTHER), [], uri=f"https://{IMAGE}", jwts=[jwt()])])
     t.attested("jwt-payload-does-not-help", "4.7 (f): serializedPayload is ignored", deny("WRONG_PAYLOAD"), [occurrence(gcloud(), [], jwts=[jwt(compact(simple(OTHER)))])])
     t.attested("jwt-beside-a-bad-signature", "OR over both lists", allow(), [occurrence(gcloud(), [signature(gcloud(OTHER))], jwts=[jwt()])])
-    t.attested("jwt-bad-beside-a-signature", "OR over both lists", allow(), [occurrence(gcloud(), jwts=["x"])])
+    t.attested("jwt-bad-beside-a-signature", "OR over both lists", allow(), [occurrence(gcloud(), [signature(gcloud())], jwts=["x"])])
     t.attested("jwt-second", "OR over JWTs", allow(), [filed("x.y.z", unsigned, jwt())])
     t.attested("jwt-entry-malformed", "one entry that is none", allow(), [{**filed(jwt()), "attestation": {"jwts": [5, {}, {"compactJwt": jwt()}]}}])
     t.attested("jwt-foreign-note", "5: of this attestor's note only", deny("NO_ATTESTATION"), [filed(jwt(), note="scanned")])

@@ -98,7 +98,7 @@ def topic():
               unreadable("admissionWhitelistPatterns[0]"), refuse(pattern), subject="gcr.io/p/app")
     t.add("invalid-pattern-by-its-place", "the message names which of the patterns is wrong",
           unreadable("admissionWhitelistPatterns[1]"), refuse("gcr.io/a/*", "gcr.i*"), subject="gcr.io/p/app")
-    t.add("pattern-latest-is-no-digest", "2.1, D: the documented image is no reference at all", undecided("BAD_REQUEST"),
+    t.add("pattern-latest-is-no-digest", "2.1, D: the documented image is no reference at all", undecided("DIGEST_UNSUPPORTED"),
           refuse("gcr.io/nginx*"), subject="gcr.io/nginx@latest", open=True)
     t.add("pattern-first-of-two", "the first pattern that matches is named", allow("ALLOWLISTED", rule="admissionWhitelistPatterns[1]"),
           refuse("gcr.io/a/*", "gcr.io/b/*", "gcr.io/**"), subject="gcr.io/b/x:1")

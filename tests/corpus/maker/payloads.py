@@ -13,7 +13,7 @@ def topic():
     t = Topic("payloads")
     raw = simple()
     holds = allow(attestors=says("ATTESTED", digest=D))
-    wrong = deny("WRONG_PAYLOAD", attestors=says("WRONG_PAYLOAD", keyId=signing.key_id("p256")))
+    wrong = deny("WRONG_PAYLOAD", attestors=says("WRONG_PAYLOAD"))
     good = [
         ("gcloud", gcloud(), "4.7 (a)"), ("compact", compact(raw), "4.7 (a): as Go writes it"),
         ("kritis", compact(simple(kind=KRITIS)), "4.7 (a)"), ("voucher", compact(simple(kind=GCLOUD)), "4.7 (a)"),

@@ -55,12 +55,12 @@ def topic():
                [occurrence(gcloud(OTHER), [pgp_signature(message("pgp-rsa", gcloud(OTHER)), "pgp-rsa")])], attestors=with_pgp("pgp-rsa"))
 
     # Whose signature
-    t.attested("pgp-wrong-key", "signed by another key under this key's id", deny("UNKNOWN_KEY"),
+    t.attested("pgp-wrong-key", "signed by another key under this key's id", deny("BAD_SIGNATURE"),
                [signed("pgp-rsa-b", id=fingerprint("pgp-rsa"))], attestors=with_pgp("pgp-rsa"), open=True)
     t.attested("pgp-unknown-id", "no key of that fingerprint", deny("UNKNOWN_KEY"), [signed("pgp-rsa-b")], attestors=with_pgp("pgp-rsa"))
     t.attested("pgp-second-key", "any one key may verify", allow(attestors=says("ATTESTED", keyId=fingerprint("pgp-rsa-b"))), [signed("pgp-rsa-b")],
                attestors=with_pgp("pgp-rsa", "pgp-rsa-b"))
-    t.attested("pgp-ids-exchanged", "the id selects the key; another key of the attestor does not stand in", deny("UNKNOWN_KEY"),
+    t.attested("pgp-ids-exchanged", "the id selects the key; another key of the attestor does not stand in", deny("BAD_SIGNATURE"),
                [signed("pgp-rsa-b", id=fingerprint("pgp-rsa"))], attestors=with_pgp("pgp-rsa", "pgp-rsa-b"), open=True)
     t.attested("pgp-subkey", "a signing subkey, under the primary's fingerprint", allow(attestors=says("ATTESTED", keyId=fingerprint("pgp-subkey"))),
                [signed("pgp-subkey")], attestors=with_pgp("pgp-subkey"))
@@ -89,7 +89,7 @@ def topic():
                [signed("pgp-expires", message("pgp-expires", payload, clock="20260301T000000"))], attestors=with_pgp("pgp-expires"))
     t.attested("pgp-after-expiry", "signed after the key's end", deny("KEY_EXPIRED", attestors=says("KEY_EXPIRED")),
                [signed("pgp-expires", message("pgp-expires", payload, clock="20260901T000000"))], attestors=with_pgp("pgp-expires"))
-    t.attested("pgp-signature-expired", "the signature says when it ends", deny("KEY_EXPIRED"),
+    t.attested("pgp-signature-expired", "a signature that says when it ends needs a clock: refused", deny("MALFORMED_SIGNATURE"),
                [signed("pgp-rsa", message("pgp-rsa", payload, extra=("--default-sig-expire", "30d")))], attestors=with_pgp("pgp-rsa"), open=True)
     for name, words in (("pgp-hard", "compromised"), ("pgp-no-reason", "no reason given")):
         for when, clock in (("before", "20260301T000000"), ("after", "20260901T000000")):
