@@ -125,7 +125,7 @@ impl<'a> Case<'a> {
             }
             Ground::Rules(rules) => self.by_rules(rules, evidence),
             Ground::NoPolicy if self.rulebook.platform_policy.is_some() => {
-                let message = format!("Image {image} conforms to the platform policy");
+                let message = format!("Image {image} allowed: the platform policy refuses nothing of it");
                 Verdict::allow(subject, Reason::Conformant, "none".to_owned(), message)
             }
             Ground::NoPolicy => Verdict::undecidable(

@@ -70,7 +70,7 @@ reasons! {
     Allowed AlwaysAllow => "ALWAYS_ALLOW",
     /// Every required attestor has attested the digest.
     Allowed Attested => "ATTESTED",
-    /// Only a platform policy decides, and every check of it passed.
+    /// Only a platform policy decides, and it refuses nothing.
     Allowed Conformant => "CONFORMANT",
     /// The gate got no answer and is wired to observe; recorded afterwards.
     Allowed Unanswered => "UNANSWERED",

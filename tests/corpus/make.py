@@ -42,6 +42,8 @@ def main():
         producers.produce()
     write("attestors", "built-by-ci", shapes.ci())
     write("attestors", "scanned", attestor_cases.scanned())
+    write("attestors", "builder", check_sets.builder())
+    write("attestors", "scanner", check_sets.scanner())
     write("occurrences", "app-gcloud", shapes.occurrence())
     write("occurrences", "many-signatures", floods.many_signatures())
     for module in TOPICS:

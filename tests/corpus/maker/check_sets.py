@@ -13,8 +13,17 @@ FINISHED = "2026-11-20T12:00:00Z"  # four days before NOW
 APP = f"gcr.io/p/r/app@{D}"
 
 
-def signers():
-    return [attestor("builder", [pkix("p384", "ECDSA_P384_SHA384")]), attestor("scanner", [pkix("rsa2048", "RSA_PSS_2048_SHA256")])]
+SIGNERS = ["attestors/builder.json", "attestors/scanner.json"]
+
+
+def builder():
+    """Signs provenance."""
+    return attestor("builder", [pkix("p384", "ECDSA_P384_SHA384")])
+
+
+def scanner():
+    """Signs scans."""
+    return attestor("scanner", [pkix("rsa2048", "RSA_PSS_2048_SHA256")])
 
 
 def platform(*sets, mode="AUDIT_AND_ENFORCE", allow=None, **more):
@@ -134,7 +143,7 @@ def topic():
     good = allow("CONFORMANT")
 
     def add(name, why, expect, platform_policy, occurrences=(), subject=APP, **more):
-        t.add(f"checks-{name}", why, expect, attestors=signers(), occurrences=list(occurrences), subject=subject, platformPolicy=platform_policy, **more)
+        t.add(f"checks-{name}", why, expect, attestors=SIGNERS, occurrences=list(occurrences), subject=subject, platformPolicy=platform_policy, **more)
 
     def one(name, why, expect, check, *occurrences, **more):
         add(name, why, expect, platform(check_set(check)), occurrences, **more)

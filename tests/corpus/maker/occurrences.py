@@ -57,7 +57,7 @@ def topic():
         ("signatures-empty", without(attestation={**body, "signatures": []}), False, "8, Grafeas 8: accepted by servers, says nothing"),
         ("signatures-missing", without(attestation={"serializedPayload": body["serializedPayload"]}), False, "8, Grafeas 8"),
         ("payload-not-base64", without(attestation={**body, "serializedPayload": "%%%"}), False, "4.2: base64"),
-        ("payload-missing", without(attestation={"signatures": body["signatures"]}), None, "4.2: only an OpenPGP message could hold its own payload"),
+        ("payload-missing", without(attestation={"signatures": body["signatures"]}), None, "4.2: a detached signature over nothing"),
         ("v1beta1-generic-no-payload", beta({"genericSignedAttestation": {"contentType": "SIMPLE_SIGNING_JSON"}}), False, "8, Grafeas 8"),
         ("v1beta1-single-nesting", without("resourceUri", resource={"uri": IMAGE}, attestation=generic()), None, "4.3: `attestation.attestation`"),
         ("malformed", {"raw": '{"name": "projects/acme-att/occurrences/1", '}, False, "not JSON"),

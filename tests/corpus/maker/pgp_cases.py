@@ -89,8 +89,9 @@ def topic():
                [signed("pgp-expires", message("pgp-expires", payload, clock="20260301T000000"))], attestors=with_pgp("pgp-expires"))
     t.attested("pgp-after-expiry", "signed after the key's end", deny("KEY_EXPIRED", attestors=says("KEY_EXPIRED")),
                [signed("pgp-expires", message("pgp-expires", payload, clock="20260901T000000"))], attestors=with_pgp("pgp-expires"))
-    t.attested("pgp-signature-expired", "a signature that says when it ends needs a clock: refused", deny("MALFORMED_SIGNATURE"),
-               [signed("pgp-rsa", message("pgp-rsa", payload, extra=("--default-sig-expire", "30d")))], attestors=with_pgp("pgp-rsa"), open=True)
+    for name, days in (("expired", "30d"), ("expires", "3650d")):
+        t.attested(f"pgp-signature-{name}", "our choice: a signature that itself ends is refused, whenever that is", deny("MALFORMED_SIGNATURE"),
+                   [signed("pgp-rsa", message("pgp-rsa", payload, extra=("--default-sig-expire", days)))], attestors=with_pgp("pgp-rsa"), open=True)
     for name, words in (("pgp-hard", "compromised"), ("pgp-no-reason", "no reason given")):
         for when, clock in (("before", "20260301T000000"), ("after", "20260901T000000")):
             t.attested(f"{name}-revoked-signed-{when}", f"revoked, {words}: nothing it signed counts", deny("KEY_REVOKED", attestors=says("KEY_REVOKED")),

@@ -80,8 +80,8 @@ def pgp(name, id=None):
 
 
 def attestor(name="built-by-ci", keys=(), note=None, member="userOwnedGrafeasNote", **extensions):
-    return {"name": attestor_name(name),
-            member: {"noteReference": note_name(note or name), "publicKeys": list(keys)}} | extensions
+    note = {"noteReference": note_name(note or name), "publicKeys": list(keys)}
+    return {"name": attestor_name(name), member: note} | extensions
 
 
 P256 = "ECDSA_P256_SHA256"
