@@ -35,7 +35,7 @@ def topic():
                [flood(occurrence(gcloud(), [signature(gcloud(OTHER))], created=new)), good], open=True)
     newer = [occurrence(gcloud(), [bad(at)], created=new, id=f"b{at}") for at in range(257)]
     older = [occurrence(gcloud(), [bad(at)], created=old, id=f"b{at}") for at in range(257, 386)]
-    t.attested("flood-386-bad-signatures-around", "at most 256 are checked: neither from the newest nor from both ends is the good one reached", deny("BAD_SIGNATURE"),
+    t.attested("flood-386-bad-signatures-around", "at most 256 are checked: neither from the newest nor from both ends is the good one reached", deny("TOO_MANY_SIGNATURES"),
                [*newer, good, *older], open=True)
     t.attested("flood-129-older-bad-signatures", "newest first: the good one is the first", allow(), [*older, good])
     t.attested("flood-300-bad-signatures-in-one-occurrence", "one occurrence does not use up what others may be checked for", allow(),
