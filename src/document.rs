@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -125,6 +126,34 @@ impl fmt::Display for Version {
     }
 }
 
+/// A time of RFC 3339, with `Z` or an offset, in either case.
+#[must_use]
+pub fn time(text: &str) -> Option<SystemTime> {
+    let text = text.to_ascii_uppercase();
+    let at = text.rfind(['Z', '+', '-'])?;
+    let (local, zone) = text.split_at_checked(at)?;
+    // `humantime` looks neither at what follows the seconds nor at a second `Z`.
+    let fraction = local.get(19..)?;
+    if !fraction.is_empty() && !fraction.strip_prefix('.').is_some_and(is_number) {
+        return None;
+    }
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    if zone == "Z" {
+        return Some(local);
+    }
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let two_digits = |text: &str, below: u64| {
+        let valid = text.len() == 2 && is_number(text);
+        text.parse::<u64>().ok().filter(|number| valid && *number < below)
+    };
+    let ahead = Duration::from_secs(two_digits(hours, 24)? * 3600 + two_digits(minutes, 60)? * 60);
+    if zone.starts_with('+') { local.checked_sub(ahead) } else { local.checked_add(ahead) }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// A map whose keys keep their order and may not repeat; `serde`'s own maps let the last one win.
 #[derive(Debug, Clone)]
 pub struct UniqueMap<V>(pub Vec<(String, V)>);
@@ -181,6 +210,32 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
         }
         deserializer.deserialize_map(Members(std::marker::PhantomData))
     }
+}
+
+/// For `deserialize_with`: a struct as an object.
+///
+/// # Errors
+/// Whatever the object's own reading gives, and a list in its place.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+/// The same where the object may be absent.
+///
+/// # Errors
+/// As [`object`].
+pub fn maybe_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
+/// The same of each in a list.
+///
+/// # Errors
+/// As [`object`].
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|Object(value)| value).collect())
 }
 
 /// Any JSON value, read only to be sure that no object in it repeats a member.
@@ -267,5 +322,40 @@ mod tests {
         let text = "[".repeat(100_000);
         assert!(parse::<Sample>(text.as_bytes(), Format::Yaml).is_err());
         assert!(parse::<Sample>(text.as_bytes(), Format::Json).is_err());
+    }
+
+    #[test]
+    fn times() {
+        let rows = [
+            ("2027-01-01T00:00:00Z", Some("2027-01-01T00:00:00Z")),
+            ("2027-01-01t00:00:00.5z", Some("2027-01-01T00:00:00.5Z")),
+            ("2027-01-01T02:30:00+02:30", Some("2027-01-01T00:00:00Z")),
+            ("2026-12-31T19:00:00-05:00", Some("2027-01-01T00:00:00Z")),
+            ("2027-01-01T00:00:00", None),
+            ("2027-01-01", None),
+            ("2027-02-30T00:00:00Z", None),
+            ("2027-01-01T00:00:00+2:00", None),
+            ("2027-01-01T00:00:00+24:00", None),
+            ("2027-01-01T00:00:00++1:00", None),
+            ("2027-01-01T00:00:00Z+01:00", None),
+            ("2027-01-01T00:00:00ZZ", None),
+            ("2027-01-01T00:00:00x5Z", None),
+            ("2027-01-01T00:00:00.Z", None),
+            ("2027-01-01Z", None),
+            ("1970-01-01T00:00:00+01:00", Some("1969")),
+            ("tomorrow", None),
+            ("äääääää", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            match expected {
+                Some("1969") => assert!(time(text).unwrap() < SystemTime::UNIX_EPOCH),
+                expected => assert_eq!(
+                    time(text),
+                    expected.map(|text| humantime::parse_rfc3339(text).unwrap()),
+                    "{text}"
+                ),
+            }
+        }
     }
 }

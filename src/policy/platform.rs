@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use super::check::{CheckKind, CheckSet, Scope};
 use super::image_pattern::ImagePattern;
 use crate::attestation::{Attestor, AttestorName};
-use crate::document::{self, DocumentError, Format, Version};
+use crate::document::{self, DocumentError, Format, Object, Version};
 pub use checks::CheckError;
 use wire::{CheckSetDocument, PlatformPolicyDocument, ScopeDocument};
 
@@ -127,7 +127,7 @@ impl PlatformPolicy {
     /// # Errors
     /// See [`PlatformPolicyError`].
     pub fn parse(bytes: &[u8], format: Format) -> Result<Self, PlatformPolicyError> {
-        let document: PlatformPolicyDocument = document::parse(bytes, format)?;
+        let Object(document): Object<PlatformPolicyDocument> = document::parse(bytes, format)?;
         check_name(document.name.as_deref())?;
         let enforcement = match document.binauthd_enforcement_mode {
             None => PlatformEnforcement::default(),

@@ -1,8 +1,8 @@
 //! Attestor documents as they are written; what one means is an [`Attestor`](super::Attestor).
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::document::Object;
+use crate::document;
 
 /// `Attestor`. Members may be spelled as in JSON or as in the proto.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct AttestorDocument {
         alias = "user_owned_grafeas_note",
         alias = "userOwnedDrydockNote",
         alias = "user_owned_drydock_note",
-        deserialize_with = "object"
+        deserialize_with = "document::object"
     )]
     pub user_owned_grafeas_note: NoteDocument,
     /// Ours: a simple-signing payload counts only where its docker-reference is that of the image.
@@ -47,7 +47,7 @@ pub struct NoteDocument {
     #[serde(alias = "note_reference")]
     pub note_reference: String,
     /// None at all: nobody can satisfy this attestor.
-    #[serde(default, alias = "public_keys", deserialize_with = "objects")]
+    #[serde(default, alias = "public_keys", deserialize_with = "document::objects")]
     pub public_keys: Vec<KeyDocument>,
     /// Carried along.
     #[serde(default, alias = "delegation_service_account_email", skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct KeyDocument {
         default,
         alias = "pkix_public_key",
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "maybe_object"
+        deserialize_with = "document::maybe_object"
     )]
     pub pkix_public_key: Option<PkixDocument>,
     /// One OpenPGP certificate, as `gpg --export --armor` writes it.
@@ -90,18 +90,4 @@ pub struct PkixDocument {
     /// Blank or equal to the id beside it.
     #[serde(default, alias = "key_id", skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
-}
-
-fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Object::deserialize(deserializer).map(|Object(value)| value)
-}
-
-fn maybe_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
-}
-
-fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|Object(value)| value).collect())
 }

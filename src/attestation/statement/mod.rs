@@ -14,7 +14,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 pub use provenance::Provenance;
 pub use scan::{MAX_FINDINGS, Scan, Severity, Vulnerability};
 
-use crate::document::{AnyUnique, Object, UniqueMap};
+use crate::document::{self, AnyUnique, Object, UniqueMap};
 use crate::image::Digest;
 use crate::text::shown;
 
@@ -203,32 +203,6 @@ fn test_result(text: &str) -> Result<Predicate, Trouble> {
 
 /// RFC 3339, with any offset; no year before 1970.
 fn time(name: &str, text: &str) -> Result<SystemTime, Trouble> {
-    let read = match shifted(text) {
-        Some((local, '+', offset)) => utc(local).and_then(|time| time.checked_sub(offset)),
-        Some((local, _, offset)) => utc(local).and_then(|time| time.checked_add(offset)),
-        None => text.strip_suffix('Z').and_then(utc),
-    };
-    let read = read.filter(|time| *time >= SystemTime::UNIX_EPOCH);
+    let read = document::time(text).filter(|time| *time >= SystemTime::UNIX_EPOCH);
     read.ok_or_else(|| Trouble(format!("`{name}` is `{}`, not a time of RFC 3339", shown(text, 40))))
-}
-
-/// `2026-01-02T03:04:05.6` as UTC. `humantime` lets more pass behind the seconds.
-fn utc(local: &str) -> Option<SystemTime> {
-    let fraction = local.get("2026-01-02T03:04:05".len()..)?;
-    if !fraction.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit()) {
-        return None;
-    }
-    humantime::parse_rfc3339(&format!("{local}Z")).ok()
-}
-
-/// A local time, and how far it is ahead (`+`) of UTC or behind it.
-fn shifted(text: &str) -> Option<(&str, char, Duration)> {
-    let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
-    let sign = offset.chars().next().filter(|sign| matches!(sign, '+' | '-'))?;
-    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-    let number = |two: &str, most: u64| {
-        let digits = two.len() == 2 && two.bytes().all(|byte| byte.is_ascii_digit());
-        two.parse::<u64>().ok().filter(|number| digits && *number <= most)
-    };
-    Some((local, sign, Duration::from_secs(number(hours, 23)? * 3600 + number(minutes, 59)? * 60)))
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::attestation::attestor::PkixDocument;
+use crate::document;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -15,7 +16,7 @@ pub(super) struct PlatformPolicyDocument {
     pub(super) etag: Option<String>,
     #[serde(alias = "update_time")]
     pub(super) update_time: Option<String>,
-    #[serde(alias = "gke_policy")]
+    #[serde(default, alias = "gke_policy", deserialize_with = "document::maybe_object")]
     pub(super) gke_policy: Option<GkePolicyDocument>,
     #[serde(alias = "cloud_run_policy")]
     pub(super) cloud_run_policy: Option<IgnoredAny>,
@@ -26,9 +27,9 @@ pub(super) struct PlatformPolicyDocument {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct GkePolicyDocument {
-    #[serde(default, alias = "image_allowlist")]
+    #[serde(default, alias = "image_allowlist", deserialize_with = "document::object")]
     pub(super) image_allowlist: AllowlistDocument,
-    #[serde(default, alias = "check_sets")]
+    #[serde(default, alias = "check_sets", deserialize_with = "document::objects")]
     pub(super) check_sets: Vec<CheckSetDocument>,
 }
 
@@ -44,10 +45,11 @@ pub(super) struct AllowlistDocument {
 pub(super) struct CheckSetDocument {
     #[serde(default, alias = "display_name")]
     pub(super) display_name: String,
+    #[serde(default, deserialize_with = "document::maybe_object")]
     pub(super) scope: Option<ScopeDocument>,
-    #[serde(default, alias = "image_allowlist")]
+    #[serde(default, alias = "image_allowlist", deserialize_with = "document::object")]
     pub(super) image_allowlist: AllowlistDocument,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "document::objects")]
     pub(super) checks: Vec<CheckDocument>,
 }
 
@@ -65,21 +67,25 @@ pub(super) struct ScopeDocument {
 pub(super) struct CheckDocument {
     #[serde(default, alias = "display_name")]
     pub(super) display_name: String,
-    #[serde(default, alias = "image_allowlist")]
+    #[serde(default, alias = "image_allowlist", deserialize_with = "document::object")]
     pub(super) image_allowlist: AllowlistDocument,
     #[serde(alias = "always_deny")]
     pub(super) always_deny: Option<bool>,
-    #[serde(alias = "image_freshness_check")]
+    #[serde(default, alias = "image_freshness_check", deserialize_with = "document::maybe_object")]
     pub(super) image_freshness_check: Option<FreshnessDocument>,
-    #[serde(alias = "trusted_directory_check")]
+    #[serde(default, alias = "trusted_directory_check", deserialize_with = "document::maybe_object")]
     pub(super) trusted_directory_check: Option<DirectoriesDocument>,
-    #[serde(alias = "simple_signing_attestation_check")]
+    #[serde(
+        default,
+        alias = "simple_signing_attestation_check",
+        deserialize_with = "document::maybe_object"
+    )]
     pub(super) simple_signing_attestation_check: Option<SimpleSigningDocument>,
     #[serde(alias = "sigstore_signature_check")]
     pub(super) sigstore_signature_check: Option<IgnoredAny>,
-    #[serde(alias = "slsa_check")]
+    #[serde(default, alias = "slsa_check", deserialize_with = "document::maybe_object")]
     pub(super) slsa_check: Option<SlsaDocument>,
-    #[serde(alias = "vulnerability_check")]
+    #[serde(default, alias = "vulnerability_check", deserialize_with = "document::maybe_object")]
     pub(super) vulnerability_check: Option<VulnerabilityDocument>,
 }
 
@@ -104,7 +110,7 @@ pub(super) struct DirectoriesDocument {
 pub(super) struct SimpleSigningDocument {
     #[serde(default, alias = "container_analysis_attestation_projects")]
     pub(super) container_analysis_attestation_projects: Vec<String>,
-    #[serde(default, alias = "attestation_authenticators")]
+    #[serde(default, alias = "attestation_authenticators", deserialize_with = "document::objects")]
     pub(super) attestation_authenticators: Vec<AuthenticatorDocument>,
 }
 
@@ -113,21 +119,21 @@ pub(super) struct SimpleSigningDocument {
 pub(super) struct AuthenticatorDocument {
     #[serde(rename = "displayName", alias = "display_name")]
     pub(super) _display_name: Option<String>,
-    #[serde(alias = "pkix_public_key_set")]
+    #[serde(default, alias = "pkix_public_key_set", deserialize_with = "document::maybe_object")]
     pub(super) pkix_public_key_set: Option<KeySetDocument>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct KeySetDocument {
-    #[serde(default, alias = "pkix_public_keys")]
+    #[serde(default, alias = "pkix_public_keys", deserialize_with = "document::objects")]
     pub(super) pkix_public_keys: Vec<PkixDocument>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SlsaDocument {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "document::objects")]
     pub(super) rules: Vec<SlsaRuleDocument>,
     #[serde(default, alias = "binauthd_attestors")]
     pub(super) binauthd_attestors: Vec<String>,
@@ -140,7 +146,7 @@ pub(super) struct SlsaRuleDocument {
     pub(super) trusted_builder: Option<String>,
     #[serde(default, alias = "binauthd_builder_ids")]
     pub(super) binauthd_builder_ids: Vec<String>,
-    #[serde(alias = "attestation_source")]
+    #[serde(default, alias = "attestation_source", deserialize_with = "document::maybe_object")]
     pub(super) attestation_source: Option<SourceDocument>,
     #[serde(default, alias = "config_based_build_required")]
     pub(super) config_based_build_required: bool,
