@@ -305,3 +305,16 @@ fn checks_refused() {
         assert!(error.starts_with("gkePolicy.checkSets[0].checks[0]") || part == "unknown field", "{error}");
     }
 }
+
+#[test]
+fn lists_in_place_of_objects_are_refused() {
+    for text in [
+        r#"[null, null, null, null, {"checkSets": []}]"#,
+        r#"{"gkePolicy": [[], []]}"#,
+        r#"{"gkePolicy": {"checkSets": [["name", null, {}, []]]}}"#,
+        r#"{"gkePolicy": {"checkSets": [{"checks": [{"imageFreshnessCheck": [1, []]}]}]}}"#,
+    ] {
+        let error = PlatformPolicy::parse(text.as_bytes(), Format::Json).unwrap_err().to_string();
+        assert!(error.contains("expected an object"), "{text}: {error}");
+    }
+}
