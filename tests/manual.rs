@@ -12,9 +12,11 @@ use binauthd::attestation::{Algorithm, attestor, jwt, occurrence, pgp, statement
 use binauthd::decision::Reason;
 use binauthd::decision::reason::Class;
 use binauthd::document::{self, Format};
-use binauthd::policy::{PlatformPolicy, digest_list, maps, rule};
+use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, digest_list, maps, rule};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
+const POLICY: &str = include_str!("../packaging/man/binauthd-policy.5");
+const LINT: &str = include_str!("../src/policy/lint.rs");
 const README: &str = include_str!("../README.md");
 
 #[test]
@@ -36,6 +38,36 @@ fn codes_are_told_apart_and_explained() {
     for reason in Reason::ALL {
         assert!(reason.meaning().ends_with('.') && reason.meaning().len() > 15, "{reason}");
         assert!(reason.code().bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{reason}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_manual_are_read() {
+    let mut kinds = Vec::new();
+    for part in POLICY.split(".\\\" example: ").skip(1) {
+        let (kind, rest) = part.split_once("\n.EX\n").unwrap();
+        let example = rest.split_once(".EE").unwrap().0.replace("\\-", "-");
+        let (bytes, format) = (example.as_bytes(), Format::Yaml);
+        let refused = match kind {
+            "policy" => Policy::parse(bytes, format, Default::default()).err().map(|error| error.to_string()),
+            "platform" => PlatformPolicy::parse(bytes, format).err().map(|error| error.to_string()),
+            "deny" => DenyList::parse(bytes, format).err().map(|error| error.to_string()),
+            "system" => SystemPolicy::parse(bytes, format).err().map(|error| error.to_string()),
+            other => Some(format!("`{other}` is no kind of document")),
+        };
+        assert_eq!(refused, None, "{kind}: {example}");
+        kinds.push(kind);
+    }
+    assert_eq!(kinds, ["policy", "platform", "deny", "system"]);
+}
+
+#[test]
+fn the_manual_explains_every_warning() {
+    let codes = LINT.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
+    let codes: Vec<_> = codes.map(|(_, code)| code.trim_end_matches("\",")).collect();
+    assert_eq!(codes.len(), 9);
+    for code in codes {
+        assert!(POLICY.contains(code), "binauthd-policy(5) lacks {code}");
     }
 }
 
@@ -68,7 +100,7 @@ fn the_readme_tells_the_bounds() {
         }
     };
     let bytes = |number: usize| match number {
-        _ if number % (1024 * 1024) == 0 => format!("{} MiB", number / (1024 * 1024)),
+        _ if number.is_multiple_of(1024 * 1024) => format!("{} MiB", number / (1024 * 1024)),
         _ => format!("{} KiB", number / 1024),
     };
     let digests = format!(
