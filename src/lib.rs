@@ -17,8 +17,24 @@
 //!
 //! containerd executes `binauthd-image-verifier` ([`gate::verifier`]), which asks the daemon on
 //! `gate.sock` ([`gate::client`], [`gate::server`]). The daemon reads the question into a
-//! [`decision::Subject`], takes what is in force ([`config::InForce`]) and what is known of the digest
-//! ([`evidence::Ledger`]), lets [`decision::judge()`] answer, and records the [`decision::Verdict`] once.
+//! [`decision::Subject`], takes what is in force ([`config::InForce`]: a [`policy::Rulebook`] and the
+//! keys), finds what decides ([`decision::Case`]), takes what is known of the digests that this asks for
+//! ([`evidence::Ledger`]), judges, and records the [`decision::Verdict`] once. `binauthctl evaluate` goes
+//! the same way by files.
+//!
+//! # Where to look
+//!
+//! | question | answer |
+//! |---|---|
+//! | in which order things are asked | [`decision::judge`](mod@decision::judge) |
+//! | what a policy may say | [`policy::document`], its rule maps [`policy::maps`], its patterns [`policy::pattern`] |
+//! | check sets | read by [`policy::platform`] into [`policy::check`], judged in `decision::conformance` |
+//! | deny list, system policy | [`policy::deny_list`], [`policy::system`] |
+//! | everything in force at one moment | [`policy::rulebook`] |
+//! | what counts as an attestation | [`attestation::verify`]; its forms [`attestation::occurrence`], its keys [`attestation::algorithm`] and [`attestation::pgp`] |
+//! | what signed statements say | [`attestation::statement`] |
+//! | how a verdict came about | [`decision::explain`]; its reason codes [`decision::reason`] |
+//! | what is valid and probably not meant | [`policy::lint`] |
 //!
 //! Without the feature `full` only [`gate`] is there, without its server: what the gate programs link.
 

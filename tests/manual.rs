@@ -1,17 +1,23 @@
 //! Holds the manual to the code: pages that list what the code defines are made from it.
 //!
 //! `BINAUTHD_UPDATE=1 cargo test --test manual` writes them anew.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use binauthd::attestation::{Algorithm, attestor, jwt, occurrence, pgp, statement, verify};
 use binauthd::decision::Reason;
 use binauthd::decision::reason::Class;
+use binauthd::document::{self, Format};
+use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, digest_list, maps, rule};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
+const POLICY: &str = include_str!("../packaging/man/binauthd-policy.5");
+const LINT: &str = include_str!("../src/policy/lint.rs");
+const README: &str = include_str!("../README.md");
 
 #[test]
 fn the_table_of_reasons() {
@@ -32,6 +38,103 @@ fn codes_are_told_apart_and_explained() {
     for reason in Reason::ALL {
         assert!(reason.meaning().ends_with('.') && reason.meaning().len() > 15, "{reason}");
         assert!(reason.code().bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{reason}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_manual_are_read() {
+    let mut kinds = Vec::new();
+    for part in POLICY.split(".\\\" example: ").skip(1) {
+        let (kind, rest) = part.split_once("\n.EX\n").unwrap();
+        let example = rest.split_once(".EE").unwrap().0.replace("\\-", "-");
+        let (bytes, format) = (example.as_bytes(), Format::Yaml);
+        let refused = match kind {
+            "policy" => Policy::parse(bytes, format, Default::default()).err().map(|error| error.to_string()),
+            "platform" => PlatformPolicy::parse(bytes, format).err().map(|error| error.to_string()),
+            "deny" => DenyList::parse(bytes, format).err().map(|error| error.to_string()),
+            "system" => SystemPolicy::parse(bytes, format).err().map(|error| error.to_string()),
+            other => Some(format!("`{other}` is no kind of document")),
+        };
+        assert_eq!(refused, None, "{kind}: {example}");
+        kinds.push(kind);
+    }
+    assert_eq!(kinds, ["policy", "platform", "deny", "system"]);
+}
+
+#[test]
+fn the_manual_explains_every_warning() {
+    let codes = LINT.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
+    let codes: Vec<_> = codes.map(|(_, code)| code.trim_end_matches("\",")).collect();
+    assert_eq!(codes.len(), 9);
+    for code in codes {
+        assert!(POLICY.contains(code), "binauthd-policy(5) lacks {code}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_algorithm() {
+    for algorithm in Algorithm::ALL {
+        let row = README.lines().find(|line| line.starts_with('|') && line.contains(algorithm.as_str()));
+        let jws = format!("| `{}` |", algorithm.jws());
+        assert!(row.is_some_and(|row| row.ends_with(&jws)), "{algorithm} is not told with {jws}");
+    }
+}
+
+#[test]
+fn the_platform_policy_of_the_readme_is_valid_and_the_one_of_its_transcript() {
+    let (_, rest) = README.split_once("```yaml\n").unwrap();
+    let (example, rest) = rest.split_once("```").unwrap();
+    assert!(!rest.contains("```yaml"), "another example, which nobody checks");
+    let platform = PlatformPolicy::parse(example.as_bytes(), Format::Yaml).unwrap();
+    assert_eq!(platform.check_sets().len(), 1);
+    assert!(README.contains(&format!("version:         {}\n", platform.version())), "{}", platform.version());
+}
+
+#[test]
+fn the_readme_tells_the_bounds() {
+    let count = |number: usize| {
+        let digits = number.to_string();
+        match digits.len().checked_sub(3).filter(|at| *at > 0) {
+            Some(at) => format!("{},{}", &digits[..at], &digits[at..]),
+            None => digits,
+        }
+    };
+    let bytes = |number: usize| match number {
+        _ if number.is_multiple_of(1024 * 1024) => format!("{} MiB", number / (1024 * 1024)),
+        _ => format!("{} KiB", number / 1024),
+    };
+    let digests = format!(
+        "{}, with reasons of {} bytes each",
+        count(digest_list::MAX_DIGESTS),
+        count(digest_list::MAX_REASON)
+    );
+    let certificate = format!("{}, with {} subkeys", bytes(pgp::MAX_CERTIFICATE), pgp::MAX_SUBKEYS);
+    let message = format!("{}, holding {}", bytes(pgp::MAX_MESSAGE), bytes(pgp::MAX_LITERAL));
+    let rows = [
+        ("a policy, attestor, list or platform policy", bytes(document::MAX_BYTES)),
+        ("`config.toml`", bytes(binauthd::config::file::MAX_BYTES)),
+        ("an occurrence", bytes(occurrence::MAX_BYTES)),
+        (
+            "signatures checked for an attestor and a digest",
+            format!("{}, and as many of envelopes that name no key of it", verify::MAX_VERIFICATIONS),
+        ),
+        ("keys of an attestor", count(attestor::MAX_KEYS)),
+        ("attestors of a rule", count(rule::MAX_ATTESTORS)),
+        ("attestors of a policy", count(binauthd::policy::document::MAX_POLICY_ATTESTORS)),
+        ("rules of one kind", count(maps::MAX_RULES)),
+        (
+            "patterns of an allowlist",
+            format!("{}, of 1,024 bytes each", count(binauthd::policy::document::MAX_PATTERNS)),
+        ),
+        ("digests of a deny list or system policy", digests),
+        ("an OpenPGP certificate", certificate),
+        ("an OpenPGP message", message),
+        ("a JSON Web Token", bytes(jwt::MAX_BYTES)),
+        ("findings of a scan", count(statement::MAX_FINDINGS)),
+    ];
+    for (what, bound) in rows {
+        let row = format!("| {what} | {bound} |\n");
+        assert!(README.contains(&row), "README.md lacks {row}");
     }
 }
 

@@ -1,5 +1,10 @@
 //! Who attests, what was attested, and the check that it was: attestors and their keys, occurrence
-//! documents, the signed payload, and [`verify`], the only maker of [`Verified`] evidence.
+//! documents, what is signed in them, and [`verify`], the only maker of [`Verified`] evidence.
+//!
+//! Who: [`attestor`], a [`key_ring`] of them, keys by [`algorithm`] or as OpenPGP certificates ([`pgp`]).
+//! Where: [`occurrence`], with the forms of signatures; [`jwt`] and [`dsse`] take two of them apart.
+//! What: a simple-signing [`payload`] or an in-toto [`statement`], read once a signature over it has held.
+//! Which of these a decision needs is not decided here.
 
 pub mod algorithm;
 pub mod attestor;

@@ -22,7 +22,8 @@ const TYPES: &[&str] = &[GCLOUD_TYPE, "atomic container signature", "cosign cont
 pub struct Claim {
     /// The image that was attested: the authority over where the occurrence was filed.
     pub digest: Digest,
-    /// Where the signer saw it. Not compared: the same bytes may lie in any registry.
+    /// Where the signer saw it. Compared only where the attestor asks for it: the same bytes may lie in any
+    /// registry.
     pub docker_reference: String,
 }
 

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-/// Binary Authorization on the Kubernetes node: decides what containerd may run.
+/// Binary Authorization on the Kubernetes node: decides which images containerd may pull.
+///
+/// Logs to standard error; `BINAUTHD_LOG` sets how much (`info` unless set). `binauthctl status` tells what it
+/// knows.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

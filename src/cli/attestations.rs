@@ -79,16 +79,16 @@ pub(super) struct SignAndCreate {
 pub(super) struct Create {
     #[command(flatten)]
     target: Target,
-    /// The signature, as `openssl dgst -sha256 -sign` writes it; base64 of it is understood too
+    /// The signature as a tool writes it (`openssl dgst -sign`, `gpg --sign`); base64 of it is understood too
     #[arg(long, value_name = "FILE")]
     signature_file: PathBuf,
-    /// The id of the key it was made with
+    /// The id of the key it was made with, as `attestors public-keys list` shows it
     #[arg(long, value_name = "ID")]
     public_key_id: String,
     /// What was signed [default: what create-signature-payload prints]
     #[arg(long, value_name = "FILE")]
     payload_file: Option<PathBuf>,
-    /// File it only if the attestor accepts it; the default
+    /// File it only if the attestor accepts it (the default)
     #[arg(long, conflicts_with = "no_validate")]
     validate: bool,
     /// File it whether or not the attestor accepts it

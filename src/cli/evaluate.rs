@@ -39,7 +39,7 @@ pub(super) struct Evaluate {
     /// Tell how the verdict comes about: each step, each attestor, each signature that is looked at
     #[arg(long)]
     explain: bool,
-    /// Exit 1 also for what only dry run lets through
+    /// Exit 1 also for what is allowed in dry run only
     #[arg(long)]
     strict: bool,
     /// Judge by files even where no flag names one
@@ -67,10 +67,10 @@ struct Pod {
 /// What leads to the same bytes as the image's own digest.
 #[derive(Debug, Args)]
 struct Digests {
-    /// Digest of the image's index
+    /// Digest of the image's index, where the image is named by its manifest or by tag
     #[arg(long, value_name = "DIGEST")]
     index: Option<Digest>,
-    /// Digest of its manifest for the node's platform
+    /// Digest of its manifest for the node's platform, where it is named by its index or by tag
     #[arg(long, value_name = "DIGEST")]
     manifest: Option<Digest>,
     /// Digest of its config, which the deny list may name

@@ -62,24 +62,28 @@ struct Global {
 enum Command {
     /// Print the payload that an attestation of an image signs
     CreateSignaturePayload(artifact::CreateSignaturePayload),
-    /// Who may attest: attestor documents and their keys
+    /// Who may attest: attestors and their keys
     #[command(subcommand)]
     Attestors(attestors::Verb),
-    /// What was attested: occurrence documents
+    /// What was attested: sign, file, list and verify
     #[command(subcommand)]
     Attestations(attestations::Verb),
-    /// The policy document
+    /// The policy document: check, import, export
     #[command(subcommand)]
     Policy(policy::Verb),
-    /// The daemon's configuration
+    /// The daemon's configuration file
     #[command(subcommand)]
     Config(config::Verb),
     /// Judge an image, by files or by the daemon
     ///
-    /// With any of --policy, --attestors and --occurrences, or with --offline, files decide, and those that
-    /// are not named are the configured ones; otherwise the daemon on this node is asked. An image without
-    /// a digest is denied where attestation is required. An attestor or occurrence file that cannot be read
-    /// counts for nothing, with a warning.
+    /// Without flags the daemon on this node is asked. Files decide with --offline, or with any flag that names a
+    /// document, a folder, a further digest or a time (--now); what is not named then is the configured one.
+    /// --policy leaves a configured platform policy aside, and --platform-policy alone tries check sets
+    /// without a policy. An image without a digest is denied where attestation is required. An attestor or
+    /// occurrence file that cannot be read counts for nothing, with a warning.
+    ///
+    /// Rules that depend on a pod need --namespace, --service-account or --mesh-identity; where they are left
+    /// out, every rule that may apply must come to the same, as at a pull.
     Evaluate(evaluate::Evaluate),
     /// Tell what the daemon on this node knows and does
     Status,

@@ -20,8 +20,14 @@ use crate::policy::{Options, PlatformPolicy, Policy};
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied
+    ///
+    /// Warns of what is valid and probably not meant: patterns, rules, keys and checks that let in more than
+    /// they look as if they did. Attestors are not checked where their folder cannot be read and no flag
+    /// names it.
     Check(Check),
     /// Check a policy and put it where the daemon reads it, byte for byte
+    ///
+    /// Not for platform policies and lists: put those in place by rename.
     Import(Import),
     /// Print the policy in its canonical form: fields in the order of the API, nothing that is blank
     ///
@@ -39,7 +45,7 @@ pub(super) struct Check {
     policy: Option<PathBuf>,
     #[command(flatten)]
     attestors: Folder,
-    /// Take a policy that has rules of several kinds
+    /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
     #[arg(long)]
     allow_multiple_rule_maps: bool,
     /// Exit 1 also for warnings
@@ -55,7 +61,7 @@ pub(super) struct Import {
     /// Where to [default: where the daemon is configured to read it]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// Take a policy that has rules of several kinds
+    /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
     #[arg(long)]
     allow_multiple_rule_maps: bool,
 }

@@ -21,7 +21,7 @@ const MAX_ARMOR: usize = 256 * 1024;
 pub(super) enum Verb {
     /// Add a key; comments in a YAML document are lost when it is rewritten
     Add(Add),
-    /// Remove a key: what it signed counts no more
+    /// Remove a key: what it signed no longer counts
     Remove(Remove),
     /// List the keys of an attestor
     List(Of),
@@ -46,7 +46,7 @@ pub(super) struct Add {
     of: Of,
     #[command(flatten)]
     file: KeyFile,
-    /// Such as ecdsa-p256-sha256 or ECDSA_P256_SHA256 [default: told from the key; for RSA, PKCS#1 v1.5 with SHA-256]
+    /// Such as ecdsa-p256-sha256 or RSA_PSS_4096_SHA512 [default: told from the key; for RSA, PKCS#1 v1.5 with SHA-256]
     #[arg(long, value_name = "ALGORITHM", conflicts_with = "pgp_public_key_file")]
     pkix_public_key_algorithm: Option<String>,
     /// The id that signatures name the key by [default: ni:///sha-256;… of the key]

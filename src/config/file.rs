@@ -367,23 +367,47 @@ mod tests {
         assert!(config.warnings.is_empty());
     }
 
+    /// The file with every line that begins with `mark` uncommented, of those that hold a key or a table.
+    fn uncommented(text: &str, mark: &str) -> String {
+        let holds = |line: &&str| line.contains('=') || line.starts_with('[');
+        let uncomment = |line| str::strip_prefix(line, mark).filter(holds).unwrap_or(line);
+        text.lines().map(uncomment).flat_map(|line| [line, "\n"]).collect()
+    }
+
     #[test]
     fn the_shipped_file_names_the_defaults() {
         let shipped = include_str!("../../packaging/etc/config.toml");
-        let uncommented: String = shipped
-            .lines()
-            .map(|line| {
-                line.strip_prefix("# ")
-                    .filter(|line| line.contains('=') || line.starts_with('['))
-                    .unwrap_or(line)
-            })
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        for text in [shipped, &uncommented] {
+        for text in [shipped, &uncommented(shipped, "# ")] {
             assert_eq!(parse(text).unwrap(), Config::default(), "{text}");
         }
+        let examples = Config {
+            cluster: Some("us-central1-a.prod".into()),
+            platform_policy: Some("/etc/binauthd/platform-policy.yaml".into()),
+            ..Config::default()
+        };
+        assert_eq!(parse(&uncommented(shipped, "#: ")).unwrap(), examples);
+        let known = "containerd.namespace, containerd.nri_socket, metrics.listen";
+        assert!(shipped.contains(&format!("without effect in this version: {known}.")));
+        let set = "[containerd]\nnamespace = 'x'\nnri_socket = 'x'\n[metrics]\nlisten = 'x'";
+        assert_eq!(parse(set).unwrap().notes.len(), known.split(", ").count());
+    }
+
+    #[test]
+    fn the_shipped_documents_are_read() {
+        use crate::document::Format::Yaml;
+        use crate::policy::{DenyList, Policy, SystemPolicy};
         let policy = include_bytes!("../../packaging/etc/policy.yaml");
-        crate::policy::Policy::parse(policy, crate::document::Format::Yaml, Default::default()).unwrap();
+        Policy::parse(policy, Yaml, Default::default()).unwrap();
+        let deny = include_str!("../../packaging/etc/deny.yaml");
+        let system = include_str!("../../packaging/etc/system-policy.yaml");
+        assert!(DenyList::parse(deny.as_bytes(), Yaml).unwrap().is_empty());
+        assert!(SystemPolicy::parse(system.as_bytes(), Yaml).unwrap().is_empty());
+        // And what they show as examples.
+        let example = |text: &str| -> String {
+            text.lines().filter_map(|line| line.strip_prefix("#   ")).flat_map(|line| [line, "\n"]).collect()
+        };
+        assert_eq!(DenyList::parse(example(deny).as_bytes(), Yaml).unwrap().len(), 1);
+        assert_eq!(SystemPolicy::parse(example(system).as_bytes(), Yaml).unwrap().len(), 2);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The decision: [`judge()`] is a pure function of what is judged, what is known of it, what is in force
 //! and the time.
+//!
+//! A [`Case`] finds first what decides and which digests that needs evidence of; judging it gives the
+//! [`Verdict`]. Rules and their attestors are judged in [`judge`](mod@judge) and [`attestors`], check sets
+//! in `conformance`. [`explain`] tells afterwards how a verdict came about, and changes none.
 
 pub mod attestors;
 mod conformance;

@@ -1,6 +1,14 @@
-//! The policy: its document, what makes one valid, the patterns it exempts images by and the rule it has
-//! for a pod (Binary Authorization `resources.proto`, `Policy`); and the node's own lists beside it, of
-//! what is always refused ([`DenyList`]) and of what the node itself needs ([`SystemPolicy`]).
+//! What is to be obeyed: the documents, what makes each valid, and [`Rulebook`], all of them as they are in
+//! force. Judging by them is `decision`'s part.
+//!
+//! * [`Policy`] (Binary Authorization `resources.proto`): the patterns it exempts images by and the rule
+//!   it has for a pod.
+//! * [`PlatformPolicy`] (its v1 API): check sets, beside the policy.
+//! * [`DenyList`] and [`SystemPolicy`], of this project: what is always refused, what the node needs.
+//!
+//! Four dialects of patterns, each in a module of its own: [`pattern`] (allowlists of policies),
+//! [`image_pattern`] (allowlists of platform policies), [`trusted_directory`] and [`source_pattern`].
+//! [`lint`] says of a valid document what is probably not meant.
 
 pub mod check;
 pub mod deny_list;
