@@ -144,10 +144,13 @@ impl Filing {
 }
 
 /// Whether an occurrence of this name, under `note`, is filed in one of these projects.
-pub(crate) fn is_filed_in(projects: &[String], note: &str, occurrence_name: &str) -> bool {
-    project_of(occurrence_name, "occurrences")
-        .or_else(|| project_of(note, "notes"))
+pub(super) fn is_filed_in(projects: &[String], note: &str, occurrence_name: &str) -> bool {
+    project_of_occurrence(note, occurrence_name)
         .is_some_and(|project| projects.iter().any(|one| one == project))
+}
+
+pub(super) fn project_of_occurrence<'a>(note: &'a str, name: &'a str) -> Option<&'a str> {
+    project_of(name, "occurrences").or_else(|| project_of(note, "notes"))
 }
 
 fn project_of<'a>(name: &'a str, collection: &str) -> Option<&'a str> {

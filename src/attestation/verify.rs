@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use self::signed::{Approval, Search};
-use super::attestor::Attestor;
+use super::attestor::{Attestor, is_filed_in, project_of_occurrence};
 use super::candidates::{in_turn, may_name, ordered};
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
@@ -31,6 +31,9 @@ pub const MAX_VERIFICATIONS: usize = 256;
 /// The most verified statements of one signer that are kept for a digest.
 const MAX_STATEMENTS: usize = 64;
 
+/// The most projects that are kept of those that one statement is filed in.
+const MAX_FILINGS: usize = 64;
+
 /// The most different `docker-reference`s that are kept of an attestor that compares them.
 const MAX_REFERENCES: usize = 64;
 
@@ -43,9 +46,9 @@ pub struct Verified {
     occurrence: String,
     /// Under which names the signer saw the image, where the attestor compares that.
     references: Option<Box<[String]>>,
-    /// The signature, and the hash of what it is over: by which it is found again.
+    /// The signature, and the hash of what it is over and of the key it names: by which it is found again.
     signature: Box<[u8]>,
-    payload: Digest,
+    over: Digest,
 }
 
 impl Verified {
@@ -82,7 +85,7 @@ impl Verified {
 
     /// The very signature in `occurrence`, if it is there.
     fn find_in<'a>(&self, occurrence: &'a Occurrence) -> Option<(&'a Occurrence, &'a Signature)> {
-        let same = |one: &&Signature| *one.bytes == *self.signature && signed::hash(one) == self.payload;
+        let same = |one: &&Signature| *one.bytes == *self.signature && signed::hash(one) == self.over;
         Some((occurrence, occurrence.signatures.iter().find(same)?))
     }
 }
@@ -91,9 +94,11 @@ impl Verified {
 #[derive(Debug, Clone)]
 pub struct VerifiedStatement {
     key_id: KeyId,
-    occurrence: String,
-    note: String,
+    /// Its note and its occurrence, by its own name, wherever it is filed. Of each project one.
+    filed: Vec<(String, String)>,
     statement: Statement,
+    /// The number of its signature among those that were looked at.
+    turn: usize,
 }
 
 impl VerifiedStatement {
@@ -103,16 +108,10 @@ impl VerifiedStatement {
         &self.key_id
     }
 
-    /// The occurrence that held it, by its own name.
+    /// Whether it is filed in one of these projects.
     #[must_use]
-    pub fn occurrence(&self) -> &str {
-        &self.occurrence
-    }
-
-    /// The note it hangs on.
-    #[must_use]
-    pub fn note(&self) -> &str {
-        &self.note
+    pub fn is_filed_in(&self, projects: &[String]) -> bool {
+        self.filed.iter().any(|(note, occurrence)| is_filed_in(projects, note, occurrence))
     }
 
     /// What it says.
@@ -369,7 +368,9 @@ impl<'a> Asked<'a> {
         for known in [true, false] {
             search.refill();
             for (occurrence, signature) in in_turn(self.ours, |one| states(one) && named(one) == known) {
-                let Some(looked) = search.statement(signature) else {
+                let (turn, looked) = search.statement(signature);
+                let Some(looked) = looked else {
+                    found.file(turn, occurrence);
                     observer.look(attestor.name(), occurrence, Some(signature), Look::Repeats);
                     continue;
                 };
@@ -378,9 +379,9 @@ impl<'a> Asked<'a> {
                         let look = Look::States(shown(&statement.predicate_type, 120));
                         found.add(VerifiedStatement {
                             key_id,
-                            occurrence: occurrence.name.clone(),
-                            note: occurrence.note.clone(),
+                            filed: vec![(occurrence.note.clone(), occurrence.name.clone())],
                             statement,
+                            turn,
                         });
                         look
                     }
@@ -403,6 +404,16 @@ impl<'a> Asked<'a> {
 }
 
 impl Statements {
+    /// The same once more, elsewhere: a check may look in that project alone.
+    fn file(&mut self, turn: usize, at: &Occurrence) {
+        let Some(known) = self.verified.iter_mut().find(|known| known.turn == turn) else { return };
+        let project = project_of_occurrence(&at.note, &at.name);
+        let is_new = project.is_some_and(|project| !known.is_filed_in(&[project.to_owned()]));
+        if is_new && known.filed.len() < MAX_FILINGS {
+            known.filed.push((at.note.clone(), at.name.clone()));
+        }
+    }
+
     /// Of scans the newest alone can decide, so the others need no room.
     fn add(&mut self, statement: VerifiedStatement) {
         if let Some(finished) = scanned(&statement) {
@@ -488,7 +499,7 @@ impl<'a, 'o, O: Observer> Best<'a, 'o, O> {
             occurrence: occurrence.name.clone(),
             references: compares.then(Box::default),
             signature: signature.bytes.clone().into(),
-            payload: signed::hash(signature),
+            over: signed::hash(signature),
         });
         let Some(references) = &mut verified.references else { return true };
         if let Some(reference) = approval.docker_reference.filter(|new| !references.contains(new)) {

@@ -176,8 +176,7 @@ fn statements<'a>(signers: &[AttestorName], facts: Facts<'a>) -> (Vec<&'a Verifi
 
 /// Whether it is filed in one of these projects; none restrict nothing.
 fn is_in(statement: &VerifiedStatement, projects: &[String]) -> bool {
-    projects.is_empty()
-        || crate::attestation::attestor::is_filed_in(projects, statement.note(), statement.occurrence())
+    projects.is_empty() || statement.is_filed_in(projects)
 }
 
 fn freshness(max_age: Duration, signers: &[AttestorName], facts: Facts<'_>) -> Made {

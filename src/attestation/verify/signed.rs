@@ -1,7 +1,8 @@
 //! One signature against one attestor: which bytes it proves, and whether those attest a digest.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{MAX_VERIFICATIONS, Miss};
 use crate::attestation::attestor::{Attestor, AttestorKey, Key};
@@ -38,12 +39,46 @@ pub(super) struct Search<'a> {
     attestor: &'a Attestor,
     dsse_types: &'a [String],
     left: usize,
-    tried: HashSet<(&'a str, &'a [u8], &'a [u8])>,
+    /// Which was looked at as the how-manieth.
+    tried: HashMap<(&'a str, Over<'a>, &'a [u8]), usize>,
 }
 
-/// Identifies what a signature is over; together with its bytes, the signature.
+/// What a signature is over. Two are the same only where this, the bytes and the key they name are:
+/// whoever files a good one again with another of these must not pass for it.
+#[derive(PartialEq, Eq, Hash)]
+enum Over<'a> {
+    Detached(&'a [u8]),
+    Dsse(&'a str, &'a [u8]),
+    /// These two carry what they are over.
+    Attached,
+    Jwt,
+}
+
+impl<'a> Over<'a> {
+    fn of(signature: &'a Signature) -> Self {
+        match &signature.form {
+            Form::Detached(payload) => Self::Detached(payload),
+            Form::Dsse(envelope) => Self::Dsse(&envelope.payload_type, &envelope.payload),
+            Form::Attached => Self::Attached,
+            Form::Jwt => Self::Jwt,
+        }
+    }
+}
+
+/// Identifies what a signature is over and the key that it names; together with its bytes, the signature.
 pub(super) fn hash(signature: &Signature) -> Digest {
-    Digest::of(payload(signature))
+    let (form, kind, payload): (u8, &str, &[u8]) = match Over::of(signature) {
+        Over::Detached(payload) => (0, "", payload),
+        Over::Dsse(kind, payload) => (1, kind, payload),
+        Over::Attached => (2, "", &[]),
+        Over::Jwt => (3, "", &[]),
+    };
+    let mut bytes = vec![form];
+    for field in [signature.key_id.as_bytes(), kind.as_bytes(), payload] {
+        bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(field);
+    }
+    Digest::of(&bytes)
 }
 
 /// Why no key can be read from a token, if so.
@@ -55,18 +90,9 @@ pub(super) fn unreadable(signature: &Signature) -> Option<String> {
     Compact::parse(text).err().map(|error| shown(&error.to_string(), 200))
 }
 
-fn payload(signature: &Signature) -> &[u8] {
-    match &signature.form {
-        Form::Detached(payload) => payload,
-        Form::Dsse(envelope) => &envelope.payload,
-        // They carry it.
-        Form::Attached | Form::Jwt => &[],
-    }
-}
-
 impl<'a> Search<'a> {
     pub(super) fn new(attestor: &'a Attestor, dsse_types: &'a [String]) -> Self {
-        Self { attestor, dsse_types, left: 0, tried: HashSet::new() }
+        Self { attestor, dsse_types, left: 0, tried: HashMap::new() }
     }
 
     /// Allows [`MAX_VERIFICATIONS`] from here on.
@@ -80,25 +106,33 @@ impl<'a> Search<'a> {
         signature: &'a Signature,
         digest: Digest,
     ) -> Option<Result<Approval, Miss>> {
-        if !self.is_new(signature) {
-            return None;
-        }
+        let (_, true) = self.turn(signature) else { return None };
         Some(self.signed(signature).and_then(|signed| self.read_approval(&signed, digest)))
     }
 
-    /// The statement that `signature` holds over; `None` where the same one was asked about before.
-    pub(super) fn statement(&mut self, signature: &'a Signature) -> Option<Result<(KeyId, Statement), Miss>> {
-        if !self.is_new(signature) {
-            return None;
-        }
-        Some(self.signed(signature).and_then(|signed| {
-            let statement = Statement::parse(&signed.bytes).map_err(|error| signed.wrong(&error))?;
-            Ok((signed.key.id.clone(), statement))
-        }))
+    /// The statement that `signature` holds over; `None` where the same one was asked about before. Either
+    /// way its number, which is the same each time.
+    pub(super) fn statement(
+        &mut self,
+        signature: &'a Signature,
+    ) -> (usize, Option<Result<(KeyId, Statement), Miss>>) {
+        let (turn, is_new) = self.turn(signature);
+        let read = || {
+            self.signed(signature).and_then(|signed| {
+                let statement = Statement::parse(&signed.bytes).map_err(|error| signed.wrong(&error))?;
+                Ok((signed.key.id.clone(), statement))
+            })
+        };
+        (turn, is_new.then(read))
     }
 
-    fn is_new(&mut self, signature: &'a Signature) -> bool {
-        self.tried.insert((&signature.key_id, payload(signature), &signature.bytes))
+    /// The number of a signature, and whether it is new.
+    fn turn(&mut self, signature: &'a Signature) -> (usize, bool) {
+        let next = self.tried.len();
+        match self.tried.entry((&signature.key_id, Over::of(signature), &signature.bytes)) {
+            Entry::Occupied(known) => (*known.get(), false),
+            Entry::Vacant(new) => (*new.insert(next), true),
+        }
     }
 
     /// Finds the key that the signature holds under.

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::pkcs8::EncodePublicKey as _;
 
 use super::super::key::tests::{P256_ID, P256_PEM};
-use super::super::payload;
+use super::super::{dsse, payload};
 use super::*;
 use crate::attestation::base64;
 use crate::attestation::occurrence::Signature;
@@ -229,4 +231,40 @@ fn any_key_of_the_attestor_may_sign_and_only_its_own() {
     // The right key under another id, and another key under the right id.
     assert!(finding(&occurrences, D, attestor("a", &[("other", &pem)])).is_err());
     assert!(finding(&occurrences, D, attestor("a", &[("mine", P256_PEM)])).is_err());
+}
+
+/// The same bytes, under the same key id or another, filed as something that they are not.
+#[test]
+fn what_is_filed_again_as_something_else_does_not_stand_for_it() {
+    let payload = payload();
+    let dsse = |kind: &str| {
+        let payload_type = kind.to_owned();
+        Form::Dsse(Arc::new(dsse::Envelope { payload_type, payload: payload.clone().into_bytes() }))
+    };
+    // The vector is over this envelope as much as over the PAE of the payload.
+    let good = dsse(payload::MEDIA_TYPE);
+    let flood = flood(2 * MAX_VERIFICATIONS);
+    for (form, key_id) in [
+        (dsse("application/x"), P256_ID),
+        (dsse(""), P256_ID),
+        (good.clone(), "other"),
+        (Form::Attached, P256_ID),
+        (Form::Jwt, P256_ID),
+    ] {
+        let of = |form: &Form, key_id: &str| {
+            let mut one = vector(D, &[(key_id, PAE)]);
+            one.signatures[0].form = form.clone();
+            one
+        };
+        let both = [of(&form, key_id), of(&good, P256_ID)];
+        assert!(finding(&both, D, a()).is_ok(), "{form:?}");
+        // What was verified is found again among them.
+        let (digest, ring) = (D.parse().unwrap(), KeyRing::new([a()]));
+        let before = Evidence::gather(digest, &both[1..], &ring);
+        let mut all = both[0].clone();
+        all.signatures.extend(flood.signatures.clone());
+        all.signatures.extend(both[1].signatures.clone());
+        let count = |before| Evidence::gather_again(digest, [&all], &ring, before).verified().count();
+        assert_eq!(count(Some(&before)), 1, "{form:?}");
+    }
 }
