@@ -127,14 +127,41 @@ impl Bench {
     }
 
     pub(crate) fn openssl(&self, line: &str) -> String {
-        let output = Command::new("openssl")
-            .args(line.split_whitespace())
+        self.tool("openssl", &line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// gpg with a home of this folder's own, and nobody to ask.
+    pub(crate) fn gpg(&self, line: &str) -> String {
+        let home = self.at("gnupg");
+        if !home.exists() {
+            fs::create_dir(&home).unwrap();
+            self.chmod("gnupg", 0o700);
+        }
+        let home = home.to_str().unwrap();
+        let quiet = ["--homedir", home, "--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback"];
+        let line: Vec<_> = line.split_whitespace().collect();
+        self.tool("gpg", &[&quiet[..], &["--passphrase", ""], &line].concat())
+    }
+
+    /// A signing key in that home, its certificate in `pgp.asc`; its fingerprint.
+    pub(crate) fn gpg_key(&self) -> String {
+        self.gpg("--quick-generate-key qa@example.com ed25519 sign never");
+        self.gpg("--armor --output pgp.asc --export");
+        let listed = self.gpg("--with-colons --list-keys");
+        let line = listed.lines().find_map(|line| line.strip_prefix("fpr:")).unwrap();
+        line.trim_matches(':').to_owned()
+    }
+
+    fn tool(&self, program: &str, args: &[&str]) -> String {
+        let output = Command::new(program)
+            .args(args)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .output()
-            .unwrap();
+            .unwrap_or_else(|error| panic!("{program}: {error}; run `tests/rig/install.sh` first"));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "openssl {line}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {args:?}: {text}{err}");
         text
     }
 
@@ -167,5 +194,19 @@ impl Bench {
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         paths
+    }
+}
+
+impl Drop for Bench {
+    /// gpg leaves an agent behind, which ends by itself when its folder goes, but not at once.
+    fn drop(&mut self) {
+        if self.at("gnupg").exists() {
+            let _ = Command::new("gpgconf")
+                .arg("--homedir")
+                .arg(self.at("gnupg"))
+                .args(["--kill", "all"])
+                .stderr(Stdio::null())
+                .status();
+        }
     }
 }

@@ -14,5 +14,7 @@ mod bench;
 mod attestations;
 mod attestors;
 mod evaluate;
+mod forms;
 mod general;
+mod ladder;
 mod policy;
