@@ -11,7 +11,7 @@ use super::artifact::{Artifact, ArtifactUrl};
 use super::attestors::Folder;
 use super::error::{CliError, Outcome};
 use super::files::{self, OccurrenceFile};
-use super::output::Answer;
+use super::output::{self, Answer};
 use super::sign::PrivateKey;
 use super::store::{Attestation, Filed};
 use super::verification::{List, Verify};
@@ -71,7 +71,7 @@ pub(super) struct SignAndCreate {
     #[arg(long)]
     pae_encode_payload: bool,
     /// The payload type of that encoding; verifiers must have it among their `dsse_types`
-    #[arg(long, value_name = "TYPE", default_value = payload::MEDIA_TYPE)]
+    #[arg(long, value_name = "TYPE", default_value = payload::MEDIA_TYPE, requires = "pae_encode_payload")]
     dsse_type: String,
 }
 
@@ -134,6 +134,13 @@ impl SignAndCreate {
         let payload = artifact.payload();
         let mut dsse_types = context.defaults.settings.dsse_types.clone();
         let signed = if self.pae_encode_payload {
+            if !dsse_types.contains(&self.dsse_type) {
+                output::warn(&format!(
+                    "payload type `{}` is not among the configured `dsse_types`: where it is not, this \
+                     attestation does not count",
+                    self.dsse_type
+                ));
+            }
             dsse_types.insert(0, self.dsse_type.clone());
             dsse::pae(&self.dsse_type, &payload)
         } else {

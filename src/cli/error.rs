@@ -83,6 +83,14 @@ pub enum CliError {
     /// Standard output, or an answer that cannot be written down.
     #[error("cannot write the answer")]
     Answer(#[from] io::Error),
+    /// A folder to write into that is not there.
+    #[error("cannot write `{}`: there is no folder `{}`: make it first, or name another place", path.display(), folder.display())]
+    NoFolder {
+        /// What was to be written.
+        path: PathBuf,
+        /// What is not there.
+        folder: PathBuf,
+    },
     /// A document that must not be replaced.
     #[error("`{}` exists already: {way_out}", path.display())]
     Exists {
@@ -162,8 +170,23 @@ pub enum CliError {
         cause: KeyError,
     },
     /// A private key in place of the public one.
-    #[error("`{}` holds a private key, which must not become public: write the public one with `openssl pkey -in KEY -pubout`", .0.display())]
-    PrivateKeyGiven(PathBuf),
+    #[error("`{}` holds a private key, which must not become public: write the public one with `{way_out}`", path.display())]
+    PrivateKeyGiven {
+        /// The file.
+        path: PathBuf,
+        /// The command that does.
+        way_out: &'static str,
+    },
+    /// A key of the other family.
+    #[error("`{}` holds {what}: name it with {flag}", path.display())]
+    OtherKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Such as `an OpenPGP certificate`.
+        what: &'static str,
+        /// The flag for it.
+        flag: &'static str,
+    },
     /// A key of a kind that no algorithm takes.
     #[error("the key in `{}` is {kind}, which no signature algorithm is for: use RSA of 2048, 3072 or 4096 bits, EC P-256, P-384 or P-521, or ML-DSA-65", path.display())]
     KeyKind {
@@ -200,6 +223,19 @@ pub enum CliError {
         /// Where it is.
         path: PathBuf,
         /// Why.
+        #[source]
+        cause: Box<PolicyError>,
+    },
+    /// A policy that the daemon would read in another format than it is written in.
+    #[error("policy `{}` is refused: it is read as {format}, because of the name `{}`", path.display(), to.display())]
+    PolicyFormat {
+        /// Where it is.
+        path: PathBuf,
+        /// Where it would be.
+        to: PathBuf,
+        /// What the name says.
+        format: &'static str,
+        /// Why not.
         #[source]
         cause: Box<PolicyError>,
     },

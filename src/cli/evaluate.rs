@@ -14,9 +14,10 @@ use super::error::{CliError, Outcome};
 use super::output::{Answer, fields, table};
 use super::rules::Rules;
 use crate::attestation::Evidence;
-use crate::decision::{Case, Known, Ladder, Looks, Reason, Subject, Verdict};
+use crate::decision::{Case, Known, Ladder, Looks, Reason, Subject, SubjectError, Verdict};
 use crate::gate::admin::{AdminAsk, AskedPod};
 use crate::image::{Digest, DigestKind, Workload};
+use crate::policy::Scope;
 
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
@@ -34,7 +35,7 @@ pub(super) struct Evaluate {
     #[command(flatten)]
     digests: Digests,
     /// Judge as of this time, RFC 3339 [default: now]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<SystemTime>,
     /// Tell how the verdict comes about: each step, each attestor, each signature that is looked at
     #[arg(long)]
@@ -45,6 +46,11 @@ pub(super) struct Evaluate {
     /// Judge by files even where no flag names one
     #[arg(long)]
     offline: bool,
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text)
+        .map_err(|_| "expected RFC 3339 in UTC, such as 2026-01-31T12:00:00Z".into())
 }
 
 /// What is known of the pod; rules that depend on what is left out are held to agree.
@@ -108,7 +114,12 @@ impl Evaluate {
         if digests.is_empty() {
             return Ok(subject);
         }
-        subject.with_digests(&digests).map_err(|cause| CliError::Subject { text: text(), cause })
+        subject.with_digests(&digests).map_err(|cause| match cause {
+            SubjectError::Contradiction { pinned, .. } => CliError::MalformedCommand(format!(
+                "the image names {pinned}, which is neither that of --index nor that of --manifest"
+            )),
+            cause => CliError::Subject { text: text(), cause },
+        })
     }
 
     /// Attestors and occurrences are read only where a rule or a check asks for them.
@@ -164,6 +175,21 @@ impl Pod {
             }),
         };
         let (cluster, mesh_identity) = (self.cluster.clone(), self.mesh_identity.clone());
+        let account = service_account.as_ref().map(|account| {
+            let namespace = namespace.as_deref().unwrap_or("unknown");
+            format!("{namespace}:{account}")
+        });
+        for (flag, scope, key) in [
+            ("cluster", Scope::Cluster, &cluster),
+            ("namespace", Scope::Namespace, &namespace),
+            ("service-account", Scope::ServiceAccount, &account),
+            ("mesh-identity", Scope::MeshIdentity, &mesh_identity),
+        ] {
+            if let Some(key) = key.as_deref().filter(|key| !scope.takes(key)) {
+                let what = format!("--{flag}: `{key}` matches no rule: expected {}", scope.form());
+                return Err(CliError::MalformedCommand(what));
+            }
+        }
         Ok(AskedPod { cluster, namespace, service_account, mesh_identity })
     }
 }
@@ -198,10 +224,10 @@ fn without_policy(subject: &Subject, error: &CliError) -> Verdict {
         CliError::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
             (Reason::PolicyMissing, "Write it there, or name another file by its flag")
         }
-        _ => (
-            Reason::PolicyUnreadable,
-            "Mend the document: `binauthctl policy check` says what is wrong with a policy",
-        ),
+        CliError::Policy { .. } => {
+            (Reason::PolicyUnreadable, "Mend the policy: `binauthctl policy check` says whether it is valid")
+        }
+        _ => (Reason::PolicyUnreadable, "Mend the file, or name another by its flag"),
     };
     Verdict::undecidable(subject.image(), subject.digest(), reason, &crate::chain(error), remedy)
 }
@@ -239,7 +265,13 @@ fn verdict_table(verdict: &Value) -> String {
     }
     let row = |attestor: &Value| {
         let key = text(attestor, "keyId");
-        let why = if key.is_empty() { text(attestor, "detail") } else { key };
+        // Not the digest that the image was asked for by, where another one leads to the same bytes.
+        let by_another = attestor.get("digest").is_some_and(|digest| Some(digest) != verdict.get("digest"));
+        let why = match key.as_str() {
+            "" => text(attestor, "detail"),
+            _ if by_another => format!("{key}, for {}", text(attestor, "digest")),
+            _ => key,
+        };
         vec![text(attestor, "name"), text(attestor, "reason"), why]
     };
     let rows = attestors.iter().map(row).collect();

@@ -15,7 +15,7 @@ use super::{rules, write};
 use crate::attestation::{AttestorName, KeyRing};
 use crate::document::{self, Format, UniqueMap, Version};
 use crate::policy::lint::{self, Lint};
-use crate::policy::{Options, PlatformPolicy, Policy};
+use crate::policy::{Options, PlatformPolicy, Policy, PolicyError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -248,12 +248,28 @@ impl Import {
         let bytes = files::document(&self.file, "policy")?;
         let options = options(self.allow_multiple_rule_maps, context);
         // By the name it will have: the format that the daemon will read it in.
-        let policy = Policy::parse(&bytes, Format::of(to), options)
-            .map_err(|cause| CliError::Policy { path: self.file.clone(), cause: Box::new(cause) })?;
+        let format = Format::of(to);
+        let policy =
+            Policy::parse(&bytes, format, options).map_err(|cause| self.refused(to, format, cause))?;
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        if let Some(folder) = folder {
+            return Err(CliError::NoFolder { path: to.clone(), folder: folder.to_owned() });
+        }
         write::replace(to, &bytes)?;
         let value = serde_json::json!({"file": to, "version": policy.version()});
         context
             .answer(Outcome::Fine, &value, || format!("policy {} is in {}\n", policy.version(), to.display()))
+    }
+}
+
+impl Import {
+    fn refused(&self, to: &Path, format: Format, cause: PolicyError) -> CliError {
+        let (path, cause) = (self.file.clone(), Box::new(cause));
+        if Format::of(&path) == format {
+            return CliError::Policy { path, cause };
+        }
+        let format = if format == Format::Json { "JSON" } else { "YAML" };
+        CliError::PolicyFormat { path, to: to.to_owned(), format, cause }
     }
 }
 

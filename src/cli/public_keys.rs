@@ -12,9 +12,8 @@ use super::files::{self, AttestorFile};
 use super::output::{Answer, table};
 use super::write;
 use crate::attestation::attestor::{AttestorDocument, KeyDocument, PkixDocument};
-use crate::attestation::{Attestor, KeyId, Kind, PublicKey};
+use crate::attestation::{Attestor, AttestorError, KeyId, Kind, PublicKey};
 
-const MAX_PEM: usize = 16 * 1024;
 const MAX_ARMOR: usize = 256 * 1024;
 
 #[derive(Debug, Subcommand)]
@@ -107,7 +106,7 @@ impl Add {
         let file = attestors.find(&self.of.attestor, self.of.project.as_deref())?;
         let mut document = file.document.clone();
         document.user_owned_grafeas_note.public_keys = vec![key.clone()];
-        let alone = parse(&document)?;
+        let alone = parse(&document).map_err(|error| self.of_the_key(error))?;
         let Some(added) = alone.keys().first() else {
             return Err(CliError::NoKey { name: alone.name().clone(), id: String::new() });
         };
@@ -136,11 +135,26 @@ impl Add {
 }
 
 impl Add {
+    /// What is wrong with the key itself is told of its file, not of a place in a document.
+    fn of_the_key(&self, error: CliError) -> CliError {
+        let Some(path) = &self.file.pkix_public_key_file else { return error };
+        match error {
+            CliError::Attestor { cause: AttestorError::Key { cause, .. }, .. } => {
+                CliError::PublicKey { path: path.clone(), cause }
+            }
+            other => other,
+        }
+    }
+
     fn document(&self) -> Result<KeyDocument, CliError> {
         let comment = self.comment.clone();
         let Some(path) = &self.file.pkix_public_key_file else {
             let path = self.file.pgp_public_key_file.as_deref().unwrap_or(Path::new(""));
-            let ascii_armored_pgp_public_key = Some(read_text(path, MAX_ARMOR)?);
+            let armored = read_text(path, MAX_ARMOR)?;
+            if armored.contains("-----BEGIN PUBLIC KEY-----") {
+                return Err(other_file(path, "a PEM public key", "--pkix-public-key-file"));
+            }
+            let ascii_armored_pgp_public_key = Some(armored);
             return Ok(KeyDocument { comment, ascii_armored_pgp_public_key, ..KeyDocument::default() });
         };
         let (public_key_pem, kind) = read_pem(path)?;
@@ -183,18 +197,29 @@ fn parse(document: &AttestorDocument) -> Result<Attestor, CliError> {
 /// The PEM as it will stand in the document, and the kind of its key. Whether key and declared algorithm
 /// fit is for the document to say.
 fn read_pem(path: &Path) -> Result<(String, Kind), CliError> {
-    let text = read_text(path, MAX_PEM)?;
+    let text = read_text(path, MAX_ARMOR)?;
+    if text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----") {
+        return Err(other_file(path, "an OpenPGP certificate", "--pgp-public-key-file"));
+    }
     let kind =
         PublicKey::kind(&text).map_err(|cause| CliError::PublicKey { path: path.to_owned(), cause })?;
     Ok((text.trim().lines().map(|line| format!("{}\n", line.trim())).collect(), kind))
+}
+
+fn other_file(path: &Path, what: &'static str, flag: &'static str) -> CliError {
+    CliError::OtherKeyFile { path: path.to_owned(), what, flag }
 }
 
 /// A text that holds no private key.
 fn read_text(path: &Path, limit: usize) -> Result<String, CliError> {
     let cannot = |cause| CliError::Read { what: "public key", path: path.to_owned(), cause };
     let text = String::from_utf8_lossy(&files::read(path, limit).map_err(cannot)?).into_owned();
-    if text.contains("PRIVATE KEY-----") || text.contains("PRIVATE KEY BLOCK-----") {
-        return Err(CliError::PrivateKeyGiven(path.to_owned()));
+    let private = |way_out| Err(CliError::PrivateKeyGiven { path: path.to_owned(), way_out });
+    if text.contains("PRIVATE KEY BLOCK-----") {
+        return private("gpg --export --armor");
+    }
+    if text.contains("PRIVATE KEY-----") {
+        return private("openssl pkey -in KEY -pubout");
     }
     Ok(text)
 }

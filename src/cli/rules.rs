@@ -33,11 +33,10 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Whether any file was named.
+    /// Whether any file was named, or how to read one.
     pub(super) fn is_given(&self) -> bool {
-        [&self.policy, &self.platform_policy, &self.deny_list, &self.system_policy]
-            .into_iter()
-            .any(Option::is_some)
+        let files = [&self.policy, &self.platform_policy, &self.deny_list, &self.system_policy];
+        files.into_iter().any(Option::is_some) || self.allow_multiple_rule_maps
     }
 
     /// Reads everything.

@@ -39,6 +39,10 @@ fn overview(status: &Value) -> String {
         let state = if text(attestor, "/ambiguous") == "true" { "defined more than once" } else { "" };
         vec![text(attestor, "/name"), text(attestor, "/keys"), state.to_owned()]
     });
+    let documents = list(status, "/documents").iter().map(|document| {
+        ["/name", "/state", "/version", "/loaded", "/path"].map(|pointer| text(document, pointer)).to_vec()
+    });
+    let documents = table(&["DOCUMENT", "STATE", "VERSION", "SINCE", "FILE"], documents.collect());
     let sources = list(status, "/sources").iter().map(|source| {
         ["/name", "/attestations", "/refused", "/path"].map(|pointer| text(source, pointer)).to_vec()
     });
@@ -47,13 +51,13 @@ fn overview(status: &Value) -> String {
             .map(|pointer| text(gate, pointer));
         [name.clone()].into_iter().chain(counts).collect()
     });
-    [
-        fields(&lines),
+    let documents = (!list(status, "/documents").is_empty()).then_some(documents);
+    let tables = [
         table(&["ATTESTOR", "KEYS", "STATE"], attestors.collect()),
         table(&["SOURCE", "ATTESTATIONS", "REFUSED", "FOLDER"], sources.collect()),
         table(&["GATE", "ALLOWED", "DENIED", "UNDECIDABLE", "DRY RUN", "UNANSWERED"], gates.collect()),
-    ]
-    .join("\n")
+    ];
+    [fields(&lines)].into_iter().chain(documents).chain(tables).collect::<Vec<_>>().join("\n")
 }
 
 fn policy(status: &Value) -> String {
@@ -61,11 +65,12 @@ fn policy(status: &Value) -> String {
     match of("/policy/version").as_str() {
         "" => format!("none in force: {}", of("/policy/problem")),
         version => format!(
-            "{version} ({}, {} since {}): {}, {} patterns",
+            "{version} ({}, {} since {}): {}, {} other rules, {} patterns",
             of("/policy/path"),
             of("/policy/state"),
             of("/policy/loaded"),
             of("/policy/defaultRule"),
+            of("/policy/rules"),
             of("/policy/patterns")
         ),
     }

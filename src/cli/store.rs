@@ -9,8 +9,8 @@ use super::artifact::Artifact;
 use super::error::CliError;
 use super::{files, write};
 use crate::attestation::occurrence::{self, Form, Signature};
-use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, NoteName, Occurrence, base64};
-use crate::decision::weigh;
+use crate::attestation::{Attestor, AttestorName, Evidence, Key, KeyRing, NoteName, Occurrence, base64};
+use crate::decision::{Reason, weigh};
 use crate::image::{Digest, Reference};
 
 /// An attestation to be filed.
@@ -141,7 +141,12 @@ impl Attestation<'_> {
         if found.satisfied {
             return Ok(());
         }
-        let why = format!("{} [{}]", found.detail.unwrap_or_default(), found.reason);
+        let is_pgp = self.attestor.key(self.key_id).is_some_and(|key| matches!(key.key, Key::Pgp(_)));
+        let way_out = match found.reason {
+            Reason::MalformedSignature if is_pgp => ": make it with `gpg --sign --armor`, over the payload",
+            _ => "",
+        };
+        let why = format!("{} [{}]{way_out}", found.detail.unwrap_or_default(), found.reason);
         Err(CliError::NotVerified { name: found.name, why })
     }
 

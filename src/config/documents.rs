@@ -49,6 +49,8 @@ struct Settings {
 /// A document of which there is one.
 #[derive(Debug)]
 struct Single<T> {
+    /// What it is called.
+    what: &'static str,
     path: PathBuf,
     slot: Slot<T>,
 }
@@ -70,9 +72,21 @@ pub enum State {
     /// This is obeyed.
     Obeyed(Arc<Rulebook>),
     /// A file that must be there is not.
-    Missing(PathBuf),
+    Missing {
+        /// What it would be, such as `policy`.
+        what: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// A file cannot be obeyed, and no version of it could be before.
-    Unreadable(PathBuf, String),
+    Unreadable {
+        /// What it should be, such as `deny list`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
 }
 
 impl State {
@@ -81,7 +95,7 @@ impl State {
     pub fn rulebook(&self) -> Option<&Rulebook> {
         match self {
             Self::Obeyed(rulebook) => Some(rulebook),
-            Self::Missing(_) | Self::Unreadable(..) => None,
+            Self::Missing { .. } | Self::Unreadable { .. } => None,
         }
     }
 }
@@ -126,11 +140,16 @@ impl Documents {
             .map(|(path, text)| (path.clone(), Slot::remember(&path, Some(text), read_attestor)))
             .collect();
         let mut documents = Self {
-            policy: Single::remember(&config.policy, &stored, read_policy(options)),
+            policy: Single::remember("policy", &config.policy, &stored, read_policy(options)),
             platform_policy: platform_policy
-                .map(|path| Single::remember(path, &stored, read_platform_policy)),
-            deny_list: Single::remember(&config.deny_list, &stored, read_deny_list),
-            system_policy: Single::remember(&config.system_policy, &stored, read_system_policy),
+                .map(|path| Single::remember("platform policy", path, &stored, read_platform_policy)),
+            deny_list: Single::remember("deny list", &config.deny_list, &stored, read_deny_list),
+            system_policy: Single::remember(
+                "system policy",
+                &config.system_policy,
+                &stored,
+                read_system_policy,
+            ),
             attestors_path: config.attestors.clone(),
             attestors,
             folder_problem: None,
@@ -303,8 +322,13 @@ impl Documents {
 }
 
 impl<T> Single<T> {
-    fn remember(path: &Path, stored: &last_good::Documents, parse: impl Parse<T>) -> Self {
-        Self { path: path.to_owned(), slot: Slot::remember(path, stored.get(&key(path)), parse) }
+    fn remember(
+        what: &'static str,
+        path: &Path,
+        stored: &last_good::Documents,
+        parse: impl Parse<T>,
+    ) -> Self {
+        Self { what, path: path.to_owned(), slot: Slot::remember(path, stored.get(&key(path)), parse) }
     }
 
     fn read(&mut self, now: SystemTime, parse: impl Parse<T>) {
@@ -317,8 +341,10 @@ impl<T> Single<T> {
     fn required(&self) -> Result<Arc<T>, State> {
         match (self.slot.good(), self.slot.problem()) {
             (Some(good), _) => Ok(Arc::clone(good)),
-            (None, Some(problem)) => Err(State::Unreadable(self.path.clone(), problem.clone())),
-            (None, None) => Err(State::Missing(self.path.clone())),
+            (None, Some(problem)) => {
+                Err(State::Unreadable { what: self.what, path: self.path.clone(), problem: problem.clone() })
+            }
+            (None, None) => Err(State::Missing { what: self.what, path: self.path.clone() }),
         }
     }
 
@@ -328,13 +354,13 @@ impl<T> Single<T> {
         T: Default,
     {
         match self.required() {
-            Err(State::Missing(_)) => Ok(Arc::default()),
+            Err(State::Missing { .. }) => Ok(Arc::default()),
             other => other,
         }
     }
 
     fn required_status(&self) -> DocumentStatus {
-        let mut status = self.slot.status(&self.path, None);
+        let mut status = self.slot.status(&self.path, Some(self.what.to_owned()));
         if status.version.is_none() && status.problem.is_none() {
             status.problem = Some(format!("`{}` does not exist", self.path.display()));
         }
@@ -342,7 +368,7 @@ impl<T> Single<T> {
     }
 
     fn optional_status(&self) -> Option<DocumentStatus> {
-        let status = self.slot.status(&self.path, None);
+        let status = self.slot.status(&self.path, Some(self.what.to_owned()));
         (status.version.is_some() || status.problem.is_some()).then_some(status)
     }
 

@@ -15,7 +15,7 @@ use crate::document::{Format, MAX_BYTES, Version};
 pub struct DocumentStatus {
     /// The file.
     pub path: PathBuf,
-    /// Attestor name, where it is known.
+    /// Of an attestor its name, where it is known; of another document what it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `current`, `last good`, or `refused` when there is no good version.

@@ -125,16 +125,18 @@ impl Engine {
                     found.iter().map(|(evidence, age)| Known { evidence, age: *age }).collect();
                 case.judge(&known)
             }
-            State::Missing(path) => {
-                let cause = format!("this node has no policy: `{}` does not exist", path.display());
-                let remedy = "Put a policy there; `binauthctl policy check` says whether it is valid";
-                refuse(subject, Reason::PolicyMissing, &cause, remedy)
+            State::Missing { what, path } => {
+                let cause = format!("this node has no {what}: `{}` does not exist", path.display());
+                let remedy =
+                    format!("Put a {what} there; `binauthctl policy check` says whether one is valid");
+                refuse(subject, Reason::PolicyMissing, &cause, &remedy)
             }
-            State::Unreadable(path, problem) => {
+            State::Unreadable { what, path, problem } => {
                 let cause =
-                    format!("the policy of this node, `{}`, cannot be obeyed: {problem}", path.display());
-                let remedy = "Mend the policy; `binauthctl policy check` says whether it is valid";
-                refuse(subject, Reason::PolicyUnreadable, &cause, remedy)
+                    format!("the {what} of this node, `{}`, cannot be obeyed: {problem}", path.display());
+                let remedy =
+                    format!("Mend the {what}; `binauthctl status` on the node says when it is obeyed");
+                refuse(subject, Reason::PolicyUnreadable, &cause, &remedy)
             }
         };
         verdict.key_ring_version = Some(in_force.key_ring.version().clone());
@@ -248,9 +250,12 @@ impl Engine {
                 let (denied, system) = (rulebook.deny_list.len(), rulebook.system_policy.len());
                 tracing::info!(policy, platform_policy = platform, denied, system, %key_ring, "in force");
             }
-            State::Missing(path) => tracing::error!("no policy: `{}` does not exist", path.display()),
-            State::Unreadable(path, problem) => {
-                tracing::error!("no policy: `{}` cannot be obeyed: {problem}", path.display());
+            State::Missing { what, path } => {
+                tracing::error!("every image is refused: no {what}: `{}` does not exist", path.display());
+            }
+            State::Unreadable { what, path, problem } => {
+                let path = path.display();
+                tracing::error!("every image is refused: the {what} `{path}` cannot be obeyed: {problem}");
             }
         }
     }

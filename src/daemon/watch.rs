@@ -79,19 +79,27 @@ struct Pulse {
 pub(super) fn start(engine: Arc<Engine>, config: &Config) -> Watcher {
     let pulse = Arc::new(Pulse { started: Instant::now(), last: AtomicU64::new(0) });
     let sources: Vec<_> = config.folders().map(|(_, path)| path.to_owned()).collect();
-    let policy = config.policy.parent().map(Path::to_owned);
-    let documents = Follower {
-        what: What::Documents(Arc::clone(&pulse)),
-        folders: policy.into_iter().chain([config.attestors.clone()]).collect(),
-        ours: vec![config.policy.clone(), config.attestors.clone()],
-        engine: Arc::clone(&engine),
-    };
+    let (folders, ours) = documents_of(config);
+    let documents =
+        Follower { what: What::Documents(Arc::clone(&pulse)), folders, ours, engine: Arc::clone(&engine) };
     let sources = Follower { what: What::Sources, folders: sources.clone(), ours: sources, engine };
     Watcher {
         documents: Thread::start("documents", documents),
         sources: Thread::start("sources", sources),
         pulse,
     }
+}
+
+/// The folders that documents lie in, each once, and the paths in them that a change counts of.
+fn documents_of(config: &Config) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let singles = [&config.policy, &config.deny_list, &config.system_policy];
+    let singles: Vec<_> = singles.into_iter().chain(&config.platform_policy).collect();
+    let mut folders: Vec<_> = singles.iter().filter_map(|path| path.parent()).map(Path::to_owned).collect();
+    folders.push(config.attestors.clone());
+    folders.sort();
+    folders.dedup();
+    let ours = singles.into_iter().chain([&config.attestors]).cloned().collect();
+    (folders, ours)
 }
 
 impl Thread {
@@ -294,5 +302,33 @@ fn is_change(kind: EventKind) -> bool {
         | EventKind::Modify(_)
         | EventKind::Remove(_)
         | EventKind::Other => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_document_is_followed_wherever_it_lies() {
+        let config = Config {
+            policy: "/etc/binauthd/policy.yaml".into(),
+            deny_list: "/srv/deny/deny.yaml".into(),
+            system_policy: "/usr/share/binauthd/system-policy.yaml".into(),
+            platform_policy: Some("/srv/platform/platform.yaml".into()),
+            attestors: "/etc/binauthd/attestors".into(),
+            ..Config::default()
+        };
+        let (folders, ours) = documents_of(&config);
+        for file in ours.iter().filter(|path| **path != config.attestors) {
+            assert!(folders.contains(&file.parent().unwrap().to_owned()), "{}", file.display());
+            assert!(concern(std::slice::from_ref(file), &ours));
+        }
+        assert_eq!((ours.len(), folders.len()), (5, 5));
+        assert!(folders.contains(&config.attestors));
+        assert!(concern(&["/etc/binauthd/attestors/a.json".into()], &ours));
+        assert!(!concern(&["/srv/deny/other.yaml".into()], &ours));
+        // What lies together is watched once.
+        assert_eq!(documents_of(&Config::default()).0.len(), 2);
     }
 }

@@ -71,7 +71,7 @@ pub fn explain(miss: &Miss) -> String {
             "Attestation(s) found, but could not be verified. No key found for attestation with key id '{id}'"
         ),
         Miss::TooMany => none("there are more signatures than are checked"),
-        Miss::Malformed(Some(id), what) => none(&format!("under key id '{id}' stands {what}")),
+        Miss::Malformed(Some(id), what) => none(&format!("under key id '{id}': {what}")),
         Miss::Malformed(None, what) => none(what),
         Miss::BadSignature(id) => none(&format!("a signature under key id '{id}' does not verify")),
         Miss::Expired(id) => none(&format!("a signature was made after key '{id}' had expired")),

@@ -56,8 +56,15 @@ impl Scope {
         }
     }
 
+    /// Whether `key` has its form.
+    #[must_use]
+    pub fn takes(self, key: &str) -> bool {
+        self.parts(key).is_some()
+    }
+
     /// The form of a key.
-    pub(super) fn form(self) -> &'static str {
+    #[must_use]
+    pub fn form(self) -> &'static str {
         match self {
             Self::Cluster => "`LOCATION.CLUSTER`, such as `us-central1-a.prod`",
             Self::Namespace => "a namespace: an RFC 1123 label, such as `shop`",
@@ -115,7 +122,7 @@ impl Scope {
 /// Whether `key` could be one of a cluster: `LOCATION.CLUSTER`.
 #[must_use]
 pub fn is_cluster(key: &str) -> bool {
-    Scope::Cluster.parts(key).is_some()
+    Scope::Cluster.takes(key)
 }
 
 /// Where in a policy a rule stands. Displayed, it is the path to the rule.

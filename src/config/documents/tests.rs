@@ -155,10 +155,10 @@ fn the_policy_keeps_its_last_good_version() {
     }
     fs::remove_file(node.path("policy.yaml")).unwrap();
     node.reload();
-    assert!(matches!(node.documents.in_force().state, State::Missing(_)));
+    assert!(matches!(node.documents.in_force().state, State::Missing { .. }));
     fs::write(node.path("policy.yaml"), "broken").unwrap();
     node.restart();
-    assert!(matches!(node.documents.in_force().state, State::Unreadable(..)));
+    assert!(matches!(node.documents.in_force().state, State::Unreadable { .. }));
     fs::write(node.path("policy.yaml"), ALLOW).unwrap();
     node.reload();
     assert!(version(&node).is_some_and(|version| Some(version) != good));
@@ -221,4 +221,108 @@ fn state_that_cannot_be_written_changes_no_decision() {
     fs::create_dir(node.path("state")).unwrap();
     node.reload();
     assert!(node.documents.problems().is_empty());
+}
+
+const DIGEST: &str = "sha256:abababababababababababababababababababababababababababababababab";
+const PLATFORM: &str = "binauthdEnforcementMode: AUDIT_AND_ENFORCE\ngkePolicy: {checkSets: []}";
+
+fn listing(name: &str) -> String {
+    if name == "platform.yaml" {
+        return PLATFORM.to_owned();
+    }
+    format!("digests: [{{digest: '{DIGEST}', reason: x}}]")
+}
+
+/// How many entries of `name` are obeyed; none where nothing at all is.
+fn obeyed(node: &Node, name: &str) -> Option<usize> {
+    let State::Obeyed(book) = node.documents.in_force().state else { return None };
+    Some(match name {
+        "deny.yaml" => book.deny_list.len(),
+        "system-policy.yaml" => book.system_policy.len(),
+        _ => usize::from(book.platform_policy.is_some()),
+    })
+}
+
+#[test]
+fn documents_beside_the_policy() {
+    // The name, what it is called, and what is obeyed of it where it is gone and where it is broken.
+    let rows = [
+        ("deny.yaml", "deny list", Some(0), None),
+        ("system-policy.yaml", "system policy", Some(0), Some(0)),
+        ("platform.yaml", "platform policy", None, None),
+    ];
+    for (name, what, gone, broken) in rows {
+        let mut node = Node::new(ALLOW, &[]);
+        fs::write(node.path(name), listing(name)).unwrap();
+        node.restart();
+        assert_eq!((obeyed(&node, name), node.documents.problems().len()), (Some(1), 0), "{name}");
+        let status = &node.documents.other_statuses()[0];
+        assert_eq!((status.name.as_deref(), status.state), (Some(what), "current"));
+
+        // Broken, now and across a restart: the last good one.
+        fs::write(node.path(name), "colour: red").unwrap();
+        node.reload();
+        for _ in 0..2 {
+            assert_eq!(obeyed(&node, name), Some(1), "{name}");
+            assert_eq!(node.documents.other_statuses()[0].state, "last good");
+            assert!(node.documents.problems()[0].contains("(last good)"));
+            node.restart();
+        }
+        // Gone is gone, and what was good once does not come back. The configuration still names a platform
+        // policy, so no restart here: `open` would leave it out.
+        fs::remove_file(node.path(name)).unwrap();
+        node.reload();
+        assert_eq!(obeyed(&node, name), gone, "{name}");
+        fs::write(node.path(name), "colour: red").unwrap();
+        node.reload();
+        // Broken from the start.
+        for _ in 0..2 {
+            assert_eq!(obeyed(&node, name), broken, "{name}");
+            assert_eq!(node.documents.other_statuses()[0].state, "refused");
+            assert!(node.documents.problems()[0].contains("(refused)"), "{name}");
+            if broken.is_none() {
+                let State::Unreadable { what: called, path, .. } = node.documents.in_force().state else {
+                    panic!("{name}");
+                };
+                assert_eq!((called, path), (what, node.path(name)));
+            }
+            node.restart();
+        }
+        fs::write(node.path(name), listing(name)).unwrap();
+        node.reload();
+        assert_eq!((obeyed(&node, name), node.documents.problems().len()), (Some(1), 0), "{name}");
+    }
+}
+
+#[test]
+fn a_platform_policy_that_is_configured_must_be_there() {
+    let mut node = Node::new(ALLOW, &[]);
+    fs::write(node.path("platform.yaml"), PLATFORM).unwrap();
+    node.restart();
+    fs::remove_file(node.path("platform.yaml")).unwrap();
+    node.reload();
+    let State::Missing { what, path } = node.documents.in_force().state else { panic!("obeyed") };
+    assert_eq!((what, path), ("platform policy", node.path("platform.yaml")));
+    assert!(node.documents.problems()[0].contains("does not exist"));
+}
+
+#[test]
+fn the_fingerprint_changes_with_every_document() {
+    let mut node = Node::new(ALLOW, &[]);
+    fs::write(node.path("platform.yaml"), PLATFORM).unwrap();
+    node.restart();
+    let mut last = node.documents.fingerprint();
+    let mut changed = |node: &Node, what: &str| {
+        let now = node.documents.fingerprint();
+        assert_ne!(std::mem::replace(&mut last, now), now, "{what}");
+        assert_eq!(node.documents.fingerprint(), now);
+    };
+    for name in ["deny.yaml", "system-policy.yaml", "platform.yaml"] {
+        fs::write(node.path(name), listing(name) + "\n").unwrap();
+        changed(&node, name);
+        fs::set_permissions(node.path(name), fs::Permissions::from_mode(0o666)).unwrap();
+        changed(&node, name);
+        fs::remove_file(node.path(name)).unwrap();
+        changed(&node, name);
+    }
 }
