@@ -34,6 +34,9 @@ struct Signed<'a> {
     media_type: Option<&'a str>,
 }
 
+/// A statement and the key that signed it.
+pub(super) type Stated = Result<(KeyId, Statement), Miss>;
+
 /// What is left to spend on the signatures of one attestor.
 pub(super) struct Search<'a> {
     attestor: &'a Attestor,
@@ -112,10 +115,7 @@ impl<'a> Search<'a> {
 
     /// The statement that `signature` holds over; `None` where the same one was asked about before. Either
     /// way its number, which is the same each time.
-    pub(super) fn statement(
-        &mut self,
-        signature: &'a Signature,
-    ) -> (usize, Option<Result<(KeyId, Statement), Miss>>) {
+    pub(super) fn statement(&mut self, signature: &'a Signature) -> (usize, Option<Stated>) {
         let (turn, is_new) = self.turn(signature);
         let read = || {
             self.signed(signature).and_then(|signed| {
