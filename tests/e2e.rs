@@ -21,12 +21,16 @@ mod broken;
 mod changes;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/forms.rs"]
+mod forms;
 #[path = "e2e/guarded.rs"]
 mod guarded;
 #[path = "e2e/load.rs"]
 mod load;
 #[path = "e2e/pulls.rs"]
 mod pulls;
+#[path = "e2e/rules.rs"]
+mod rules;
 #[path = "e2e/service.rs"]
 mod service;
 #[path = "e2e/signer.rs"]

@@ -30,7 +30,9 @@ fn steps(ladder: &Value) -> Vec<(&str, &str)> {
 #[test]
 fn rules_by_what_is_known_of_the_pod() {
     let spiffe = "spiffe://cluster.local/ns/shop/sa/web";
-    let rows: &[(&str, &str, &[(&str, i32)])] = &[
+    // A map, the key of a rule in it, and what flags about the pod come to.
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, i32)]);
+    let rows: &[Row<'_>] = &[
         (
             "kubernetesNamespaceAdmissionRules",
             "shop",

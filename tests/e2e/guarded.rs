@@ -8,7 +8,7 @@ use binauthd::gate::client::{NoAnswer, Patience, exchange};
 use serde_json::Value;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::rig::{Daemon, Image, Node, Pushed, Refusal, Wiring, eventually};
+use super::rig::{Daemon, Image, Node, Output, Pushed, Refusal, Tool, Wiring, eventually};
 use super::signer::Signer;
 
 pub(crate) const DAEMON: &str = env!("CARGO_BIN_EXE_binauthd");
@@ -178,6 +178,15 @@ impl Guarded {
         let socket = self.node.etc.admin_socket();
         let patience = Patience { max_body: MAX_BODY, ..Patience::GATE };
         tokio::task::spawn_blocking(move || exchange(&socket, &ask, patience)).await.unwrap()
+    }
+
+    /// Runs `binauthctl` with the node's configuration.
+    pub(crate) async fn binauthctl(&self, line: &str) -> Output {
+        let tool = Tool::new(Path::new(env!("CARGO_BIN_EXE_binauthctl")))
+            .with_arg("--config")
+            .with_arg(self.node.etc.config().to_string_lossy())
+            .within(self.node.home.path());
+        tool.run(&line.split_whitespace().collect::<Vec<_>>()).await
     }
 
     /// Waits until the audit trail holds `count` records, and returns all.

@@ -1,6 +1,6 @@
 //! A party that attests: a P-256 key, the attestor document with its public half, and occurrences.
 
-use binauthd::attestation::payload;
+use binauthd::attestation::{dsse, payload};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::{EncodePublicKey as _, LineEnding};
@@ -90,6 +90,24 @@ impl Signer {
             "attestation": {
                 "serializedPayload": base64(payload.as_bytes()),
                 "signatures": signatures,
+            },
+        })
+    }
+
+    /// An occurrence that attests `image` by a DSSE envelope around the same payload.
+    pub(crate) fn envelope(&self, image: &Pushed) -> Value {
+        let payload = self.payload(image);
+        let encoded = dsse::pae(payload::MEDIA_TYPE, payload.as_bytes());
+        let signature: Signature = self.key.sign(&encoded);
+        json!({
+            "name": format!("projects/shop/occurrences/{}-dsse", self.id),
+            "resourceUri": format!("https://{}", image.pinned()),
+            "noteName": self.note(),
+            "kind": "DSSE_ATTESTATION",
+            "envelope": {
+                "payload": base64(payload.as_bytes()),
+                "payloadType": payload::MEDIA_TYPE,
+                "signatures": [{ "keyid": self.key_id(), "sig": base64(signature.to_der().as_bytes()) }],
             },
         })
     }

@@ -66,6 +66,8 @@ impl Etc {
 cluster = "{cluster}"
 policy = "{policy}"
 attestors = "{attestors}"
+deny_list = "{deny_list}"
+system_policy = "{system_policy}"
 state_dir = "{state}"
 runtime_dir = "{runtime}"
 {more}
@@ -83,6 +85,8 @@ file = "{audit}"
 "#,
             policy = self.policy().display(),
             attestors = self.attestors().display(),
+            deny_list = self.folder.join("deny.yaml").display(),
+            system_policy = self.folder.join("system-policy.yaml").display(),
             state = self.state_dir.display(),
             runtime = self.runtime_dir.display(),
             containerd = self.containerd_socket.display(),
@@ -95,6 +99,16 @@ file = "{audit}"
 
     pub(crate) fn write_policy(&self, text: &str) {
         write(&self.policy(), 0o644, text.as_bytes());
+    }
+
+    /// A document beside the policy: `deny.yaml`, `system-policy.yaml`, or one that the configuration
+    /// names.
+    pub(crate) fn write_beside(&self, name: &str, text: &str) {
+        write(&self.folder.join(name), 0o644, text.as_bytes());
+    }
+
+    pub(crate) fn remove_beside(&self, name: &str) {
+        fs::remove_file(self.folder.join(name)).unwrap();
     }
 
     /// `name` with its extension: the formats differ.
