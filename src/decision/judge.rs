@@ -258,8 +258,11 @@ impl<'a> Case<'a> {
                 verdict = self.by_check(reason, check, enforcement == PlatformEnforcement::AuditAndDryRun);
                 verdict.attestors = attestors;
             }
-            (Outcome::Unknown, _) if changes && enforcement == PlatformEnforcement::AuditAndEnforce => {
+            (Outcome::Unknown, _) if changes => {
                 verdict = self.undecided_context("check sets that may apply disagree");
+                if enforcement == PlatformEnforcement::AuditAndDryRun {
+                    (verdict.verdict, verdict.enforced) = (Decision::Allow, false);
+                }
             }
             _ => {}
         }
