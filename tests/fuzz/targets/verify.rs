@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use binauthd::attestation::key_ring::Asked;
-use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence};
+use binauthd::attestation::{Attestor, Evidence, Key, KeyRing, Occurrence};
 use binauthd::document::Format;
 use binauthd::image::Digest;
 use libfuzzer_sys::fuzz_target;
@@ -51,7 +51,11 @@ fn verified(data: &[u8]) -> Option<Vec<(Vec<u8>, Digest)>> {
     let asked = Asked { approvals: [name.clone()].into(), statements: [name.clone()].into() };
     let ring = KeyRing::new([attestor.clone()]).narrowed(asked, []);
     let evidence = Evidence::gather(occurrence.digest, [&occurrence], &ring);
-    let key = |id: &str| attestor.key(id).expect("what is verified names a key").key.bytes().to_vec();
+    let key = |id: &str| match &attestor.key(id).expect("what is verified names a key").key {
+        Key::Pkix(public) => public.der().to_vec(),
+        // Not everything in a certificate is signed; what is, hangs on the key that the fingerprint is of.
+        Key::Pgp(certificate) => certificate.key_id().as_str().as_bytes().to_vec(),
+    };
     let mut found: Vec<_> =
         evidence.verified().map(|one| (key(one.key_id().as_str()), one.digest())).collect();
     for statement in evidence.statements(&name).iter().flat_map(|statements| &statements.verified) {
