@@ -50,6 +50,7 @@ demo: root setup gate ## See it allow and refuse, on a private containerd (root)
 lint: ## Formatting, clippy with warnings denied, licences, bans and sources of dependencies
 	tests/rig/install.sh --cargo-deny
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test demo -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --bin binauthd-image-verifier --lib -- -D warnings
@@ -58,6 +59,11 @@ lint: ## Formatting, clippy with warnings denied, licences, bans and sources of 
 .PHONY: test
 test: root lint gate ## Everything that must hold, end to end on a private containerd (root)
 	$(CARGO) test --locked
+	FUZZ_SECONDS=4 tests/fuzz/run.sh
+
+.PHONY: fuzz
+fuzz: ## Every parser and the check against made-up input, FUZZ_SECONDS (300) for each target
+	tests/fuzz/run.sh
 
 .PHONY: test-full
 test-full: test ## The same, and what takes minutes: kill loops, longer floods (root)

@@ -236,7 +236,7 @@ fn without_policy(subject: &Subject, error: &CliError) -> Verdict {
 fn outcome(verdict: &Value, strict: bool) -> Outcome {
     let decision = |field| verdict.get(field).and_then(Value::as_str);
     match (decision("verdict"), decision("would")) {
-        (Some("ALLOW"), Some("DENY")) if strict => Outcome::Failed,
+        (Some("ALLOW"), Some("DENY" | "CANNOT_DECIDE")) if strict => Outcome::Failed,
         (Some("ALLOW"), _) => Outcome::Fine,
         (Some("DENY"), _) => Outcome::Failed,
         _ => Outcome::Undecided,
