@@ -230,12 +230,34 @@ pub fn maybe_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
 }
 
+/// For `deserialize_with`: a value that may be left out, and is there where its name is.
+///
+/// # Errors
+/// Whatever the value's own reading gives; for most that refuses `null`.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The same of an object.
+///
+/// # Errors
+/// As [`object`].
+pub fn given_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    object(deserializer).map(Some)
+}
+
 /// The same of each in a list.
 ///
 /// # Errors
 /// As [`object`].
 pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|Object(value)| value).collect())
+    // YAML reads nothing as no list at all, where what is left out means that nothing is asked.
+    let list = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    let list =
+        list.ok_or_else(|| serde::de::Error::custom("nothing stands where a list belongs: write `[]`"))?;
+    Ok(list.into_iter().map(|Object(value)| value).collect())
 }
 
 /// Any JSON value, read only to be sure that no object in it repeats a member.

@@ -7,6 +7,12 @@ use serde::Serialize;
 
 use super::Context;
 use super::error::{CliError, Outcome};
+use crate::text::shown;
+
+/// The widest cell of a table, in characters.
+const MAX_CELL: usize = 1024;
+/// The longest line of text for people, in characters: whatever it quotes may be a megabyte.
+const MAX_MESSAGE: usize = 16 * 1024;
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,10 +56,11 @@ pub(super) fn yaml(value: &impl Serialize) -> io::Result<String> {
     Ok(text)
 }
 
-/// Rows under headings, in columns as wide as their widest cell.
+/// Rows under headings, in columns as wide as their widest cell; a longer text is cut.
 pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut lines = vec![headings.iter().map(|&heading| heading.to_owned()).collect()];
-    lines.extend(rows.into_iter().map(|row| row.iter().map(|cell| plain(cell)).collect::<Vec<_>>()));
+    lines
+        .extend(rows.into_iter().map(|row| row.iter().map(|cell| shown(cell, MAX_CELL)).collect::<Vec<_>>()));
     let width = |column: usize| {
         lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
@@ -76,7 +83,7 @@ pub(super) fn fields(pairs: &[(&str, String)]) -> String {
 
 /// Text of unknown origin, without what a terminal would obey.
 pub(super) fn plain(text: &str) -> String {
-    crate::text::shown(text, usize::MAX)
+    shown(text, MAX_MESSAGE)
 }
 
 /// Prints the answer. A reader that has gone has read enough.
@@ -90,7 +97,7 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
 
 /// Says on standard error what does not stop the verb.
 pub(super) fn warn(message: &str) {
-    let _ = writeln!(io::stderr(), "binauthctl: warning: {}", plain(message));
+    let _ = writeln!(io::stderr(), "binauthctl: warning: {}", shown(message, MAX_MESSAGE));
 }
 
 /// Says on standard error why there is no answer: the error and its causes, on one line.

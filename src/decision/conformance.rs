@@ -159,19 +159,34 @@ fn made(check: &CheckKind, facts: Facts<'_>) -> Made {
     }
 }
 
-/// Every verified statement of these signers about any digest of the subject, and whether all of them
-/// were looked at.
-fn statements<'a>(signers: &[AttestorName], facts: Facts<'a>) -> (Vec<&'a VerifiedStatement>, bool) {
-    let found = facts.evidence.iter().flat_map(|evidence| {
-        signers.iter().filter_map(|signer| evidence.statements(signer)).collect::<Vec<_>>()
-    });
-    let mut complete = true;
-    let mut all = Vec::new();
-    for statements in found {
-        complete &= statements.complete;
-        all.extend(&statements.verified);
+/// What these signers have verifiably stated about one digest.
+struct Stated<'a> {
+    statements: Vec<&'a VerifiedStatement>,
+    /// Why something that they may have stated is not among it.
+    missing: Option<String>,
+}
+
+fn stated<'a>(signers: &[AttestorName], evidence: &'a Evidence) -> Stated<'a> {
+    let mut stated = Stated { statements: Vec::new(), missing: None };
+    for signer in signers {
+        let missing = match evidence.statements(signer) {
+            None => "is not defined on this node, or more than once",
+            Some(found) => {
+                stated.statements.extend(&found.verified);
+                if found.complete {
+                    continue;
+                }
+                "has no keys, or more is filed under its keys than is looked at"
+            }
+        };
+        stated.missing.get_or_insert_with(|| format!("signer {signer} {missing}"));
     }
-    (all, complete)
+    stated
+}
+
+/// The same about every digest of the subject.
+fn statements<'a>(signers: &[AttestorName], facts: Facts<'a>) -> Vec<&'a VerifiedStatement> {
+    facts.evidence.iter().flat_map(|evidence| stated(signers, evidence).statements).collect()
 }
 
 /// Whether it is filed in one of these projects; none restrict nothing.
@@ -180,11 +195,14 @@ fn is_in(statement: &VerifiedStatement, projects: &[String]) -> bool {
 }
 
 fn freshness(max_age: Duration, signers: &[AttestorName], facts: Facts<'_>) -> Made {
-    let (found, _) = statements(signers, facts);
+    let found = statements(signers, facts);
     let times = found.iter().filter_map(|statement| match &statement.statement().predicate {
         Predicate::Provenance(provenance) => provenance.finished,
         Predicate::Scan(scan) => Some(scan.finished),
-        Predicate::Negative(_) | Predicate::Unreadable(_) | Predicate::Other => None,
+        Predicate::Negative(_)
+        | Predicate::Unreadable(_)
+        | Predicate::UnreadableScan(_)
+        | Predicate::Other => None,
     });
     // A time that has not come yet says nothing of an age.
     let Some(newest) = times.filter(|time| *time <= facts.now + SKEW).max() else {
@@ -201,7 +219,7 @@ fn freshness(max_age: Duration, signers: &[AttestorName], facts: Facts<'_>) -> M
 
 /// OR over rules and over provenance statements: one that satisfies one rule is enough.
 fn slsa(rules: &[SlsaRule], signers: &[AttestorName], facts: Facts<'_>) -> Made {
-    let (found, _) = statements(signers, facts);
+    let found = statements(signers, facts);
     let provenances = found.iter().filter_map(|statement| match &statement.statement().predicate {
         Predicate::Provenance(provenance) => Some((*statement, provenance)),
         _ => None,
@@ -233,29 +251,48 @@ fn source(provenance: &Provenance) -> String {
     provenance.source.as_deref().map_or_else(|| "a source that is not told".to_owned(), brief)
 }
 
-/// The newest scan decides; of several that are equally new, each does.
+/// The newest scan of a digest decides; of several that are equally new, each does. Where index and
+/// manifest were both scanned, neither answers for the other.
 fn vulnerability(bounds: &VulnerabilityBounds, facts: Facts<'_>) -> Made {
-    let (found, complete) = statements(&bounds.signers, facts);
-    if !complete {
-        let why = "more signatures are filed for the digest than are checked: a newer scan may be among them";
-        return Err((Reason::ScanUnreadable, why.to_owned()));
+    let mut passed = None;
+    let mut old = None;
+    for evidence in facts.evidence {
+        match newest_scan(bounds, evidence, facts.now) {
+            Ok(told) => passed = Some(told),
+            // Another digest may have been scanned since.
+            Err((Reason::NoScan, _)) => {}
+            Err(too_old @ (Reason::ScanTooOld, _)) => old = Some(too_old),
+            Err(refused) => return Err(refused),
+        }
+    }
+    let none = || (Reason::NoScan, "no scan by the check's signers names the digest".to_owned());
+    passed.ok_or_else(|| old.unwrap_or_else(none))
+}
+
+fn newest_scan(bounds: &VulnerabilityBounds, evidence: &Evidence, now: SystemTime) -> Made {
+    let Stated { statements, missing } = stated(&bounds.signers, evidence);
+    if let Some(missing) = missing {
+        return Err((Reason::ScanUnreadable, format!("{missing}: a newer scan may not have been seen")));
     }
     let mut scans: Vec<&Scan> = Vec::new();
-    for statement in found.iter().filter(|statement| is_in(statement, &bounds.projects)) {
+    for statement in statements.iter().filter(|statement| is_in(statement, &bounds.projects)) {
         match &statement.statement().predicate {
             Predicate::Scan(scan) => scans.push(scan),
             // It cannot be told whether this is the newest.
-            Predicate::Unreadable(why) => return Err((Reason::ScanUnreadable, brief(why))),
-            Predicate::Provenance(_) | Predicate::Negative(_) | Predicate::Other => {}
+            Predicate::UnreadableScan(why) => return Err((Reason::ScanUnreadable, brief(why))),
+            Predicate::Provenance(_)
+            | Predicate::Negative(_)
+            | Predicate::Unreadable(_)
+            | Predicate::Other => {}
         }
     }
     let Some(newest) = scans.iter().map(|scan| scan.finished).max() else {
-        return Err((Reason::NoScan, "no scan by the check's signers names the digest".to_owned()));
+        return Err((Reason::NoScan, String::new()));
     };
-    if newest > facts.now + SKEW {
+    if newest > now + SKEW {
         return Err((Reason::ScanUnreadable, "the newest scan is dated in the future".to_owned()));
     }
-    let age = facts.now.duration_since(newest).unwrap_or_default();
+    let age = now.duration_since(newest).unwrap_or_default();
     if let Some(max_age) = bounds.max_scan_age.filter(|max_age| age > *max_age) {
         let why = format!("scanned {} ago; at most {} are allowed", rounded(age), rounded(max_age));
         return Err((Reason::ScanTooOld, why));

@@ -128,7 +128,7 @@ reasons! {
     Denied NoScan => "NO_SCAN",
     /// The newest verified scan is older than `maxScanAge`.
     Denied ScanTooOld => "SCAN_TOO_OLD",
-    /// A verified scan cannot be read, is dated in the future, or there are more than are looked at.
+    /// A verified scan cannot be read or is dated in the future, or not every scan could be looked at.
     Denied ScanUnreadable => "SCAN_UNREADABLE",
     /// The newest verified scan found more than the check allows.
     Denied Vulnerable => "VULNERABLE",

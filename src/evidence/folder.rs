@@ -18,6 +18,10 @@ use nix::sys::stat::Mode;
 use serde::Serialize;
 
 use crate::attestation::occurrence::{MAX_BYTES, Occurrence, OccurrenceError};
+use crate::text::shown;
+
+/// The longest reason that is kept of a document that is refused, in characters: it may quote all of it.
+const MAX_REASON: usize = 200;
 
 /// The most bytes of documents that are kept of one folder. Those that are held already keep their place.
 const MAX_HELD: u64 = 256 * 1024 * 1024;
@@ -108,9 +112,9 @@ impl Folder {
                 Ok(occurrence) => (stamp, Ok(Arc::new(occurrence))),
                 // What cannot be read or kept now may be later, with the file unchanged: no stamp is kept.
                 Err(error @ (ReadError::Io(_) | ReadError::NoRoom)) => {
-                    (Stamp::default(), Err(error.to_string()))
+                    (Stamp::default(), Err(shown(&error.to_string(), MAX_REASON)))
                 }
-                Err(error) => (stamp, Err(error.to_string())),
+                Err(error) => (stamp, Err(shown(&error.to_string(), MAX_REASON))),
             };
             held += if content.is_ok() { stamp.1 } else { 0 };
             let before = self.files.get(&name).map(|file| &file.content);

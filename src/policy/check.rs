@@ -197,12 +197,14 @@ impl VulnerabilityBounds {
     /// must pass as both.
     #[must_use]
     pub fn refuses(&self, finding: &Vulnerability) -> bool {
-        if self.blocked_cves.contains(&finding.id) {
+        let is = |listed: &String| listed.eq_ignore_ascii_case(&finding.id);
+        let also = |listed: &String| finding.aliases.iter().any(|alias| listed.eq_ignore_ascii_case(alias));
+        if self.blocked_cves.iter().any(|listed| is(listed) || also(listed)) {
             return true;
         }
         let fixable = finding.fixable != Some(false) && !self.maximum_fixable.passes(finding.severity);
         let unfixable = finding.fixable != Some(true) && !self.maximum_unfixable.passes(finding.severity);
-        !self.allowed_cves.contains(&finding.id) && (fixable || unfixable)
+        (fixable || unfixable) && !self.allowed_cves.iter().any(is)
     }
 }
 

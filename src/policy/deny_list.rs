@@ -43,7 +43,8 @@ pub struct Denied {
 struct DenyListDocument {
     #[serde(rename = "description")]
     _description: Option<String>,
-    digests: Vec<Object<DeniedDocument>>,
+    #[serde(deserialize_with = "document::objects")]
+    digests: Vec<DeniedDocument>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,13 +76,10 @@ impl DenyList {
     /// See [`DenyListError`]; one refused entry refuses the list.
     pub fn parse(bytes: &[u8], format: Format) -> Result<Self, DenyListError> {
         let Object(document): Object<DenyListDocument> = document::parse(bytes, format)?;
-        let written =
-            document.digests.iter().map(|Object(entry)| (entry.digest.as_str(), entry.reason.as_str()));
+        let written = document.digests.iter().map(|entry| (entry.digest.as_str(), entry.reason.as_str()));
         let listed = digest_list::read(written)?;
         let mut entries = HashMap::with_capacity(listed.len());
-        for (index, ((digest, reason), Object(entry))) in
-            listed.into_iter().zip(&document.digests).enumerate()
-        {
+        for (index, ((digest, reason), entry)) in listed.into_iter().zip(&document.digests).enumerate() {
             let until = match entry.until.as_deref() {
                 Some(until) => Some(
                     document::time(until)

@@ -112,7 +112,12 @@ fn repository_of(url: &str) -> Option<&str> {
     if url.len() > MAX_URL {
         return None;
     }
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = match url.split_once("://") {
+        // Others reach no host, or whoever is between.
+        Some(("https" | "git+https" | "ssh" | "git+ssh", rest)) => rest,
+        Some(_) => return None,
+        None => url,
+    };
     let slash = rest.find('/')?;
     let user = rest.get(..slash)?.find('@').map_or(0, |at| at + 1);
     let repository = rest.get(user..)?;

@@ -29,7 +29,12 @@ pub struct AttestorDocument {
     )]
     pub binauthd_require_docker_reference: bool,
     /// Ours: in-toto statements count only with one of these predicate types.
-    #[serde(default, alias = "binauthd_predicate_types", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "binauthd_predicate_types",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "document::given"
+    )]
     pub binauthd_predicate_types: Option<Vec<String>>,
     /// Output only in Google's API; carried along.
     #[serde(default, alias = "update_time", skip_serializing_if = "Option::is_none")]

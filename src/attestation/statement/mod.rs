@@ -51,6 +51,8 @@ pub enum Predicate {
     Negative(String),
     /// Of a type that is known, and not of its shape: why, for people.
     Unreadable(String),
+    /// The same of a scan, of which it cannot be told whether it is the newest.
+    UnreadableScan(String),
     /// Anything else: a type nobody here knows, or a verification or test that was passed.
     Other,
 }
@@ -121,41 +123,62 @@ impl Statement {
     }
 }
 
-/// Families of predicate types that are read here, by the URI before the version.
-const FAMILIES: &[&str] = &[
-    "https://slsa.dev/provenance/",
-    "https://slsa.dev/verification_summary/",
-    "https://cosign.sigstore.dev/attestation/vuln/",
-    "https://in-toto.io/attestation/vulns/",
-    "https://in-toto.io/attestation/test-result/",
+/// Families of predicate types that tell what was found, by the URI without scheme and version. Producers
+/// write them with and without both.
+const SCANS: &[&str] =
+    &["cosign.sigstore.dev/attestation/vuln", "in-toto.io/attestation/vuln", "in-toto.io/attestation/vulns"];
+
+/// Families that say of an image what may be against it: none of them approves unless it is read and
+/// says so.
+const FINDINGS: &[&str] = &[
+    "slsa.dev/provenance",
+    "slsa.dev/verification_summary",
+    "in-toto.io/attestation/test-result",
+    "openvex.dev/ns",
+    "binaryauthorization.googleapis.com/policy_verification",
 ];
 
 impl Predicate {
     fn read(kind: &str, text: &str) -> Self {
-        match kind {
-            "https://slsa.dev/provenance/v0.1" => Self::of(provenance::v01(text).map(Self::Provenance)),
-            "https://slsa.dev/provenance/v0.2" => Self::of(provenance::v02(text).map(Self::Provenance)),
-            "https://slsa.dev/provenance/v1" => Self::of(provenance::v1(text).map(Self::Provenance)),
-            "https://cosign.sigstore.dev/attestation/vuln/v1"
-            | "https://cosign.sigstore.dev/attestation/vuln" => Self::of(scan::cosign(text).map(Self::Scan)),
-            "https://in-toto.io/attestation/vulns/v0.1" | "https://in-toto.io/attestation/vulns/v0.2" => {
-                Self::of(scan::in_toto(text).map(Self::Scan))
+        let bare = bare(kind);
+        let is_of = |families: &[&str]| {
+            families.iter().any(|family| {
+                bare.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
+            })
+        };
+        let read = match bare.as_str() {
+            "slsa.dev/provenance/v0.1" => provenance::v01(text).map(Self::Provenance),
+            "slsa.dev/provenance/v0.2" => provenance::v02(text).map(Self::Provenance),
+            "slsa.dev/provenance/v1" => provenance::v1(text).map(Self::Provenance),
+            "cosign.sigstore.dev/attestation/vuln/v1" | "cosign.sigstore.dev/attestation/vuln" => {
+                scan::cosign(text).map(Self::Scan)
             }
-            "https://slsa.dev/verification_summary/v0.1"
-            | "https://slsa.dev/verification_summary/v0.2"
-            | "https://slsa.dev/verification_summary/v1" => Self::of(verification_summary(text)),
-            "https://in-toto.io/attestation/test-result/v0.1" => Self::of(test_result(text)),
-            other if FAMILIES.iter().any(|family| other.starts_with(family)) => Self::Unreadable(format!(
-                "predicate type `{}` is not known in this version",
-                shown(other, 120)
-            )),
-            _ => Self::Other,
-        }
+            "in-toto.io/attestation/vulns/v0.1"
+            | "in-toto.io/attestation/vulns/v0.2"
+            | "in-toto.io/attestation/vulns"
+            | "in-toto.io/attestation/vuln/v0.1"
+            | "in-toto.io/attestation/vuln" => scan::in_toto(text).map(Self::Scan),
+            "slsa.dev/verification_summary/v0.1"
+            | "slsa.dev/verification_summary/v0.2"
+            | "slsa.dev/verification_summary/v1" => verification_summary(text),
+            "in-toto.io/attestation/test-result/v0.1" => test_result(text),
+            _ if is_of(SCANS) || is_of(FINDINGS) => {
+                Err(Trouble(format!("predicate type `{}` is not read by this version", shown(kind, 120))))
+            }
+            _ => return Self::Other,
+        };
+        read.unwrap_or_else(|trouble| {
+            let why = shown(&trouble.0, 200);
+            if is_of(SCANS) { Self::UnreadableScan(why) } else { Self::Unreadable(why) }
+        })
     }
+}
 
-    fn of(read: Result<Self, Trouble>) -> Self {
-        read.unwrap_or_else(|trouble| Self::Unreadable(shown(&trouble.0, 200)))
-    }
+/// A predicate type without scheme and slashes at its end, in lower case.
+fn bare(kind: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    let bare = kind.strip_prefix("https://").or_else(|| kind.strip_prefix("http://")).unwrap_or(&kind);
+    bare.trim_end_matches('/').to_owned()
 }
 
 /// Why a predicate is unreadable, for people.

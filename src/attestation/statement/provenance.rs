@@ -142,9 +142,14 @@ pub(super) fn v1(text: &str) -> Result<Provenance, Trouble> {
         finished_on: Option<String>,
     }
     let Predicate { build_definition: Object(definition), run_details: Object(run) } = object(text)?;
-    let file = definition
-        .external_parameters
-        .and_then(|Object(parameters)| parameters.build_config_source.or(parameters.workflow));
+    let parameters = definition.external_parameters.map(|Object(parameters)| parameters);
+    let file = match parameters.map(|both| (both.build_config_source, both.workflow)) {
+        Some((Some(_), Some(_))) => {
+            return Err(Trouble("both `buildConfigSource` and `workflow` say where the build lies".into()));
+        }
+        Some((one, other)) => one.or(other),
+        None => None,
+    };
     let config = match file {
         Some(Object(file)) => Config { source: file.repository, path: file.path },
         None => Config::default(),
@@ -168,8 +173,10 @@ fn provenance(
     finished: Option<SystemTime>,
 ) -> Result<Provenance, Trouble> {
     let builder = filled(Some(builder.id)).ok_or_else(|| Trouble("`builder.id` is empty".into()))?;
-    let source = filled(config.source).or_else(|| first_in_git(materials.as_deref().unwrap_or_default()));
-    Ok(Provenance { builder, source, config_based: filled(config.path).is_some(), finished })
+    let configured = filled(config.source);
+    let config_based = configured.is_some() && filled(config.path).is_some();
+    let source = configured.or_else(|| only_in_git(materials.as_deref().unwrap_or_default()));
+    Ok(Provenance { builder, source, config_based, finished })
 }
 
 fn ended(metadata: Option<Object<BuildMetadata>>) -> Result<Option<SystemTime>, Trouble> {
@@ -177,7 +184,8 @@ fn ended(metadata: Option<Object<BuildMetadata>>) -> Result<Option<SystemTime>, 
     text.map(|text| time("buildFinishedOn", &text)).transpose()
 }
 
-fn first_in_git(materials: &[Object<Material>]) -> Option<String> {
+/// The one material in git; of several it cannot be told which is the source.
+fn only_in_git(materials: &[Object<Material>]) -> Option<String> {
     let in_git = |material: &Material| {
         let uri = material.uri.as_deref().unwrap_or_default();
         let names = |digest: &UniqueMap<String>| {
@@ -185,8 +193,9 @@ fn first_in_git(materials: &[Object<Material>]) -> Option<String> {
         };
         uri.starts_with("git+") || uri.starts_with("git:") || material.digest.as_ref().is_some_and(names)
     };
-    let found = materials.iter().map(|Object(material)| material).find(|material| in_git(material))?;
-    filled(found.uri.clone())
+    let mut found = materials.iter().map(|Object(material)| material).filter(|material| in_git(material));
+    let only = found.next()?.uri.clone();
+    if found.any(|other| other.uri != only) { None } else { filled(only) }
 }
 
 fn filled(text: Option<String>) -> Option<String> {

@@ -28,6 +28,8 @@ pub struct Scan {
 pub struct Vulnerability {
     /// Such as `CVE-2021-44228` or `GHSA-jfh8-c2jp-5v3q`, as written.
     pub id: String,
+    /// Other names of the same, as the scanner gives them.
+    pub aliases: Vec<String>,
     /// How bad; [`Severity::Critical`] where that could not be read.
     pub severity: Severity,
     /// Whether there is a version without it; `None` where the scanner does not say.
@@ -158,19 +160,29 @@ struct TrivyVulnerability<'a> {
     severity: Option<&'a RawValue>,
     #[serde(rename = "FixedVersion")]
     fixed: Option<String>,
+    #[serde(rename = "VendorIDs")]
+    vendor_ids: Option<Vec<String>>,
 }
 
 impl From<TrivyVulnerability<'_>> for Vulnerability {
     fn from(found: TrivyVulnerability<'_>) -> Self {
         let fixable = found.fixed.is_some_and(|version| !version.is_empty());
-        Self { id: found.id, severity: Severity::of(found.severity), fixable: Some(fixable) }
+        let aliases = found.vendor_ids.unwrap_or_default();
+        Self { id: found.id, aliases, severity: Severity::of(found.severity), fixable: Some(fixable) }
     }
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Match<'a> {
     #[serde(borrow)]
     vulnerability: Object<GrypeVulnerability<'a>>,
+    related_vulnerabilities: Option<Vec<Object<Related>>>,
+}
+
+#[derive(Deserialize)]
+struct Related {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -188,13 +200,15 @@ struct Fix {
 
 impl From<Match<'_>> for Vulnerability {
     fn from(found: Match<'_>) -> Self {
+        let related = found.related_vulnerabilities;
         let Object(found) = found.vulnerability;
         let fixable = match found.fix.and_then(|Object(fix)| fix.state).as_deref() {
             Some("fixed") => Some(true),
             Some("not-fixed" | "wont-fix") => Some(false),
             _ => None,
         };
-        Self { id: found.id, severity: Severity::of(found.severity), fixable }
+        let aliases = related.into_iter().flatten().map(|Object(one)| one.id).collect();
+        Self { id: found.id, aliases, severity: Severity::of(found.severity), fixable }
     }
 }
 
@@ -217,9 +231,14 @@ pub(super) fn in_toto(text: &str) -> Result<Scan, Trouble> {
     }
     #[derive(Deserialize)]
     struct Score<'a> {
+        method: Option<String>,
         #[serde(borrow)]
         score: Option<&'a RawValue>,
     }
+    // How likely it is to be used, which is no severity.
+    let rates = |score: &Object<Score<'_>>| {
+        !score.0.method.as_ref().is_some_and(|method| method.eq_ignore_ascii_case("epss"))
+    };
     let (result, finished) = read(text)?;
     let entries: Vec<Object<Entry<'_>>> = serde_json::from_str(result.get())?;
     if entries.len() > MAX_FINDINGS {
@@ -234,8 +253,10 @@ pub(super) fn in_toto(text: &str) -> Result<Scan, Trouble> {
             Entry { vulnerability: None, id: Some(id), severity } => (id, severity.unwrap_or_default()),
             _ => return Err(Trouble("an entry of `scanner.result` has no `id`".into())),
         };
-        let worst = scores.iter().map(|Object(score)| Severity::of(score.score)).max();
-        findings.push(Vulnerability { id, severity: worst.unwrap_or(Severity::Critical), fixable: None });
+        let rated = scores.iter().filter(|score| rates(score));
+        let worst = rated.map(|Object(score)| Severity::of(score.score)).max();
+        let severity = worst.unwrap_or(Severity::Critical);
+        findings.push(Vulnerability { id, aliases: Vec::new(), severity, fixable: None });
     }
     Ok(Scan { finished, findings })
 }

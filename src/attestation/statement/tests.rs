@@ -242,13 +242,16 @@ fn scans() {
     ];
     for (kind, result) in unreadable {
         let text = json!({"scanner": {"result": result}, "metadata": {"scanFinishedOn": T}});
-        assert!(matches!(predicate(kind, &text), Predicate::Unreadable(_)), "{kind} {result:.200}");
+        assert!(
+            matches!(predicate(kind, &text), Predicate::Unreadable(_) | Predicate::UnreadableScan(_)),
+            "{kind} {result:.200}"
+        );
     }
     for metadata in
         [json!(null), json!({}), json!({"scanFinishedOn": "yesterday"}), json!({"scanFinishedOn": 5})]
     {
         let text = json!({"scanner": {"result": {"matches": []}}, "metadata": metadata});
-        assert!(matches!(predicate(cosign, &text), Predicate::Unreadable(_)), "{metadata}");
+        assert!(matches!(predicate(cosign, &text), Predicate::UnreadableScan(_)), "{metadata}");
     }
 }
 
@@ -335,13 +338,15 @@ fn what_says_no_or_cannot_be_read() {
         ),
         ("https://slsa.dev/provenance/v3", json!({}), "unreadable: predicate type"),
         ("https://spdx.dev/Document", json!({}), "other"),
-        ("https://slsa.dev/provenance", json!({}), "other"),
+        ("https://slsa.dev/provenance", json!({}), "unreadable: predicate type"),
+        ("https://openvex.dev/ns/v0.2.0", json!({}), "unreadable: predicate type"),
+        ("HTTPS://slsa.dev/verification_summary/", json!({}), "unreadable: predicate type"),
         ("", json!(5), "other"),
     ];
     for (kind, text, expected) in rows {
         let found = match predicate(kind, &text) {
             Predicate::Negative(why) => format!("negative: {why}"),
-            Predicate::Unreadable(why) => format!("unreadable: {why}"),
+            Predicate::Unreadable(why) | Predicate::UnreadableScan(why) => format!("unreadable: {why}"),
             Predicate::Other => "other".into(),
             read => format!("{read:?}"),
         };

@@ -315,7 +315,9 @@ impl<'a> Search<'a> {
                 Err(signed.wrong(&format!("`{kind}` tells what a scan found and approves nothing")))
             }
             Predicate::Negative(what) => Err(signed.wrong(&format!("`{kind}` says {}", shown(what, 60)))),
-            Predicate::Unreadable(why) => Err(signed.wrong(&format!("`{kind}`: {}", shown(why, 100)))),
+            Predicate::Unreadable(why) | Predicate::UnreadableScan(why) => {
+                Err(signed.wrong(&format!("`{kind}`: {}", shown(why, 100))))
+            }
         }
     }
 }

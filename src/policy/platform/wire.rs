@@ -16,11 +16,11 @@ pub(super) struct PlatformPolicyDocument {
     pub(super) etag: Option<String>,
     #[serde(alias = "update_time")]
     pub(super) update_time: Option<String>,
-    #[serde(default, alias = "gke_policy", deserialize_with = "document::maybe_object")]
+    #[serde(default, alias = "gke_policy", deserialize_with = "document::given_object")]
     pub(super) gke_policy: Option<GkePolicyDocument>,
     #[serde(alias = "cloud_run_policy")]
     pub(super) cloud_run_policy: Option<IgnoredAny>,
-    #[serde(alias = "binauthd_enforcement_mode")]
+    #[serde(default, alias = "binauthd_enforcement_mode", deserialize_with = "document::given")]
     pub(super) binauthd_enforcement_mode: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct AllowlistDocument {
 pub(super) struct CheckSetDocument {
     #[serde(default, alias = "display_name")]
     pub(super) display_name: String,
-    #[serde(default, deserialize_with = "document::maybe_object")]
+    #[serde(default, deserialize_with = "document::given_object")]
     pub(super) scope: Option<ScopeDocument>,
     #[serde(default, alias = "image_allowlist", deserialize_with = "document::object")]
     pub(super) image_allowlist: AllowlistDocument,
@@ -71,21 +71,21 @@ pub(super) struct CheckDocument {
     pub(super) image_allowlist: AllowlistDocument,
     #[serde(alias = "always_deny")]
     pub(super) always_deny: Option<bool>,
-    #[serde(default, alias = "image_freshness_check", deserialize_with = "document::maybe_object")]
+    #[serde(default, alias = "image_freshness_check", deserialize_with = "document::given_object")]
     pub(super) image_freshness_check: Option<FreshnessDocument>,
-    #[serde(default, alias = "trusted_directory_check", deserialize_with = "document::maybe_object")]
+    #[serde(default, alias = "trusted_directory_check", deserialize_with = "document::given_object")]
     pub(super) trusted_directory_check: Option<DirectoriesDocument>,
     #[serde(
         default,
         alias = "simple_signing_attestation_check",
-        deserialize_with = "document::maybe_object"
+        deserialize_with = "document::given_object"
     )]
     pub(super) simple_signing_attestation_check: Option<SimpleSigningDocument>,
     #[serde(alias = "sigstore_signature_check")]
     pub(super) sigstore_signature_check: Option<IgnoredAny>,
-    #[serde(default, alias = "slsa_check", deserialize_with = "document::maybe_object")]
+    #[serde(default, alias = "slsa_check", deserialize_with = "document::given_object")]
     pub(super) slsa_check: Option<SlsaDocument>,
-    #[serde(default, alias = "vulnerability_check", deserialize_with = "document::maybe_object")]
+    #[serde(default, alias = "vulnerability_check", deserialize_with = "document::given_object")]
     pub(super) vulnerability_check: Option<VulnerabilityDocument>,
 }
 
@@ -119,7 +119,7 @@ pub(super) struct SimpleSigningDocument {
 pub(super) struct AuthenticatorDocument {
     #[serde(rename = "displayName", alias = "display_name")]
     pub(super) _display_name: Option<String>,
-    #[serde(default, alias = "pkix_public_key_set", deserialize_with = "document::maybe_object")]
+    #[serde(default, alias = "pkix_public_key_set", deserialize_with = "document::given_object")]
     pub(super) pkix_public_key_set: Option<KeySetDocument>,
 }
 
@@ -146,7 +146,7 @@ pub(super) struct SlsaRuleDocument {
     pub(super) trusted_builder: Option<String>,
     #[serde(default, alias = "binauthd_builder_ids")]
     pub(super) binauthd_builder_ids: Vec<String>,
-    #[serde(default, alias = "attestation_source", deserialize_with = "document::maybe_object")]
+    #[serde(default, alias = "attestation_source", deserialize_with = "document::given_object")]
     pub(super) attestation_source: Option<SourceDocument>,
     #[serde(default, alias = "config_based_build_required")]
     pub(super) config_based_build_required: bool,

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     match &statement.predicate {
         Predicate::Scan(scan) => assert!(scan.findings.len() <= MAX_FINDINGS),
         Predicate::Provenance(provenance) => assert!(!provenance.builder.is_empty()),
-        Predicate::Negative(why) | Predicate::Unreadable(why) => {
+        Predicate::Negative(why) | Predicate::Unreadable(why) | Predicate::UnreadableScan(why) => {
             assert!(why.chars().count() <= 250 && !why.chars().any(binauthd::text::misleads));
         }
         Predicate::Other => {}
