@@ -36,6 +36,7 @@ pub(crate) const FLOODS: &[&str] = &[
     "OpenPGP P-521 messages, v1beta1",
     "tokens",
     "RSA-4096",
+    "P-384",
     "P-521",
     "ML-DSA-65",
     "P-256 over 500 KiB, in one occurrence",
@@ -110,6 +111,10 @@ impl Hostile {
             }
             "P-521" => {
                 keys = vec![pkix("flooded", &p521_pem(), "ECDSA_P521_SHA512").0];
+                each(&|n| detached(ecdsa(n)))
+            }
+            "P-384" => {
+                keys = vec![pkix("flooded", &p384_pem(), "ECDSA_P384_SHA384").0];
                 each(&|n| detached(ecdsa(n)))
             }
             "ML-DSA-65" => {
@@ -209,6 +214,11 @@ fn token(key_id: &str, n: usize) -> Vec<u8> {
 fn p521_pem() -> String {
     let key = p521::ecdsa::SigningKey::from_slice(&[[0].as_slice(), &[7; 65]].concat()).unwrap();
     p521::ecdsa::VerifyingKey::from(&key).to_public_key_pem(LineEnding::LF).unwrap()
+}
+
+fn p384_pem() -> String {
+    let key = p384::ecdsa::SigningKey::from_slice(&[7; 48]).unwrap();
+    p384::ecdsa::VerifyingKey::from(&key).to_public_key_pem(LineEnding::LF).unwrap()
 }
 
 /// A key and a signature of it over something else.

@@ -249,9 +249,14 @@ impl Attestor {
     /// The key a signature names.
     #[must_use]
     pub fn key(&self, id: &str) -> Option<&AttestorKey> {
+        self.keys.get(self.place_of(id)?)
+    }
+
+    /// The place of that key among [`Self::keys`].
+    pub(super) fn place_of(&self, id: &str) -> Option<usize> {
         let id_at = |place: &usize| self.keys.get(*place).map_or("", |key| key.id.as_str());
         let found = self.by_id.binary_search_by(|place| id_at(place).cmp(id)).ok()?;
-        self.keys.get(*self.by_id.get(found)?)
+        self.by_id.get(found).copied()
     }
 }
 

@@ -93,6 +93,16 @@ pub enum PgpError {
     NoSigner,
 }
 
+/// What opening a message took, whatever came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Toil {
+    /// Checks of an ECDSA P-256 signature by a PKIX key that take as long as the check that was made; 0 where
+    /// it did not come to one.
+    pub checks: usize,
+    /// Octets that were read; unpacking counts for as many as are read in that time.
+    pub octets: usize,
+}
+
 /// Why a message does not count. The first three cost no verification.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PgpMiss {
