@@ -6,6 +6,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     missing_docs,
     reason = "a bench that cannot be set up ends there"
 )]
@@ -15,9 +16,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence};
 use binauthd::audit::{Asked, Gate, Record};
-use binauthd::decision::{Decision, Known, Reason, Subject, judge};
+use binauthd::decision::{Case, Decision, Known, Reason, Subject, judge};
 use binauthd::document::Format;
-use binauthd::image::DigestKind;
+use binauthd::image::{DigestKind, Workload};
 use binauthd::policy::{Options, Policy, Rulebook};
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -25,6 +26,8 @@ use in_process::{Folder, NAME, decide, digests};
 
 #[path = "gate/attest.rs"]
 mod attest;
+#[path = "gate/hostile.rs"]
+mod hostile;
 #[path = "gate/in_process.rs"]
 mod in_process;
 
@@ -56,6 +59,46 @@ fn pure(criterion: &mut Criterion) {
     criterion.bench_function("two signatures checked", |bencher| {
         bencher.iter(|| Evidence::gather(black_box(digest), &occurrences, &ring));
     });
+}
+
+/// Which part of a policy decides, before any evidence: 10,000 patterns, and 1,000 rules no two of which
+/// are alike.
+fn selection(criterion: &mut Criterion) {
+    let digest = digests("attested", 1).remove(0);
+    let last = NAME.replace("team/app:1.4", "team-9999/base/app:1");
+    let pod = |namespace: &str| Workload { namespace: Some(namespace.to_owned()), ..Workload::default() };
+    let rulebook = rulebook(&attest::wide_policy(1_000, &patterns(10_000)));
+    let now = SystemTime::now();
+    let rows = [
+        ("rule selection: no pattern, namespace known", NAME, pod("team-999")),
+        ("rule selection: last of 10,000 patterns", &last, pod("team-999")),
+        ("rule selection: no pattern, pod unknown", NAME, Workload::default()),
+    ];
+    for (title, name, workload) in rows {
+        let subject = Subject::pulled(name, &[(digest, DigestKind::Unknown)]).unwrap().in_workload(workload);
+        criterion.bench_function(title, |bencher| {
+            bencher.iter(|| Case::new(black_box(&subject), &rulebook, now));
+        });
+    }
+}
+
+/// Everything that is filed for a digest by somebody who means harm, checked and judged.
+fn floods(criterion: &mut Criterion) {
+    let rulebook = rulebook(&attest::policy(&["good", "lost"], &[]));
+    let now = SystemTime::now();
+    let mut group = criterion.benchmark_group("flood");
+    group.sample_size(10);
+    for flood in hostile::FLOODS {
+        let hostile = hostile::Hostile::new(flood);
+        let subject = Subject::pulled(NAME, &[(hostile.digest, DigestKind::Unknown)]).unwrap();
+        group.bench_function(*flood, |bencher| {
+            bencher.iter(|| {
+                let evidence = hostile.gather();
+                let known = [Known { evidence: &evidence, age: Duration::ZERO }];
+                judge(&subject, &known, &rulebook, now)
+            });
+        });
+    }
 }
 
 /// Decisions of a digest that was asked about before.
@@ -135,6 +178,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = pure, cached, uncached, record
+    targets = pure, selection, cached, uncached, record, floods
 }
 criterion_main!(judging);

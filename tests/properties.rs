@@ -147,22 +147,30 @@ fn what_is_bad_never_allows() {
 fn expected(world: &World, bounds: &Bounds) -> Option<Reason> {
     let counts =
         |one: &&Filed| (world.resolved || one.under == 0) && (!bounds.one_project || one.project == "p");
-    // Of each digest only the newest are kept, whatever project they lie in.
-    let newest_of = |digest: usize| {
-        let of = |one: &&Filed| one.under == digest;
-        world.filed.iter().filter(of).filter_map(age).min()
-    };
-    let kept = |one: &&Filed| age(one) == newest_of(one.under);
-    let scans: Vec<_> = world.filed.iter().filter(kept).filter(counts).collect();
-    let Some(newest) = scans.iter().filter_map(|one| age(one)).min() else { return Some(Reason::NoScan) };
-    if newest < -600 {
-        return Some(Reason::ScanUnreadable);
+    // Each digest answers for its own scans; one that was scanned too long ago leaves it to the other.
+    let (mut passed, mut old) = (false, false);
+    for digest in 0..2 {
+        let of = |one: &&Filed| one.under == digest && counts(one);
+        let scans: Vec<_> = world.filed.iter().filter(of).collect();
+        let Some(newest) = scans.iter().filter_map(|one| age(one)).min() else { continue };
+        if newest < -600 {
+            return Some(Reason::ScanUnreadable);
+        }
+        if bounds.ages && newest > MAX_SCAN_AGE as i64 {
+            old = true;
+            continue;
+        }
+        let vulnerable = |one: &&&Filed| matches!(one.says, Says::Scan { found: Some("critical"), .. });
+        if scans.iter().filter(|one| age(one) == Some(newest)).any(|one| vulnerable(&one)) {
+            return Some(Reason::Vulnerable);
+        }
+        passed = true;
     }
-    if bounds.ages && newest > MAX_SCAN_AGE as i64 {
-        return Some(Reason::ScanTooOld);
+    match (passed, old) {
+        (true, _) => None,
+        (false, true) => Some(Reason::ScanTooOld),
+        (false, false) => Some(Reason::NoScan),
     }
-    let vulnerable = |one: &&&Filed| matches!(one.says, Says::Scan { found: Some("critical"), .. });
-    scans.iter().filter(|one| age(one) == Some(newest)).find(vulnerable).map(|_| Reason::Vulnerable)
 }
 
 fn age(filed: &Filed) -> Option<i64> {

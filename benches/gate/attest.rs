@@ -23,6 +23,11 @@ impl Key {
         Self { signing, id: public.default_id().to_string(), pem }
     }
 
+    /// Its public half.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// An occurrence document in which the attestor `id` attests `digest`: one signature.
     pub(crate) fn attest(&self, id: &str, repository: &str, digest: Digest) -> String {
         let payload = payload::gcloud(repository, digest);
@@ -72,4 +77,22 @@ pub(crate) fn policy(attestors: &[&str], allowlist: &[String]) -> String {
         },
     })
     .to_string()
+}
+
+/// A policy with that many rules for namespaces, up to 1,024, of which no two are alike.
+pub(crate) fn wide_policy(namespaces: usize, allowlist: &[String]) -> String {
+    let mut document: serde_json::Value =
+        serde_json::from_str(&policy(&["build", "test"], allowlist)).unwrap();
+    let rule = |n: usize| {
+        let mut rule = document["defaultAdmissionRule"].clone();
+        let (team, stage) = (n / 32, n % 32);
+        rule["requireAttestationsBy"] = json!([
+            format!("projects/bench/attestors/team-{team}"),
+            format!("projects/bench/attestors/stage-{stage}")
+        ]);
+        (format!("team-{n}"), rule)
+    };
+    let rules: serde_json::Map<_, _> = (0..namespaces).map(rule).collect();
+    document["kubernetesNamespaceAdmissionRules"] = rules.into();
+    document.to_string()
 }

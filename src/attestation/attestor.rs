@@ -144,7 +144,7 @@ impl Filing {
 }
 
 /// Whether an occurrence of this name, under `note`, is filed in one of these projects.
-pub(super) fn is_filed_in(projects: &[String], note: &str, occurrence_name: &str) -> bool {
+fn is_filed_in(projects: &[String], note: &str, occurrence_name: &str) -> bool {
     project_of_occurrence(note, occurrence_name)
         .is_some_and(|project| projects.iter().any(|one| one == project))
 }
@@ -254,9 +254,14 @@ impl Attestor {
     /// The key a signature names.
     #[must_use]
     pub fn key(&self, id: &str) -> Option<&AttestorKey> {
+        self.keys.get(self.place_of(id)?)
+    }
+
+    /// The place of that key among [`Self::keys`].
+    pub(super) fn place_of(&self, id: &str) -> Option<usize> {
         let id_at = |place: &usize| self.keys.get(*place).map_or("", |key| key.id.as_str());
         let found = self.by_id.binary_search_by(|place| id_at(place).cmp(id)).ok()?;
-        self.keys.get(*self.by_id.get(found)?)
+        self.by_id.get(found).copied()
     }
 }
 

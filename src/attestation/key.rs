@@ -170,12 +170,21 @@ impl PublicKey {
     /// RSA signatures are as long as the modulus, those of ML-DSA-65 have 3309 bytes. PSS is taken with a
     /// salt of any length.
     pub fn check(&self, message: &[u8], signature: &[u8]) -> Check {
+        self.check_lazily(|| message, signature)
+    }
+
+    /// The same over a message that is made only for what has the shape of a signature.
+    pub(super) fn check_lazily<M: AsRef<[u8]>>(
+        &self,
+        message: impl FnOnce() -> M,
+        signature: &[u8],
+    ) -> Check {
         self.key.check(message, signature, Encoding::Der)
     }
 
     /// The same for a signature as JWS has it (RFC 7518): ECDSA as `r` and `s` of fixed length.
     pub fn check_jws(&self, message: &[u8], signature: &[u8]) -> Check {
-        self.key.check(message, signature, Encoding::Fixed)
+        self.key.check(|| message, signature, Encoding::Fixed)
     }
 
     /// Whether [`check`](Self::check) holds.

@@ -5,15 +5,22 @@
 //! [`MAX_VERIFICATIONS`] reaches. The digest in the signed bytes is the authority; they are parsed only
 //! once a signature over them has held.
 
+mod effort;
 mod signed;
+mod tried;
 
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use self::signed::{Approval, Search};
-use super::attestor::{Attestor, is_filed_in, project_of_occurrence};
-use super::candidates::{in_turn, may_name, ordered};
+use super::attestor::{Attestor, project_of_occurrence};
+pub use super::candidates::MAX_LOOKED_AT;
+use super::candidates::{Turns, in_turn, may_name, ordered};
+use super::dsse;
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
@@ -24,15 +31,17 @@ use crate::image::Digest;
 use crate::text::shown;
 
 /// The most signatures that are checked for one attestor and digest, as often again for envelopes that
-/// name no key of it. Those that cannot be signatures of their key, repeat one that was checked, or name
-/// a key that the attestor does not have cost nothing and do not count.
+/// name no key of it. Fewer where a check takes longer than one with ECDSA P-256, as with P-521, with RSA
+/// of 4096 bits, with OpenPGP, and over payloads of many KiB: the time that they take together is bounded.
+/// Those that cannot be signatures of their key, repeat one that was checked, or name a key that the
+/// attestor does not have do not count; of these there is a bound of its own, [`MAX_LOOKED_AT`].
 pub const MAX_VERIFICATIONS: usize = 256;
 
 /// The most verified statements of one signer that are kept for a digest.
 const MAX_STATEMENTS: usize = 64;
 
 /// The most projects that are kept of those that one statement is filed in.
-const MAX_FILINGS: usize = 64;
+const MAX_PROJECTS: usize = 64;
 
 /// The most different `docker-reference`s that are kept of an attestor that compares them.
 const MAX_REFERENCES: usize = 64;
@@ -46,8 +55,9 @@ pub struct Verified {
     occurrence: String,
     /// Under which names the signer saw the image, where the attestor compares that.
     references: Option<Box<[String]>>,
-    /// The signature, and the hash of what it is over and of the key it names: by which it is found again.
+    /// The signature, the key id that it names, and the hash of what it is over: by which it is found again.
     signature: Box<[u8]>,
+    names: Box<str>,
     over: Digest,
 }
 
@@ -85,7 +95,18 @@ impl Verified {
 
     /// The very signature in `occurrence`, if it is there.
     fn find_in<'a>(&self, occurrence: &'a Occurrence) -> Option<(&'a Occurrence, &'a Signature)> {
-        let same = |one: &&Signature| *one.bytes == *self.signature && signed::hash(one) == self.over;
+        // Thousands of copies may share one payload.
+        let mut hashed = None;
+        let mut hash = |one: &Signature| {
+            let over = (std::mem::discriminant(&one.form), std::ptr::from_ref(signed::payload(one)));
+            match hashed {
+                Some((known, hash)) if known == over => hash,
+                _ => hashed.insert((over, signed::hash(one))).1,
+            }
+        };
+        let same = |one: &&Signature| {
+            *one.bytes == *self.signature && *one.key_id == *self.names && hash(one) == self.over
+        };
         Some((occurrence, occurrence.signatures.iter().find(same)?))
     }
 }
@@ -94,11 +115,9 @@ impl Verified {
 #[derive(Debug, Clone)]
 pub struct VerifiedStatement {
     key_id: KeyId,
-    /// Its note and its occurrence, by its own name, wherever it is filed. Of each project one.
-    filed: Vec<(String, String)>,
+    /// Every project that it is filed in, by the names of occurrences.
+    projects: BTreeSet<String>,
     statement: Statement,
-    /// The number of its signature among those that were looked at.
-    turn: usize,
 }
 
 impl VerifiedStatement {
@@ -108,10 +127,10 @@ impl VerifiedStatement {
         &self.key_id
     }
 
-    /// Whether it is filed in one of these projects.
+    /// Whether it is filed in one of these projects, here or anywhere else.
     #[must_use]
     pub fn is_filed_in(&self, projects: &[String]) -> bool {
-        self.filed.iter().any(|(note, occurrence)| is_filed_in(projects, note, occurrence))
+        projects.iter().any(|project| self.projects.contains(project))
     }
 
     /// What it says.
@@ -342,8 +361,8 @@ impl<'a> Asked<'a> {
         let mut best = Best::new(self, observer);
         let again = before.and_then(|before| self.ours.iter().find_map(|filed| before.find_in(filed)));
         if best.looks(again.into_iter())
-            || best.looks(in_turn(self.ours, named))
-            || best.looks(in_turn(self.ours, unnamed))
+            || best.looks_in_turn(in_turn(self.ours, named))
+            || best.looks_in_turn(in_turn(self.ours, unnamed))
         {
             return best.finding();
         }
@@ -356,39 +375,40 @@ impl<'a> Asked<'a> {
     fn collect(self, observer: &mut impl Observer) -> Statements {
         let Self { attestor, digest, .. } = self;
         let digits = digest.hex();
+        // Each envelope is searched once, whatever number of signatures it has.
+        let searched = RefCell::new(HashMap::new());
         let states = |one: &Signature| match &one.form {
             Form::Dsse(envelope) => {
-                envelope.payload_type == statement::PAYLOAD_TYPE && may_name(one, &digits)
+                envelope.payload_type == statement::PAYLOAD_TYPE
+                    && *searched
+                        .borrow_mut()
+                        .entry(Arc::as_ptr(envelope))
+                        .or_insert_with(|| may_name(one, &digits))
             }
             _ => false,
         };
         let named = |one: &Signature| attestor.key(&one.key_id).is_some();
         let mut search = Search::new(attestor, self.dsse_types);
-        let mut found = Statements { verified: Vec::new(), complete: true };
+        let filings = Filings::of(self.ours);
+        // Without keys nothing of it can be known, which is not the same as that there is nothing.
+        let mut found = Statements { verified: Vec::new(), complete: !attestor.keys().is_empty() };
         for known in [true, false] {
             search.refill();
-            for (occurrence, signature) in in_turn(self.ours, |one| states(one) && named(one) == known) {
-                let (turn, looked) = search.statement(signature);
-                let Some(looked) = looked else {
-                    found.file(turn, occurrence);
+            let mut turns = in_turn(self.ours, |one| states(one) && named(one) == known);
+            for (occurrence, signature) in &mut turns {
+                let Some(looked) = search.statement(signature, digest) else {
                     observer.look(attestor.name(), occurrence, Some(signature), Look::Repeats);
                     continue;
                 };
                 let look = match looked {
-                    Ok((key_id, statement)) if statement.subjects.contains(&digest) => {
+                    Ok((key_id, statement)) => {
                         let look = Look::States(shown(&statement.predicate_type, 120));
-                        found.add(VerifiedStatement {
-                            key_id,
-                            filed: vec![(occurrence.note.clone(), occurrence.name.clone())],
-                            statement,
-                            turn,
-                        });
+                        match filings.projects(signature) {
+                            Some(projects) => found.add(VerifiedStatement { key_id, projects, statement }),
+                            None => found.complete = false,
+                        }
                         look
                     }
-                    Ok((key_id, _)) => Look::Misses(Miss::WrongPayload(
-                        key_id,
-                        "the signed statement is about other digests".to_owned(),
-                    )),
                     Err(miss) => Look::Misses(miss),
                 };
                 let too_many = look == Look::Misses(Miss::TooMany);
@@ -398,30 +418,65 @@ impl<'a> Asked<'a> {
                     break;
                 }
             }
+            found.complete &= !turns.is_cut();
         }
         found
     }
 }
 
-impl Statements {
-    /// The same once more, elsewhere: a check may look in that project alone.
-    fn file(&mut self, turn: usize, at: &Occurrence) {
-        let Some(known) = self.verified.iter_mut().find(|known| known.turn == turn) else { return };
-        let project = project_of_occurrence(&at.note, &at.name);
-        let is_new = project.is_some_and(|project| !known.is_filed_in(&[project.to_owned()]));
-        if is_new && known.filed.len() < MAX_FILINGS {
-            known.filed.push((at.note.clone(), at.name.clone()));
+/// Where each envelope lies: a check may look in some projects only, and whoever files a copy elsewhere
+/// must not move it there.
+struct Filings<'a>(Vec<(&'a dsse::Envelope, Option<&'a str>)>);
+
+impl<'a> Filings<'a> {
+    fn of(occurrences: &[&'a Occurrence]) -> Self {
+        let mut filings = Vec::new();
+        for occurrence in occurrences {
+            let project = project_of_occurrence(&occurrence.note, &occurrence.name);
+            let mut last = std::ptr::null();
+            for signature in &occurrence.signatures {
+                if let Form::Dsse(envelope) = &signature.form
+                    && Arc::as_ptr(envelope) != last
+                {
+                    last = Arc::as_ptr(envelope);
+                    filings.push((envelope.as_ref(), project));
+                }
+            }
         }
+        Self(filings)
     }
 
-    /// Of scans the newest alone can decide, so the others need no room.
+    /// The projects that what is signed here is filed in; `None` where they are more than are kept.
+    fn projects(&self, signature: &Signature) -> Option<BTreeSet<String>> {
+        let Form::Dsse(signed) = &signature.form else { return None };
+        let mut projects = BTreeSet::new();
+        for (envelope, project) in &self.0 {
+            if let Some(project) = project.filter(|project| !projects.contains(*project))
+                && **envelope == **signed
+            {
+                projects.insert(project.to_owned());
+                if projects.len() > MAX_PROJECTS {
+                    return None;
+                }
+            }
+        }
+        Some(projects)
+    }
+}
+
+impl Statements {
+    /// Of scans the newest alone can decide, so those before it need no room; but for those that are filed
+    /// where it is not.
     fn add(&mut self, statement: VerifiedStatement) {
         if let Some(finished) = scanned(&statement) {
-            let newest = self.verified.iter().filter_map(scanned).max();
-            if newest.is_some_and(|newest| newest > finished) {
+            let newer = |other: &VerifiedStatement| scanned(other).is_some_and(|other| other > finished);
+            let older = |other: &VerifiedStatement| scanned(other).is_some_and(|other| other < finished);
+            let covered =
+                |one: &VerifiedStatement, by: &VerifiedStatement| one.projects.is_subset(&by.projects);
+            if self.verified.iter().any(|other| newer(other) && covered(&statement, other)) {
                 return;
             }
-            self.verified.retain(|other| scanned(other).is_none_or(|other| other >= finished));
+            self.verified.retain(|other| !(older(other) && covered(other, &statement)));
         }
         if self.verified.len() < MAX_STATEMENTS {
             self.verified.push(statement);
@@ -489,6 +544,15 @@ impl<'a, 'o, O: Observer> Best<'a, 'o, O> {
         false
     }
 
+    /// The same; that not everything was looked at is a miss.
+    fn looks_in_turn<F: Fn(&'a Signature) -> bool>(&mut self, mut turns: Turns<'a, F>) -> bool {
+        let found = self.looks(&mut turns);
+        if turns.is_cut() && self.miss < Miss::TooMany {
+            self.miss = Miss::TooMany;
+        }
+        found
+    }
+
     /// Keeps an approval; whether no other is needed.
     fn take(&mut self, occurrence: &Occurrence, signature: &Signature, approval: Approval) -> bool {
         let compares = self.asked.attestor.compares_docker_reference();
@@ -499,6 +563,7 @@ impl<'a, 'o, O: Observer> Best<'a, 'o, O> {
             occurrence: occurrence.name.clone(),
             references: compares.then(Box::default),
             signature: signature.bytes.clone().into(),
+            names: signature.key_id.as_str().into(),
             over: signed::hash(signature),
         });
         let Some(references) = &mut verified.references else { return true };
@@ -516,6 +581,11 @@ impl<'a, 'o, O: Observer> Best<'a, 'o, O> {
             // One is told of the thousands that there may be.
             if !O::WATCHES && self.miss >= Miss::Malformed(None, String::new()) {
                 return;
+            }
+            // Only a token that cannot be read is worse than this.
+            if !O::WATCHES && matches!(self.miss, Miss::UnknownKey(_)) && !matches!(signature.form, Form::Jwt)
+            {
+                continue;
             }
             let miss = match signed::unreadable(signature) {
                 None => Miss::UnknownKey(shown(&signature.key_id, 120)),

@@ -138,7 +138,7 @@ impl Evaluate {
             let dsse_types = &context.defaults.settings.dsse_types;
             let key_ring = rulebook.narrow(&self.attestors.read(context)?.key_ring(dsse_types));
             let filed = self.occurrences.read(context)?;
-            for digest in asked {
+            for &digest in asked {
                 let occurrences = filed.iter().map(|file| &file.occurrence);
                 found.push(Evidence::gather_watched(digest, occurrences, &key_ring, None, &mut looks));
             }

@@ -116,11 +116,8 @@ impl Engine {
             State::Obeyed(rulebook) => {
                 let case = Case::new(subject, rulebook, SystemTime::now());
                 // No source can hold up what needs no evidence.
-                let found: Vec<_> = case
-                    .asks()
-                    .into_iter()
-                    .map(|digest| find(digest, &in_force.asked))
-                    .collect::<Option<_>>()?;
+                let found: Vec<_> =
+                    case.asks().iter().map(|digest| find(*digest, &in_force.asked)).collect::<Option<_>>()?;
                 let known: Vec<_> =
                     found.iter().map(|(evidence, age)| Known { evidence, age: *age }).collect();
                 case.judge(&known)

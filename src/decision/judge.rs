@@ -4,6 +4,7 @@
 //! specific rule, the default rule; and beside these the check sets of a platform policy. AND over the
 //! required attestors. Dry run turns a refusal into an allowance that says so.
 
+use std::cell::LazyCell;
 use std::time::{Duration, SystemTime};
 
 use super::attestors::{remedy, weigh};
@@ -15,8 +16,8 @@ use crate::attestation::{AttestorName, Evidence};
 use crate::image::Digest;
 use crate::policy::deny_list::Denied;
 use crate::policy::{
-    AdmissionRule, AllowlistPattern, EnforcementMode, EvaluationMode, Place, PlatformEnforcement, Policy,
-    Rulebook,
+    AdmissionRule, Allowlist, AllowlistPattern, EnforcementMode, EvaluationMode, Place, PlatformEnforcement,
+    Policy, Rulebook,
 };
 
 /// What is known of one digest of a subject.
@@ -35,6 +36,7 @@ pub struct Case<'a> {
     pub(super) rulebook: &'a Rulebook,
     pub(super) now: SystemTime,
     pub(super) ground: Ground<'a>,
+    asks: Vec<Digest>,
 }
 
 /// What decides.
@@ -58,32 +60,25 @@ impl<'a> Case<'a> {
     /// Finds what decides at `now`.
     #[must_use]
     pub fn new(subject: &'a Subject, rulebook: &'a Rulebook, now: SystemTime) -> Self {
-        Self { subject, rulebook, now, ground: ground(subject, rulebook, now) }
+        let ground = ground(subject, rulebook, now);
+        let asks = if needs_evidence(&ground, subject, rulebook) {
+            subject.attestable(rulebook.subjects).collect()
+        } else {
+            Vec::new()
+        };
+        Self { subject, rulebook, now, ground, asks }
     }
 
     /// The digests that evidence is needed of; none where it is decided without.
     #[must_use]
-    pub fn asks(&self) -> Vec<Digest> {
-        let by_rule = match &self.ground {
-            Ground::Denied(_) => return Vec::new(),
-            Ground::Rules(rules) => rules.iter().any(|(_, rule)| requires_attestation(rule)),
-            Ground::SystemDigest(..) | Ground::SystemPattern(..) | Ground::Pattern(..) | Ground::NoPolicy => {
-                false
-            }
-        };
-        let platform = self.rulebook.platform_policy.as_deref();
-        if by_rule || platform.is_some_and(|platform| conformance::asks(platform, self.subject)) {
-            self.subject.attestable(self.rulebook.subjects).collect()
-        } else {
-            Vec::new()
-        }
+    pub fn asks(&self) -> &[Digest] {
+        &self.asks
     }
 
     /// Judges. What is `known` of other digests than those it asks for counts for nothing.
     pub fn judge(&self, known: &[Known<'_>]) -> Verdict {
-        let asked = self.asks();
         let known: Vec<_> =
-            known.iter().filter(|known| asked.contains(&known.evidence.digest())).copied().collect();
+            known.iter().filter(|known| self.asks.contains(&known.evidence.digest())).collect();
         let evidence: Vec<_> = known.iter().map(|known| known.evidence).collect();
         let mut verdict = self.by_ground(&evidence);
         if let (Some(platform), false) =
@@ -177,10 +172,9 @@ impl<'a> Case<'a> {
     fn evaluate(&self, place: &Place<'_>, rule: &AdmissionRule, evidence: &[&Evidence]) -> Verdict {
         let (subject, image) = (self.subject, self.subject.image());
         let dry_run = rule.enforcement == EnforcementMode::DryRun;
-        let denied = format!("Image {image} denied by Binary Authorization {}.", place.describe());
         let deny = |reason, why: &str, remedy: &str| {
-            let mut verdict =
-                Verdict::deny(subject, reason, place.to_string(), format!("{denied} {why}"), dry_run);
+            let message = format!("Image {image} denied by Binary Authorization {}. {why}", place.describe());
+            let mut verdict = Verdict::deny(subject, reason, place.to_string(), message, dry_run);
             verdict.remedy = remedy.to_owned();
             verdict
         };
@@ -196,15 +190,17 @@ impl<'a> Case<'a> {
             EvaluationMode::RequireAttestation(required) => required,
         };
         let who = required.first().map(AttestorName::as_str).unwrap_or_default();
-        let expected_digest = format!(
-            "Image {image} denied by attestor {who}: Expected digest with sha256 scheme, but got tag or malformed digest"
-        );
-        let by_digest = "Name the image by its digest: REPOSITORY@sha256:…";
+        let without_digest = |reason| {
+            let why = format!(
+                "Image {image} denied by attestor {who}: Expected digest with sha256 scheme, but got tag or malformed digest"
+            );
+            deny(reason, &why, "Name the image by its digest: REPOSITORY@sha256:…")
+        };
         let Some(digest) = subject.digest() else {
-            return deny(Reason::DigestMissing, &expected_digest, by_digest);
+            return without_digest(Reason::DigestMissing);
         };
         if self.rulebook.deny_tags && !subject.is_pinned() {
-            return deny(Reason::TagDenied, &expected_digest, by_digest);
+            return without_digest(Reason::TagDenied);
         }
         let mut attestable = subject.attestable(self.rulebook.subjects);
         let Some(attestable) = attestable.next() else {
@@ -297,19 +293,31 @@ fn ground<'a>(subject: &Subject, rulebook: &'a Rulebook, now: SystemTime) -> Gro
         return Ground::Denied(denied);
     }
     let Some(policy) = rulebook.policy.as_deref() else { return Ground::NoPolicy };
-    let spellings = subject.name().map(|name| name.spellings()).unwrap_or_default();
+    let spellings = LazyCell::new(|| subject.name().map(|name| name.spellings()).unwrap_or_default());
     if let Some(ground) = system_ground(subject, &spellings, policy, rulebook) {
         return ground;
     }
-    match policy.allowlist().first_match(&spellings) {
+    match first_match(policy.allowlist(), &spellings) {
         Some((index, pattern)) => Ground::Pattern(index, pattern),
         None => Ground::Rules(policy.candidates(subject.workload())),
     }
 }
 
+fn needs_evidence(ground: &Ground<'_>, subject: &Subject, rulebook: &Rulebook) -> bool {
+    let by_rule = match ground {
+        Ground::Denied(_) => return false,
+        Ground::Rules(rules) => rules.iter().any(|(_, rule)| requires_attestation(rule)),
+        Ground::SystemDigest(..) | Ground::SystemPattern(..) | Ground::Pattern(..) | Ground::NoPolicy => {
+            false
+        }
+    };
+    let platform = rulebook.platform_policy.as_deref();
+    by_rule || platform.is_some_and(|platform| conformance::asks(platform, subject))
+}
+
 fn system_ground<'a>(
     subject: &Subject,
-    spellings: &[String],
+    spellings: &LazyCell<Vec<String>, impl FnOnce() -> Vec<String>>,
     policy: &Policy,
     rulebook: &'a Rulebook,
 ) -> Option<Ground<'a>> {
@@ -318,8 +326,16 @@ fn system_ground<'a>(
     if let Some(ground) = subject.attestable(rulebook.subjects).find_map(listed) {
         return Some(ground);
     }
-    let (index, pattern) = system.allowlist().first_match(spellings)?;
+    let (index, pattern) = first_match(system.allowlist(), spellings)?;
     Some(Ground::SystemPattern(index, pattern))
+}
+
+/// Where there are no patterns, nothing is spelled.
+fn first_match<'a>(
+    allowlist: &'a Allowlist,
+    spellings: &LazyCell<Vec<String>, impl FnOnce() -> Vec<String>>,
+) -> Option<(usize, &'a AllowlistPattern)> {
+    if allowlist.is_empty() { None } else { allowlist.first_match(spellings) }
 }
 
 fn requires_attestation(rule: &AdmissionRule) -> bool {

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::hint;
-use super::maps::{self, MAX_RULES, Place, RuleMap, Scope};
+use super::maps::{self, Kinds, MAX_RULES, Place, RuleMap, Scope};
 use super::pattern::{Allowlist, AllowlistPattern, PatternError};
 use super::rule::{AdmissionRule, RuleDocument, RuleError};
 use crate::attestation::AttestorName;
@@ -201,6 +201,7 @@ impl Policy {
             .try_into()
             .map_err(|cause| PolicyError::Rule { place: Place::Default.to_string(), cause })?;
         let maps = read_maps(
+            &default_rule,
             [
                 (Scope::Cluster, document.cluster_admission_rules),
                 (Scope::Namespace, document.kubernetes_namespace_admission_rules),
@@ -318,12 +319,14 @@ pub(super) fn patterns(
 
 /// The maps that have rules, from most to least specific.
 fn read_maps(
+    default_rule: &AdmissionRule,
     documents: [(Scope, Option<RulesDocument>); 4],
     options: Options,
 ) -> Result<Vec<RuleMap>, PolicyError> {
     let mut maps = Vec::new();
+    let mut kinds = Kinds::new(default_rule);
     for (scope, rules) in documents {
-        let map = RuleMap::read(scope, rules.unwrap_or_default())?;
+        let map = RuleMap::read(scope, rules.unwrap_or_default(), &mut kinds)?;
         if !map.is_empty() {
             maps.push(map);
         }

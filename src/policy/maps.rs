@@ -159,6 +159,29 @@ struct Entry {
     /// As it is written.
     key: String,
     rule: AdmissionRule,
+    /// The same number for rules that are alike, in all maps of a policy.
+    kind: usize,
+}
+
+/// Numbers rules while a policy is read; the default rule's is [`DEFAULT`].
+#[derive(Debug)]
+pub(super) struct Kinds(HashMap<AdmissionRule, usize>);
+
+const DEFAULT: usize = 0;
+
+impl Kinds {
+    pub(super) fn new(default: &AdmissionRule) -> Self {
+        Self(HashMap::from([(default.clone(), DEFAULT)]))
+    }
+
+    fn of(&mut self, rule: &AdmissionRule) -> usize {
+        let next = self.0.len();
+        if let Some(kind) = self.0.get(rule) {
+            return *kind;
+        }
+        self.0.insert(rule.clone(), next);
+        next
+    }
 }
 
 /// The rules of one scope.
@@ -182,7 +205,11 @@ enum Found<'a> {
 
 impl RuleMap {
     /// Reads the rules of `scope`.
-    pub(super) fn read(scope: Scope, rules: UniqueMap<Object<RuleDocument>>) -> Result<Self, PolicyError> {
+    pub(super) fn read(
+        scope: Scope,
+        rules: UniqueMap<Object<RuleDocument>>,
+        kinds: &mut Kinds,
+    ) -> Result<Self, PolicyError> {
         let count = rules.0.len();
         if count > MAX_RULES {
             return Err(PolicyError::TooManyRules { map: scope.field(), count });
@@ -197,7 +224,8 @@ impl RuleMap {
                 let place = Place::Map(scope, &key).to_string();
                 PolicyError::Rule { place, cause }
             })?;
-            entries.push(Arc::new(Entry { key, rule }));
+            let kind = kinds.of(&rule);
+            entries.push(Arc::new(Entry { key, rule, kind }));
         }
         Self::index(scope, entries)
     }
@@ -205,7 +233,7 @@ impl RuleMap {
     fn index(scope: Scope, entries: Vec<Arc<Entry>>) -> Result<Self, PolicyError> {
         let mut by_key = HashMap::with_capacity(entries.len());
         let mut by_part: HashMap<String, Vec<Arc<Entry>>> = HashMap::new();
-        let mut seen: HashSet<(String, &AdmissionRule)> = HashSet::new();
+        let mut seen: HashSet<(String, usize)> = HashSet::new();
         for entry in &entries {
             if by_key.insert(scope.normal(&entry.key).to_owned(), Arc::clone(entry)).is_some() {
                 return Err(PolicyError::Twice { map: scope.field(), key: entry.key.clone() });
@@ -218,7 +246,7 @@ impl RuleMap {
             };
             for (namespace, account) in known {
                 let part = joined(namespace, account);
-                if seen.insert((part.clone(), &entry.rule)) {
+                if seen.insert((part.clone(), entry.kind)) {
                     by_part.entry(part).or_default().push(Arc::clone(entry));
                 }
             }
@@ -274,31 +302,42 @@ pub(super) fn candidates<'a>(
     default: &'a AdmissionRule,
     workload: &Workload,
 ) -> Vec<(Place<'a>, &'a AdmissionRule)> {
-    let mut found = Vec::new();
+    let mut found: Vec<(&RuleMap, &[Arc<Entry>])> = Vec::new();
+    let mut its = None;
     for map in maps {
         match map.find(workload) {
             Found::Nothing => {}
-            Found::Possible(entries) => found.extend(entries.iter().map(|entry| map.placed(entry))),
+            Found::Possible(entries) => found.push((map, entries)),
             Found::Its(entry) => {
-                found.push(map.placed(entry));
-                return without_repeats(found);
+                its = Some((map.placed(entry), entry.kind));
+                break;
             }
         }
     }
-    found.push((Place::Default, default));
-    without_repeats(found)
+    let (last, kind) = its.unwrap_or(((Place::Default, default), DEFAULT));
+    let mut rules = vec![last];
+    let mut seen = Seen::default();
+    seen.insert(kind);
+    for (map, entries) in found.into_iter().rev() {
+        let unseen = entries.iter().rev().filter(|entry| seen.insert(entry.kind));
+        rules.extend(unseen.map(|entry| map.placed(entry)));
+    }
+    rules.reverse();
+    rules
 }
 
-fn without_repeats<'a>(
-    mut found: Vec<(Place<'a>, &'a AdmissionRule)>,
-) -> Vec<(Place<'a>, &'a AdmissionRule)> {
-    if found.len() > 1 {
-        let mut seen = HashSet::new();
-        found.reverse();
-        found.retain(|(_, rule)| seen.insert(*rule));
-        found.reverse();
+/// Kinds of rules that were met; thousands are asked about within microseconds.
+#[derive(Default)]
+struct Seen(Vec<bool>);
+
+impl Seen {
+    /// Whether it is the first of its kind.
+    fn insert(&mut self, kind: usize) -> bool {
+        if self.0.len() <= kind {
+            self.0.resize((kind + 1).next_power_of_two(), false);
+        }
+        self.0.get_mut(kind).is_some_and(|seen| !std::mem::replace(seen, true))
     }
-    found
 }
 
 fn joined(namespace: &str, account: &str) -> String {

@@ -61,7 +61,13 @@ impl Verifying {
         })
     }
 
-    pub(super) fn check(&self, message: &[u8], signature: &[u8], encoding: Encoding) -> Check {
+    /// The message is made once the signature has turned out to have the shape of one.
+    pub(super) fn check<M: AsRef<[u8]>>(
+        &self,
+        message: impl FnOnce() -> M,
+        signature: &[u8],
+        encoding: Encoding,
+    ) -> Check {
         use Encoding::{Der, Fixed};
         match (self, encoding) {
             (Self::Pkcs1Sha256(key), _) => holds(key, message, pkcs1_signature(signature, key.as_ref())),
@@ -87,9 +93,13 @@ impl Verifying {
     }
 }
 
-fn holds<S>(key: &impl Verifier<S>, message: &[u8], signature: Option<S>) -> Check {
+fn holds<S, M: AsRef<[u8]>>(
+    key: &impl Verifier<S>,
+    message: impl FnOnce() -> M,
+    signature: Option<S>,
+) -> Check {
     let Some(signature) = signature else { return Check::Malformed };
-    if key.verify(message, &signature).is_ok() { Check::Holds } else { Check::Fails }
+    if key.verify(message().as_ref(), &signature).is_ok() { Check::Holds } else { Check::Fails }
 }
 
 fn pkcs1_signature(signature: &[u8], key: &rsa::PublicKey) -> Option<pkcs1v15::Signature> {

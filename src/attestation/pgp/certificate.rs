@@ -12,7 +12,7 @@ use super::message::Message;
 use super::packet::{self, Packet, Packets};
 use super::signer::{Key, Name, Signer, least_digest, legible_in_certificate};
 use super::terms::{Terms, earliest, made, revocation};
-use super::{MAX_CERTIFICATE, MAX_SIGNATURES, MAX_SUBKEYS, MAX_USER_IDS, PgpError, PgpMiss, armor};
+use super::{MAX_CERTIFICATE, MAX_SIGNATURES, MAX_SUBKEYS, MAX_USER_IDS, PgpError, PgpMiss, Toil, armor};
 
 const LABEL: &str = "PGP PUBLIC KEY BLOCK";
 const PRIVATE_LABEL: &str = "PGP PRIVATE KEY BLOCK";
@@ -65,7 +65,15 @@ impl Certificate {
     /// # Errors
     /// See [`PgpMiss`].
     pub fn open(&self, message: &[u8]) -> Result<Vec<u8>, PgpMiss> {
-        let Message { signature, literal, one_pass_id } = Message::read(message)?;
+        self.open_counting(message, &mut Toil::default())
+    }
+
+    /// The same, telling what it took.
+    ///
+    /// # Errors
+    /// See [`PgpMiss`].
+    pub fn open_counting(&self, message: &[u8], toil: &mut Toil) -> Result<Vec<u8>, PgpMiss> {
+        let Message { signature, literal, one_pass_id } = Message::read(message, &mut toil.octets)?;
         let Some(signer) = self.signers.iter().find(|signer| signer.name.issued(&signature)) else {
             let unfit = self.unfit.iter().find(|(name, _)| name.issued(&signature));
             return Err(unfit.map_or(PgpMiss::UnknownKey, |(_, cause)| PgpMiss::Unsupported(cause.clone())));
@@ -74,6 +82,7 @@ impl Certificate {
             let cause = "signature and one-pass signature name different keys";
             return Err(PgpMiss::Malformed(cause.to_owned()));
         }
+        toil.checks = signer.slowness();
         signer.check(&signature, &literal)?;
         Ok(literal)
     }

@@ -10,6 +10,8 @@ use super::{MAX_LITERAL, MAX_MESSAGE, PgpMiss, armor};
 
 /// What a compressed packet may hold: the content, and room for headers and the signature.
 const MAX_DECOMPRESSED: usize = MAX_LITERAL + 64 * 1024;
+/// Octets that are read in the time that bzip2, the slowest, takes to unpack one.
+const UNPACKING: usize = 16;
 /// More packets than any accepted message has.
 const MAX_PACKETS: usize = 4;
 /// Whatever begins a packet has it set, and no text does.
@@ -26,38 +28,44 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn read(message: &[u8]) -> Result<Self, PgpMiss> {
+    /// Adds to `octets` what it reads and unpacks.
+    pub(super) fn read(message: &[u8], octets: &mut usize) -> Result<Self, PgpMiss> {
         if message.len() > MAX_MESSAGE {
             return Err(malformed("it is too long"));
         }
+        *octets += message.len();
         if message.first().is_some_and(|first| first & PACKET_BIT != 0) {
-            return Self::compressed_or_signed(message);
+            return Self::compressed_or_signed(message, octets);
         }
         let text = std::str::from_utf8(message).map_err(|_| malformed("neither text nor packets"))?;
         if let Some(label) = armor::label(text) {
-            return Self::armored(text, label);
+            return Self::armored(text, label, octets);
         }
         let text: String = text.split_ascii_whitespace().collect();
         let decoded = base64::decode(&text).and_then(|bytes| String::from_utf8(bytes).ok());
         match decoded.as_deref().map(|text| (text, armor::label(text))) {
-            Some((text, Some(label))) => Self::armored(text, label),
+            Some((text, Some(label))) => Self::armored(text, label, octets),
             _ => Err(malformed("neither armored text nor packets")),
         }
     }
 
-    fn armored(text: &str, label: &str) -> Result<Self, PgpMiss> {
+    fn armored(text: &str, label: &str, octets: &mut usize) -> Result<Self, PgpMiss> {
         match label {
-            "PGP MESSAGE" => Self::compressed_or_signed(&armor::body(text, label).map_err(malformed)?),
+            "PGP MESSAGE" => {
+                Self::compressed_or_signed(&armor::body(text, label).map_err(malformed)?, octets)
+            }
             "PGP SIGNED MESSAGE" => Err(unsupported("a clearsigned message")),
             "PGP SIGNATURE" => Err(unsupported("a detached signature")),
             _ => Err(malformed("a block of another kind")),
         }
     }
 
-    fn compressed_or_signed(bytes: &[u8]) -> Result<Self, PgpMiss> {
+    fn compressed_or_signed(bytes: &[u8], octets: &mut usize) -> Result<Self, PgpMiss> {
         let packets = packets(bytes)?;
         match packets.as_slice() {
-            [Packet { tag: packet::COMPRESSED, body }] => Self::signed(&self::packets(&decompress(body)?)?),
+            [Packet { tag: packet::COMPRESSED, body }] => {
+                Self::signed(&self::packets(&decompress(body, octets)?)?)
+            }
             packets => Self::signed(packets),
         }
     }
@@ -97,11 +105,12 @@ fn packets(bytes: &[u8]) -> Result<Vec<Packet<'_>>, PgpMiss> {
 }
 
 /// Stops at the bound, whatever the compressed bytes would become.
-fn decompress(body: &[u8]) -> Result<Vec<u8>, PgpMiss> {
+fn decompress(body: &[u8], octets: &mut usize) -> Result<Vec<u8>, PgpMiss> {
     let mut reader = Decompressor::from_reader(body).map_err(|_| unsupported("another compression"))?;
     let mut bytes = Vec::new();
     let bound = u64::try_from(MAX_DECOMPRESSED).unwrap_or(u64::MAX);
     let read = reader.by_ref().take(bound + 1).read_to_end(&mut bytes);
+    *octets += bytes.len() * UNPACKING;
     if bytes.len() > MAX_DECOMPRESSED {
         return Err(malformed("it decompresses to more than is read"));
     }

@@ -41,8 +41,8 @@ pub const MAX_USER_IDS: usize = 64;
 pub const MAX_SIGNATURES: usize = 256;
 /// The longest message, in bytes as it is given.
 pub const MAX_MESSAGE: usize = 2 * 1024 * 1024;
-/// The longest content of a message, in bytes.
-pub const MAX_LITERAL: usize = 1024 * 1024;
+/// The longest content of a message, in bytes: unpacking is slow, and a payload is a few hundred.
+pub const MAX_LITERAL: usize = 64 * 1024;
 
 /// Why a certificate is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +91,16 @@ pub enum PgpError {
     /// Neither the primary key nor any subkey may sign.
     #[error("no key of the certificate may sign")]
     NoSigner,
+}
+
+/// What opening a message took, whatever came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Toil {
+    /// Checks of an ECDSA P-256 signature by a PKIX key that take as long as the check that was made; 0 where
+    /// it did not come to one.
+    pub checks: usize,
+    /// Octets that were read; unpacking counts for as many as are read in that time.
+    pub octets: usize,
 }
 
 /// Why a message does not count. The first three cost no verification.

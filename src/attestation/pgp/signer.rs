@@ -5,7 +5,9 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
 use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureVersion, SubpacketData};
 use pgp::ser::Serialize as _;
-use pgp::types::{EcdsaPublicParams, EddsaLegacyPublicParams, Fingerprint, KeyDetails, KeyId, PublicParams};
+use pgp::types::{
+    EcdsaPublicParams, EddsaLegacyPublicParams, Fingerprint, KeyDetails, KeyId, PublicParams, RsaPublicParams,
+};
 
 use super::PgpMiss;
 
@@ -72,6 +74,14 @@ pub(super) struct Signer {
 }
 
 impl Signer {
+    /// As [`Toil::checks`](super::Toil) counts.
+    pub(super) fn slowness(&self) -> usize {
+        match &self.key {
+            Key::Primary(key) => slowness(key.public_params()),
+            Key::Subkey(key) => slowness(key.public_params()),
+        }
+    }
+
     /// Whether the signature, which names this key, holds over `literal` and was made in time.
     pub(super) fn check(&self, signature: &Signature, literal: &[u8]) -> Result<(), PgpMiss> {
         let refused = |cause: String| Err(PgpMiss::Unsupported(cause));
@@ -112,9 +122,7 @@ impl Signer {
 pub(super) fn least_digest(key: &impl KeyDetails) -> Result<usize, String> {
     match key.public_params() {
         PublicParams::RSA(modulus) if key.algorithm() != PublicKeyAlgorithm::RSAEncrypt => {
-            // The first two octets count the bits of the modulus.
-            let octets = modulus.to_bytes().unwrap_or_default();
-            let bits = octets.first_chunk().map_or(0, |bits| u16::from_be_bytes(*bits));
+            let bits = bits(modulus);
             if MODULUS.contains(&bits) { Ok(32) } else { Err(format!("RSA of {bits} bits")) }
         }
         PublicParams::ECDSA(EcdsaPublicParams::P256 { .. })
@@ -124,6 +132,24 @@ pub(super) fn least_digest(key: &impl KeyDetails) -> Result<usize, String> {
         PublicParams::ECDSA(EcdsaPublicParams::P521 { .. }) => Ok(64),
         PublicParams::ECDSA(other) => Err(format!("ECDSA on {}", other.curve().name())),
         _ => Err(format!("{:?}", key.algorithm())),
+    }
+}
+
+fn bits(modulus: &RsaPublicParams) -> u16 {
+    // They are counted in the first two octets.
+    let octets = modulus.to_bytes().unwrap_or_default();
+    octets.first_chunk().map_or(0, |bits| u16::from_be_bytes(*bits))
+}
+
+/// Measured; the curves are of an older generation than those of PKIX keys.
+fn slowness(params: &PublicParams) -> usize {
+    match params {
+        PublicParams::ECDSA(EcdsaPublicParams::P521 { .. }) => 8,
+        PublicParams::ECDSA(EcdsaPublicParams::P384 { .. }) => 6,
+        PublicParams::ECDSA(_) => 2,
+        PublicParams::RSA(modulus) if bits(modulus) > 3072 => 4,
+        PublicParams::RSA(modulus) if bits(modulus) > 2048 => 3,
+        _ => 1,
     }
 }
 

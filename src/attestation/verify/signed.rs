@@ -1,20 +1,22 @@
 //! One signature against one attestor: which bytes it proves, and whether those attest a digest.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
-use super::{MAX_VERIFICATIONS, Miss};
+use super::Miss;
+use super::effort::Effort;
+use super::tried::{Trial, Tried};
 use crate::attestation::attestor::{Attestor, AttestorKey, Key};
 use crate::attestation::dsse::{self, Envelope};
 use crate::attestation::jwt::Compact;
 use crate::attestation::key::{Check, KeyId, PublicKey};
 use crate::attestation::occurrence::{Form, Signature};
 use crate::attestation::payload::Claim;
-use crate::attestation::pgp::{Certificate, PgpMiss};
+use crate::attestation::pgp::{Certificate, PgpMiss, Toil};
 use crate::attestation::statement::{self, Predicate, Statement};
 use crate::image::Digest;
 use crate::text::shown;
+
+const OTHER_DIGESTS: &str = "the signed statement is about other digests";
 
 /// A signature that holds, over what attests the digest.
 pub(super) struct Approval {
@@ -34,54 +36,26 @@ struct Signed<'a> {
     media_type: Option<&'a str>,
 }
 
-/// A statement and the key that signed it.
-pub(super) type Stated = Result<(KeyId, Statement), Miss>;
-
 /// What is left to spend on the signatures of one attestor.
 pub(super) struct Search<'a> {
     attestor: &'a Attestor,
     dsse_types: &'a [String],
-    left: usize,
-    /// Which was looked at as the how-manieth.
-    tried: HashMap<(&'a str, Over<'a>, &'a [u8]), usize>,
+    effort: Effort,
+    tried: Tried<'a>,
 }
 
-/// What a signature is over. Two are the same only where this, the bytes and the key they name are:
-/// whoever files a good one again with another of these must not pass for it.
-#[derive(PartialEq, Eq, Hash)]
-enum Over<'a> {
-    Detached(&'a [u8]),
-    Dsse(&'a str, &'a [u8]),
-    /// These two carry what they are over.
-    Attached,
-    Jwt,
-}
+/// What one key made of a signature, unless it was asked about it before.
+type Tries<'a> = Option<Result<Signed<'a>, Miss>>;
 
-impl<'a> Over<'a> {
-    fn of(signature: &'a Signature) -> Self {
-        match &signature.form {
-            Form::Detached(payload) => Self::Detached(payload),
-            Form::Dsse(envelope) => Self::Dsse(&envelope.payload_type, &envelope.payload),
-            Form::Attached => Self::Attached,
-            Form::Jwt => Self::Jwt,
-        }
-    }
-}
-
-/// Identifies what a signature is over and the key that it names; together with its bytes, the signature.
+/// Identifies what a signature is over, and how; together with its bytes, the signature.
 pub(super) fn hash(signature: &Signature) -> Digest {
-    let (form, kind, payload): (u8, &str, &[u8]) = match Over::of(signature) {
-        Over::Detached(payload) => (0, "", payload),
-        Over::Dsse(kind, payload) => (1, kind, payload),
-        Over::Attached => (2, "", &[]),
-        Over::Jwt => (3, "", &[]),
-    };
-    let mut bytes = vec![form];
-    for field in [signature.key_id.as_bytes(), kind.as_bytes(), payload] {
-        bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(field);
+    let payload = Digest::of(payload(signature));
+    match &signature.form {
+        Form::Detached(_) => payload,
+        Form::Dsse(envelope) => Digest::of(format!("{payload} {}", envelope.payload_type).as_bytes()),
+        Form::Attached => Digest::of(b"attached"),
+        Form::Jwt => Digest::of(b"token"),
     }
-    Digest::of(&bytes)
 }
 
 /// Why no key can be read from a token, if so.
@@ -93,70 +67,108 @@ pub(super) fn unreadable(signature: &Signature) -> Option<String> {
     Compact::parse(text).err().map(|error| shown(&error.to_string(), 200))
 }
 
+pub(super) fn payload(signature: &Signature) -> &[u8] {
+    match &signature.form {
+        Form::Detached(payload) => payload,
+        Form::Dsse(envelope) => &envelope.payload,
+        // They carry it.
+        Form::Attached | Form::Jwt => &[],
+    }
+}
+
 impl<'a> Search<'a> {
     pub(super) fn new(attestor: &'a Attestor, dsse_types: &'a [String]) -> Self {
-        Self { attestor, dsse_types, left: 0, tried: HashMap::new() }
+        Self { attestor, dsse_types, effort: Effort::none(), tried: Tried::default() }
     }
 
-    /// Allows [`MAX_VERIFICATIONS`] from here on.
+    /// Allows as much as [`MAX_VERIFICATIONS`](super::MAX_VERIFICATIONS) cost from here on.
     pub(super) fn refill(&mut self) {
-        self.left = MAX_VERIFICATIONS;
+        self.effort = Effort::whole();
     }
 
-    /// Whether `signature` attests `digest`; `None` where the same one was asked about before.
+    /// Whether `signature` attests `digest`; `None` where every key that it could be of was tried with the
+    /// same one before.
     pub(super) fn approval(
         &mut self,
         signature: &'a Signature,
         digest: Digest,
     ) -> Option<Result<Approval, Miss>> {
-        let (_, true) = self.turn(signature) else { return None };
-        Some(self.signed(signature).and_then(|signed| self.read_approval(&signed, digest)))
+        let signed = self.signed(signature)?;
+        Some(signed.and_then(|signed| self.read_approval(&signed, digest)))
     }
 
-    /// The statement that `signature` holds over; `None` where the same one was asked about before. Either
-    /// way its number, which is the same each time.
-    pub(super) fn statement(&mut self, signature: &'a Signature) -> (usize, Option<Stated>) {
-        let (turn, is_new) = self.turn(signature);
-        let read = || {
-            self.signed(signature).and_then(|signed| {
-                let statement = Statement::parse(&signed.bytes).map_err(|error| signed.wrong(&error))?;
-                Ok((signed.key.id.clone(), statement))
-            })
-        };
-        (turn, is_new.then(read))
-    }
-
-    /// The number of a signature, and whether it is new.
-    fn turn(&mut self, signature: &'a Signature) -> (usize, bool) {
-        let next = self.tried.len();
-        match self.tried.entry((&signature.key_id, Over::of(signature), &signature.bytes)) {
-            Entry::Occupied(known) => (*known.get(), false),
-            Entry::Vacant(new) => (*new.insert(next), true),
-        }
+    /// The statement about `digest` that `signature` holds over; `None` as for [`Self::approval`]. One that
+    /// there is costs nothing: nobody but the signer makes more of them.
+    pub(super) fn statement(
+        &mut self,
+        signature: &'a Signature,
+        digest: Digest,
+    ) -> Option<Result<(KeyId, Statement), Miss>> {
+        let before = self.effort;
+        let signed = self.signed(signature)?;
+        Some(signed.and_then(|signed| {
+            let statement = Statement::parse(&signed.bytes).map_err(|error| signed.wrong(&error))?;
+            if !statement.subjects.contains(&digest) {
+                return Err(signed.wrong(&OTHER_DIGESTS));
+            }
+            self.effort = before;
+            Ok((signed.key.id.clone(), statement))
+        }))
     }
 
     /// Finds the key that the signature holds under.
-    fn signed(&mut self, signature: &'a Signature) -> Result<Signed<'a>, Miss> {
-        if let Some(key) = self.attestor.key(&signature.key_id) {
-            return self.signed_by(key, signature);
+    fn signed(&mut self, signature: &'a Signature) -> Tries<'a> {
+        if let Some(place) = self.attestor.place_of(&signature.key_id) {
+            return self.signed_by(place, signature);
         }
-        let mut last = Miss::UnknownKey(shown(&signature.key_id, 120));
+        let unknown = || Miss::UnknownKey(shown(&signature.key_id, 120));
         // Only an envelope may leave its key to be found.
         if !matches!(signature.form, Form::Dsse(_)) {
-            return Err(last);
+            return Some(Err(unknown()));
         }
-        for key in self.attestor.keys() {
-            match self.signed_by(key, signature) {
-                Err(Miss::TooMany) => return Err(Miss::TooMany),
-                Err(miss) if signature.key_id.is_empty() => last = miss,
-                Err(_) => {}
-                Ok(signed) => return Ok(signed),
+        let mut last = None;
+        // Every key has its try, however many there are: one envelope is not too many.
+        if self.effort.is_spent() {
+            return Some(Err(Miss::TooMany));
+        }
+        for place in 0..self.attestor.keys().len() {
+            match self.tried_by(place, signature) {
+                None => {}
+                Some(Err(miss)) => last = Some(if signature.key_id.is_empty() { miss } else { unknown() }),
+                Some(Ok(signed)) => return Some(Ok(signed)),
             }
         }
-        Err(last)
+        last.map(Err)
     }
 
-    fn signed_by(&mut self, key: &'a AttestorKey, signature: &'a Signature) -> Result<Signed<'a>, Miss> {
+    fn signed_by(&mut self, place: usize, signature: &'a Signature) -> Tries<'a> {
+        if self.effort.is_spent() {
+            return Some(Err(Miss::TooMany));
+        }
+        self.tried_by(place, signature)
+    }
+
+    fn tried_by(&mut self, place: usize, signature: &'a Signature) -> Tries<'a> {
+        let key = self.attestor.keys().get(place)?;
+        let media_type = match &signature.form {
+            Form::Dsse(envelope) => envelope.payload_type.as_str(),
+            Form::Detached(_) | Form::Attached | Form::Jwt => "",
+        };
+        let form = std::mem::discriminant(&signature.form);
+        let trial = Trial { key: place, form, media_type, signature: &signature.bytes };
+        let over = payload(signature);
+        if self.tried.contains(trial, over, &mut self.effort) {
+            return None;
+        }
+        let outcome = self.try_key(key, signature);
+        // What is no signature is seen to be none as fast as that it was there before.
+        if !matches!(outcome, Err(Miss::Malformed(..))) {
+            self.tried.note(trial, over, &mut self.effort);
+        }
+        Some(outcome)
+    }
+
+    fn try_key(&mut self, key: &'a AttestorKey, signature: &'a Signature) -> Result<Signed<'a>, Miss> {
         match (&signature.form, &key.key) {
             (Form::Detached(payload), Key::Pkix(public)) => self.detached(key, public, payload, signature),
             (Form::Detached(payload), Key::Pgp(certificate)) => {
@@ -188,18 +200,20 @@ impl<'a> Search<'a> {
         signature: &Signature,
     ) -> Result<Signed<'a>, Miss> {
         let signed = |form, media_type| Signed { key, form, bytes: Cow::Borrowed(payload), media_type };
-        let miss = match self.spend(key, || public.check(payload, &signature.bytes)) {
+        let check = public.check(payload, &signature.bytes);
+        let miss = match self.spend(key, public, payload, check) {
             Ok(()) => return Ok(signed("signature over the payload", None)),
             Err(miss @ Miss::BadSignature(_)) => miss,
             Err(miss) => return Err(miss),
         };
         for media_type in self.dsse_types {
-            let encoded = dsse::pae(media_type, payload);
-            match self.spend(key, || public.check(&encoded, &signature.bytes)) {
-                Ok(()) => return Ok(signed("signature over the PAE of the payload", Some(media_type))),
-                // It was checked and does not hold; that the bound ends here is the lesser news.
-                Err(Miss::TooMany) => break,
-                Err(_) => {}
+            // It was checked and does not hold; that the bound ends here is the lesser news.
+            if self.effort.is_spent() {
+                break;
+            }
+            let check = public.check(&dsse::pae(media_type, payload), &signature.bytes);
+            if self.spend(key, public, payload, check).is_ok() {
+                return Ok(signed("signature over the PAE of the payload", Some(media_type)));
             }
         }
         Err(miss)
@@ -212,8 +226,9 @@ impl<'a> Search<'a> {
         envelope: &'a Envelope,
         signature: &Signature,
     ) -> Result<Signed<'a>, Miss> {
-        let encoded = dsse::pae(&envelope.payload_type, &envelope.payload);
-        self.spend(key, || public.check(&encoded, &signature.bytes))?;
+        let encoded = || dsse::pae(&envelope.payload_type, &envelope.payload);
+        let check = public.check_lazily(encoded, &signature.bytes);
+        self.spend(key, public, &envelope.payload, check)?;
         let bytes = Cow::Borrowed(envelope.payload.as_slice());
         Ok(Signed { key, form: "DSSE envelope", bytes, media_type: Some(&envelope.payload_type) })
     }
@@ -231,7 +246,8 @@ impl<'a> Search<'a> {
             let (declared, actual) = (shown(token.algorithm(), 40), public.algorithm().as_str());
             return Err(malformed(key, &format!("a token for `{declared}`, and the key is for {actual}")));
         }
-        self.spend(key, || public.check_jws(token.signing_input(), token.signature()))?;
+        let check = public.check_jws(token.signing_input(), token.signature());
+        self.spend(key, public, text.as_bytes(), check)?;
         Ok(Signed {
             key,
             form: "JSON Web Token",
@@ -246,12 +262,10 @@ impl<'a> Search<'a> {
         certificate: &Certificate,
         message: &[u8],
     ) -> Result<Signed<'a>, Miss> {
-        if self.left == 0 {
-            return Err(Miss::TooMany);
-        }
-        // Unpacking is work too, so a message that proves nothing counts as well.
-        self.left -= 1;
-        let literal = certificate.open(message).map_err(|miss| match miss {
+        let mut toil = Toil::default();
+        let opened = certificate.open_counting(message, &mut toil);
+        self.effort.open(toil);
+        let literal = opened.map_err(|miss| match miss {
             PgpMiss::Malformed(why) | PgpMiss::Unsupported(why) => malformed(key, &why),
             PgpMiss::UnknownKey | PgpMiss::BadSignature => Miss::BadSignature(key.id.clone()),
             PgpMiss::Expired => Miss::Expired(key.id.clone()),
@@ -260,18 +274,21 @@ impl<'a> Search<'a> {
         Ok(Signed { key, form: "OpenPGP message", bytes: Cow::Owned(literal), media_type: None })
     }
 
-    /// One public-key operation. What is not even shaped as a signature costs none.
-    fn spend(&mut self, key: &AttestorKey, check: impl FnOnce() -> Check) -> Result<(), Miss> {
-        if self.left == 0 {
-            return Err(Miss::TooMany);
+    /// Pays for a check. What is not even shaped as a signature costs nothing here.
+    fn spend(
+        &mut self,
+        key: &AttestorKey,
+        public: &PublicKey,
+        message: &[u8],
+        check: Check,
+    ) -> Result<(), Miss> {
+        if check != Check::Malformed {
+            self.effort.check(public.algorithm(), message.len());
         }
-        match check() {
+        match check {
             Check::Malformed => Err(malformed(key, "not a signature of the key's algorithm")),
             Check::Holds => Ok(()),
-            Check::Fails => {
-                self.left -= 1;
-                Err(Miss::BadSignature(key.id.clone()))
-            }
+            Check::Fails => Err(Miss::BadSignature(key.id.clone())),
         }
     }
 
@@ -303,7 +320,7 @@ impl<'a> Search<'a> {
     fn read_statement(&self, signed: &Signed<'_>, digest: Digest) -> Result<(), Miss> {
         let statement = Statement::parse(&signed.bytes).map_err(|error| signed.wrong(&error))?;
         if !statement.subjects.contains(&digest) {
-            return Err(signed.wrong(&"the signed statement is about other digests"));
+            return Err(signed.wrong(&OTHER_DIGESTS));
         }
         let kind = shown(&statement.predicate_type, 120);
         if self.attestor.predicate_types().is_some_and(|types| !types.contains(&statement.predicate_type)) {

@@ -178,6 +178,91 @@ fn checks_are_bounded_and_what_is_beside_a_flood_still_counts() {
 }
 
 #[test]
+fn a_copy_in_another_form_hides_nothing() {
+    let payload_type = "application/vnd.in-toto+json".to_owned();
+    let statement = format!(
+        r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"x","digest":{{"sha256":"{}"}}}}],"predicateType":"https://x.example/p","predicate":{{}}}}"#,
+        &D[7..]
+    );
+    let mine = SigningKey::from_slice(&[7; 32]).unwrap();
+    let pem = mine.verifying_key().to_public_key_pem(p256::pkcs8::LineEnding::LF).unwrap();
+    let over_pae: DerSignature = mine.sign(&dsse::pae(&payload_type, statement.as_bytes()));
+    let envelope = |payload_type: &str| {
+        let payload_type = payload_type.to_owned();
+        Form::Dsse(Arc::new(dsse::Envelope { payload_type, payload: statement.clone().into_bytes() }))
+    };
+    let filed = |form: Form, seconds| {
+        let bytes = over_pae.as_bytes().to_vec();
+        let created = Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+        Occurrence {
+            created,
+            signatures: vec![Signature { key_id: "mine".into(), form, bytes }],
+            ..vector(D, &[])
+        }
+    };
+    let ring = KeyRing::new([attestor("a", &[("mine", &pem)])]);
+    let digest = D.parse().unwrap();
+    let good = filed(envelope(&payload_type), 5);
+    let before = Evidence::gather(digest, [&good], &ring);
+    assert_eq!(before.verified().count(), 1);
+    for copy in [over(statement.as_bytes()), envelope("text/plain")] {
+        for seconds in [1, 9] {
+            let all = [filed(copy.clone(), seconds), good.clone()];
+            assert_eq!(Evidence::gather(digest, &all, &ring).verified().count(), 1);
+            // Nor from what was verified before, with a flood around both.
+            let mut all: Vec<_> = (0..2 * MAX_VERIFICATIONS)
+                .map(|n| {
+                    let mut bad = vector(D, &[("mine", &bad(n))]);
+                    bad.created = filed(Form::Jwt, if n % 2 == 0 { 10 } else { 0 }).created;
+                    bad
+                })
+                .chain(all)
+                .collect();
+            assert_eq!(Evidence::gather(digest, &all, &ring).verified().count(), 0);
+            assert_eq!(Evidence::gather_again(digest, &all, &ring, Some(&before)).verified().count(), 1);
+            all.reverse();
+            assert_eq!(Evidence::gather_again(digest, &all, &ring, Some(&before)).verified().count(), 1);
+        }
+    }
+}
+
+#[test]
+fn what_is_looked_at_is_bounded() {
+    // No signatures at all, and more of them than are looked at.
+    let malformed = vector(D, &[(P256_ID, "")]).signatures.remove(0);
+    let wide = |key_id: &str| {
+        let signature = Signature { key_id: key_id.into(), ..malformed.clone() };
+        Occurrence { signatures: vec![signature; MAX_LOOKED_AT], ..vector(D, &[]) }
+    };
+    let last = |mut occurrence: Occurrence| {
+        occurrence.signatures.extend(vector(D, &[(P256_ID, RAW)]).signatures);
+        occurrence
+    };
+    for key_id in [P256_ID, "stranger"] {
+        assert_eq!(finding(&[last(wide(key_id))], D, a()), Err(Miss::TooMany));
+        assert!(finding(&[wide(key_id), vector(D, &[(P256_ID, RAW)])], D, a()).is_ok());
+        let mut fewer = wide(key_id);
+        fewer.signatures.pop();
+        assert!(finding(&[last(fewer)], D, a()).is_ok());
+    }
+}
+
+#[test]
+fn long_payloads_are_read_a_bounded_number_of_times() {
+    // Each check would read a MiB; so would each comparison of one with another.
+    let long = [payload().as_bytes(), &vec![b' '; 1 << 20]].concat();
+    let copies = |n: usize| {
+        let signature =
+            Signature { form: over(&long), ..vector(D, &[(P256_ID, &bad(n))]).signatures.remove(0) };
+        Occurrence { signatures: vec![signature; 2_000], ..vector(D, &[]) }
+    };
+    let same: Vec<_> = (0..8).map(|_| copies(0)).collect();
+    assert!(matches!(finding(&same, D, a()), Err(Miss::BadSignature(_))));
+    let others: Vec<_> = (0..16).map(copies).collect();
+    assert_eq!(finding(&others, D, a()), Err(Miss::TooMany));
+}
+
+#[test]
 fn what_was_verified_stays_whatever_is_filed_beside_it() {
     let mut good = vector(D, &[(P256_ID, RAW)]);
     good.created = Some(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(5));
