@@ -149,7 +149,7 @@ fn judge(case: &Value, explain: bool) -> Verdict {
     let mut looks = Looks::default();
     let evidence: Vec<_> = found
         .asks()
-        .into_iter()
+        .iter()
         .map(|digest| Evidence::gather_watched(*digest, &occurrences, &key_ring, None, &mut looks))
         .collect();
     let known: Vec<_> = evidence.iter().map(|evidence| Known { evidence, age: Duration::ZERO }).collect();

@@ -80,6 +80,7 @@ pub(crate) fn policy(attestors: &[&str], allowlist: &[String]) -> String {
 }
 
 /// A policy with that many rules for namespaces, up to 1,024, of which no two are alike.
+#[allow(dead_code, reason = "for one of the benches that share this file")]
 pub(crate) fn wide_policy(namespaces: usize, allowlist: &[String]) -> String {
     let mut document: serde_json::Value =
         serde_json::from_str(&policy(&["build", "test"], allowlist)).unwrap();

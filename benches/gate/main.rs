@@ -8,6 +8,7 @@
 //! named in `BINAUTHD_DAEMON` and `BINAUTHD_VERIFIER`.
 
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     missing_docs,

@@ -415,11 +415,8 @@ impl World {
         let occurrences = self.occurrences();
         let key_ring = rulebook.narrow(&KeyRing::new(self.parties.iter().map(Party::read)));
         let case = Case::new(&subject, &rulebook, now());
-        let evidence: Vec<_> = case
-            .asks()
-            .into_iter()
-            .map(|digest| Evidence::gather(*digest, &occurrences, &key_ring))
-            .collect();
+        let evidence: Vec<_> =
+            case.asks().iter().map(|digest| Evidence::gather(*digest, &occurrences, &key_ring)).collect();
         case.judge(&known(&evidence))
     }
 
@@ -432,7 +429,7 @@ impl World {
         let mut looks = Looks::default();
         let evidence: Vec<_> = case
             .asks()
-            .into_iter()
+            .iter()
             .map(|digest| Evidence::gather_watched(*digest, &occurrences, &key_ring, None, &mut looks))
             .collect();
         Ladder::new(&case, case.judge(&known(&evidence)), &looks)
