@@ -26,7 +26,7 @@ use serde_json::Value;
 const TOPICS: &[(&str, usize)] = &[
     ("appendix-a", 35),
     ("attestors", 45),
-    ("check-sets", 268),
+    ("check-sets", 279),
     ("defects", 51),
     ("dsse", 58),
     ("floods", 30),

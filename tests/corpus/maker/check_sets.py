@@ -314,6 +314,28 @@ def topic():
     one("scan-of-the-manifest", "OR over digests of the subject", good, vulnerable(), scanned(scan(), digest=OTHER), subject={"image": "gcr.io/p/r/app:v1", "index": D, "manifest": OTHER})
     one("scan-other-project", "1.10: in the listed projects only", deny("NO_SCAN"), vulnerable(containerAnalysisVulnerabilityProjects=["projects/x"]), scanned(scan()), open=True)
 
+    # What hides or stands in for a scan
+    here = vulnerable("BLOCK_ALL", "BLOCK_ALL", containerAnalysisVulnerabilityProjects=["projects/acme-att"])
+    found = scanned(scan("CRITICAL", finished=old), id="s2")
+    copied = found | {"name": "projects/evil/occurrences/x", "createTime": "2031-01-01T00:00:00Z"}
+    one("scan-copied-to-another-project", "a copy elsewhere moves nothing out of the listed projects", deny("VULNERABLE"), here, copied, found, scanned(scan(finished=older)))
+    one("scan-newer-in-another-project", "the newest of the listed projects decides", deny("VULNERABLE"), here, found, scanned(scan(), id="s3", project="elsewhere"))
+    both = {"image": "gcr.io/p/r/app:v1", "index": D, "manifest": OTHER}
+    one("scan-of-the-index-does-not-clear-the-manifest", "each digest answers for its own scans", deny("VULNERABLE"), strict,
+        scanned(scan()), scanned(scan("CRITICAL", finished=older), digest=OTHER, id="s2"), subject=both)
+    one("scan-signer-not-defined", "whoever cannot be asked may have found something", deny("SCAN_UNREADABLE"), vulnerable(names=[SCANNER, "projects/acme-sec/attestors/gone"]), scanned(scan()))
+    for name, spelled in (("scheme", "cosign.sigstore.dev/attestation/vuln/v1"), ("slash", COSIGN_VULN + "/"), ("case", COSIGN_VULN.upper())):
+        one(f"scan-spelled-{name}", "one type, however it is spelled", deny("VULNERABLE"), strict, scanned(scan(finished=older)), scanned(scan("CRITICAL"), spelled, id="s2"))
+    grype = {"scanner": {"result": {"matches": [{"vulnerability": {"id": "GHSA-jfh8-c2jp-5v3q", "severity": "Low"}, "relatedVulnerabilities": [{"id": "CVE-2021-44228"}]}]}},
+             "metadata": {"scanFinishedOn": "2026-11-24T00:00:00Z"}}
+    one("scan-blocked-cve-by-another-name", "blockedCves: what the scanner calls otherwise", deny("VULNERABLE"), vulnerable("ALLOW_ALL", "ALLOW_ALL", blockedCves=["cve-2021-44228"]), scanned(grype))
+    many = scanned(scan())
+    many["envelope"]["signatures"] = [{**many["envelope"]["signatures"][0], "keyid": f"x{at}"} for at in range(300)]
+    one("scan-under-many-ids", "one signature under 300 ids is one", good, strict, many)
+    one("scan-beside-later-provenance", "a statement of another kind that cannot be read is no scan", good, strict, scanned(scan()), scanned({}, "https://slsa.dev/provenance/v9", id="s2"))
+    one("simple-signing-is-no-statement", "simple signing asks for simple-signing payloads", fails("WRONG_PAYLOAD", "SimpleSigningAttestationCheck"), signed_by(ours),
+        dsse(envelope(statement(V1, provenance_v1()))))
+
     # How it is enforced, and beside a policy
     failing, open_policy, closed = check_set(NEVER), {"defaultAdmissionRule": ALWAYS_ALLOW}, {"defaultAdmissionRule": ALWAYS_DENY}
     told = [{"type": "TrustedDirectoryCheck", "verdict": "NON_CONFORMANT"}]
