@@ -149,7 +149,7 @@ fn is_filed_in(projects: &[String], note: &str, occurrence_name: &str) -> bool {
         .is_some_and(|project| projects.iter().any(|one| one == project))
 }
 
-pub(super) fn project_of_occurrence<'a>(note: &'a str, name: &'a str) -> Option<&'a str> {
+pub(in crate::attestation) fn project_of_occurrence<'a>(note: &'a str, name: &'a str) -> Option<&'a str> {
     project_of(name, "occurrences").or_else(|| project_of(note, "notes"))
 }
 

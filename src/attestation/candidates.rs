@@ -13,7 +13,7 @@ use crate::image::Digest;
 /// The most signatures that are so much as looked at for one attestor and digest, and as often again for
 /// envelopes that name no key of it; a long one counts as one for every 256 octets. What is no signature of
 /// its key or names a key of nobody costs little, and 256 MiB can hold millions of it: this is for those.
-pub const MAX_LOOKED_AT: usize = 200_000;
+pub const MAX_LOOKED_AT: usize = 100_000;
 
 /// Signatures of one occurrence that are passed over before the next has its turn.
 const IN_A_TURN: usize = 16;

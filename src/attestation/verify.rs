@@ -7,25 +7,26 @@
 
 mod effort;
 mod signed;
+mod statements;
 mod tried;
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
 use self::signed::{Approval, Search};
-use super::attestor::{Attestor, project_of_occurrence};
+use self::statements::Filings;
+pub use self::statements::{Statements, VerifiedStatement};
+use super::attestor::Attestor;
 pub use super::candidates::MAX_LOOKED_AT;
 use super::candidates::{Turns, in_turn, may_name, ordered};
-use super::dsse;
 use super::key::KeyId;
 use super::key_ring::{Entry, KeyRing};
 use super::name::AttestorName;
 use super::occurrence::{Form, Occurrence, Signature};
-use super::statement::{self, Predicate, Statement};
+use super::statement;
 use crate::document::Version;
 use crate::image::Digest;
 use crate::text::shown;
@@ -36,12 +37,6 @@ use crate::text::shown;
 /// Those that cannot be signatures of their key, repeat one that was checked, or name a key that the
 /// attestor does not have do not count; of these there is a bound of its own, [`MAX_LOOKED_AT`].
 pub const MAX_VERIFICATIONS: usize = 256;
-
-/// The most verified statements of one signer that are kept for a digest.
-const MAX_STATEMENTS: usize = 64;
-
-/// The most projects that are kept of those that one statement is filed in.
-const MAX_PROJECTS: usize = 64;
 
 /// The most different `docker-reference`s that are kept of an attestor that compares them.
 const MAX_REFERENCES: usize = 64;
@@ -109,44 +104,6 @@ impl Verified {
         };
         Some((occurrence, occurrence.signatures.iter().find(same)?))
     }
-}
-
-/// Proof that a key of a signer signed an in-toto statement about a digest.
-#[derive(Debug, Clone)]
-pub struct VerifiedStatement {
-    key_id: KeyId,
-    /// Every project that it is filed in, by the names of occurrences.
-    projects: BTreeSet<String>,
-    statement: Statement,
-}
-
-impl VerifiedStatement {
-    /// With which key.
-    #[must_use]
-    pub fn key_id(&self) -> &KeyId {
-        &self.key_id
-    }
-
-    /// Whether it is filed in one of these projects, here or anywhere else.
-    #[must_use]
-    pub fn is_filed_in(&self, projects: &[String]) -> bool {
-        projects.iter().any(|project| self.projects.contains(project))
-    }
-
-    /// What it says.
-    #[must_use]
-    pub fn statement(&self) -> &Statement {
-        &self.statement
-    }
-}
-
-/// The statements of one signer about a digest.
-#[derive(Debug, Clone, Default)]
-pub struct Statements {
-    /// Of scans only the newest.
-    pub verified: Vec<VerifiedStatement>,
-    /// Whether everything that may be one was looked at.
-    pub complete: bool,
 }
 
 /// Why an attestor has no attestation of a digest that counts, from least to most specific.
@@ -421,75 +378,6 @@ impl<'a> Asked<'a> {
             found.complete &= !turns.is_cut();
         }
         found
-    }
-}
-
-/// Where each envelope lies: a check may look in some projects only, and whoever files a copy elsewhere
-/// must not move it there.
-struct Filings<'a>(Vec<(&'a dsse::Envelope, Option<&'a str>)>);
-
-impl<'a> Filings<'a> {
-    fn of(occurrences: &[&'a Occurrence]) -> Self {
-        let mut filings = Vec::new();
-        for occurrence in occurrences {
-            let project = project_of_occurrence(&occurrence.note, &occurrence.name);
-            let mut last = std::ptr::null();
-            for signature in &occurrence.signatures {
-                if let Form::Dsse(envelope) = &signature.form
-                    && Arc::as_ptr(envelope) != last
-                {
-                    last = Arc::as_ptr(envelope);
-                    filings.push((envelope.as_ref(), project));
-                }
-            }
-        }
-        Self(filings)
-    }
-
-    /// The projects that what is signed here is filed in; `None` where they are more than are kept.
-    fn projects(&self, signature: &Signature) -> Option<BTreeSet<String>> {
-        let Form::Dsse(signed) = &signature.form else { return None };
-        let mut projects = BTreeSet::new();
-        for (envelope, project) in &self.0 {
-            if let Some(project) = project.filter(|project| !projects.contains(*project))
-                && **envelope == **signed
-            {
-                projects.insert(project.to_owned());
-                if projects.len() > MAX_PROJECTS {
-                    return None;
-                }
-            }
-        }
-        Some(projects)
-    }
-}
-
-impl Statements {
-    /// Of scans the newest alone can decide, so those before it need no room; but for those that are filed
-    /// where it is not.
-    fn add(&mut self, statement: VerifiedStatement) {
-        if let Some(finished) = scanned(&statement) {
-            let newer = |other: &VerifiedStatement| scanned(other).is_some_and(|other| other > finished);
-            let older = |other: &VerifiedStatement| scanned(other).is_some_and(|other| other < finished);
-            let covered =
-                |one: &VerifiedStatement, by: &VerifiedStatement| one.projects.is_subset(&by.projects);
-            if self.verified.iter().any(|other| newer(other) && covered(&statement, other)) {
-                return;
-            }
-            self.verified.retain(|other| !(older(other) && covered(other, &statement)));
-        }
-        if self.verified.len() < MAX_STATEMENTS {
-            self.verified.push(statement);
-        } else {
-            self.complete = false;
-        }
-    }
-}
-
-fn scanned(statement: &VerifiedStatement) -> Option<SystemTime> {
-    match &statement.statement.predicate {
-        Predicate::Scan(scan) => Some(scan.finished),
-        _ => None,
     }
 }
 

@@ -22,7 +22,7 @@ pub fn weigh<'a>(
         key_id: None,
         occurrence: None,
         digest: None,
-        detail: Some(none("no document on this node defines the attestor")),
+        detail: None,
     };
     let mut worst: Option<&Miss> = None;
     for finding in evidence.into_iter().filter_map(|evidence| evidence.finding(attestor)) {
@@ -45,8 +45,11 @@ pub fn weigh<'a>(
             Err(miss) => worst = worst.max(Some(miss)),
         }
     }
-    if let (Some(miss), None) = (worst, verdict.digest) {
-        (verdict.reason, verdict.detail) = (Reason::from(miss), Some(explain(miss)));
+    if verdict.digest.is_none() {
+        match worst {
+            Some(miss) => (verdict.reason, verdict.detail) = (Reason::from(miss), Some(explain(miss))),
+            None => verdict.detail = Some(none("no document on this node defines the attestor")),
+        }
     }
     verdict
 }

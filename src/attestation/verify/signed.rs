@@ -160,9 +160,10 @@ impl<'a> Search<'a> {
         if self.tried.contains(trial, over, &mut self.effort) {
             return None;
         }
+        let before = self.effort;
         let outcome = self.try_key(key, signature);
-        // What is no signature is seen to be none as fast as that it was there before.
-        if !matches!(outcome, Err(Miss::Malformed(..))) {
+        // What cost nothing is seen to be no signature as fast as that it was there before.
+        if self.effort != before {
             self.tried.note(trial, over, &mut self.effort);
         }
         Some(outcome)

@@ -193,7 +193,7 @@ fn a_copy_in_another_form_hides_nothing() {
     };
     let filed = |form: Form, seconds| {
         let bytes = over_pae.as_bytes().to_vec();
-        let created = Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+        let created = Some(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
         Occurrence {
             created,
             signatures: vec![Signature { key_id: "mine".into(), form, bytes }],
