@@ -7,6 +7,8 @@
 
 #[path = "properties/draw.rs"]
 mod draw;
+#[path = "properties/filed.rs"]
+mod filed;
 #[path = "properties/world.rs"]
 mod world;
 
@@ -15,7 +17,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use self::draw::{bad, kind_world, partly, scanned};
-use self::world::{Bounds, Check, Filed, MAX_SCAN_AGE, Says, World};
+use self::filed::{Filed, Says};
+use self::world::{Bounds, Check, MAX_SCAN_AGE, World};
 
 fn config(cases: u32) -> Config {
     let known = std::env::var_os("PROPTEST_CASES").is_none();

@@ -368,13 +368,13 @@ impl<'a> Asked<'a> {
         for known in [true, false] {
             search.refill();
             for (occurrence, signature) in in_turn(self.ours, |one| states(one) && named(one) == known) {
-                let (turn, looked) = search.statement(signature);
-                let Some(looked) = looked else {
+                let (turn, is_new) = search.turn(signature);
+                if !is_new {
                     found.file(turn, occurrence);
                     observer.look(attestor.name(), occurrence, Some(signature), Look::Repeats);
                     continue;
-                };
-                let look = match looked {
+                }
+                let look = match search.statement(signature) {
                     Ok((key_id, statement)) if statement.subjects.contains(&digest) => {
                         let look = Look::States(shown(&statement.predicate_type, 120));
                         found.add(VerifiedStatement {

@@ -6,9 +6,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::world::{
-    ATTESTORS, Bounds, Check, DAY, Filed, KEYED, KEYS, Party, Rule, Says, Set, Spoilt, World,
-};
+use super::filed::{Filed, Says, Spoilt};
+use super::world::{ATTESTORS, Bounds, Check, DAY, KEYED, KEYS, Party, Rule, Set, World};
 
 /// Under the key ids of an attestor, all but the last key.
 fn keys() -> impl Strategy<Value = Vec<usize>> {

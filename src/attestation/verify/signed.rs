@@ -110,24 +110,15 @@ impl<'a> Search<'a> {
         Some(self.signed(signature).and_then(|signed| self.read_approval(&signed, digest)))
     }
 
-    /// The statement that `signature` holds over; `None` where the same one was asked about before. Either
-    /// way its number, which is the same each time.
-    pub(super) fn statement(
-        &mut self,
-        signature: &'a Signature,
-    ) -> (usize, Option<Result<(KeyId, Statement), Miss>>) {
-        let (turn, is_new) = self.turn(signature);
-        let read = || {
-            self.signed(signature).and_then(|signed| {
-                let statement = Statement::parse(&signed.bytes).map_err(|error| signed.wrong(&error))?;
-                Ok((signed.key.id.clone(), statement))
-            })
-        };
-        (turn, is_new.then(read))
+    /// The statement that `signature` holds over.
+    pub(super) fn statement(&mut self, signature: &'a Signature) -> Result<(KeyId, Statement), Miss> {
+        let signed = self.signed(signature)?;
+        let statement = Statement::parse(&signed.bytes).map_err(|error| signed.wrong(&error))?;
+        Ok((signed.key.id.clone(), statement))
     }
 
-    /// The number of a signature, and whether it is new.
-    fn turn(&mut self, signature: &'a Signature) -> (usize, bool) {
+    /// The number of a signature, the same each time, and whether it is new.
+    pub(super) fn turn(&mut self, signature: &'a Signature) -> (usize, bool) {
         let next = self.tried.len();
         match self.tried.entry((&signature.key_id, Over::of(signature), &signature.bytes)) {
             Entry::Occupied(known) => (*known.get(), false),
