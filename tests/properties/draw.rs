@@ -6,9 +6,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::world::{
-    ATTESTORS, Bounds, Check, DAY, Filed, KEYED, KEYS, Party, Rule, Says, Set, Spoilt, World,
-};
+use super::filed::{Filed, Says, Spoilt};
+use super::world::{ATTESTORS, Bounds, Check, DAY, KEYED, KEYS, Party, Rule, Set, World};
 
 /// Under the key ids of an attestor, all but the last key.
 fn keys() -> impl Strategy<Value = Vec<usize>> {
@@ -97,11 +96,11 @@ pub(crate) fn filed() -> impl Strategy<Value = Filed> {
 }
 
 /// What attests nothing of the image in a world where `filed` is filed: a stranger's, or a copy of one of
-/// those that are, spoilt in some way. A copy in another project is of the same bytes.
-pub(crate) fn bad(filed: Vec<Filed>) -> impl Strategy<Value = Filed> {
+/// those that are, spoilt in some way. Only `copies` may be the same bytes once more, in another project.
+pub(crate) fn bad(filed: Vec<Filed>, copies: bool) -> impl Strategy<Value = Filed> {
     let template = if filed.is_empty() { self::filed().boxed() } else { select(filed).boxed() };
-    let harm = 0..7usize;
-    (template, harm, 0..10u64, select(&["p", "q"][..])).prop_map(|(mut one, harm, created, project)| {
+    let harm = 0..9usize;
+    (template, harm, 0..10u64, select(&["p", "q"][..])).prop_map(move |(mut one, harm, created, project)| {
         one.created = created;
         one.project = project;
         match harm {
@@ -113,6 +112,7 @@ pub(crate) fn bad(filed: Vec<Filed>) -> impl Strategy<Value = Filed> {
             4 => one.key = KEYS - 1,
             5 => (one.under, one.about) = (0, 2),
             6 => (one.under, one.about) = (2, 0),
+            7 if copies => one.project = "q",
             _ => one.spoilt = Spoilt::Document,
         }
         one
@@ -249,8 +249,8 @@ pub(crate) fn kind_world() -> impl Strategy<Value = World> {
 /// A world with a vulnerability check alone and scans alone, all of them by its signer.
 pub(crate) fn scanned() -> impl Strategy<Value = (World, Bounds)> {
     let scans = vec((scan(), select(&["p", "p", "q"][..]), 0..5u64, 0..2usize), 0..6);
-    (bounds(), scans, any::<bool>()).prop_map(|(mut bounds, scans, resolved)| {
-        bounds.signers = vec![0];
+    (bounds(), scans, any::<[bool; 2]>()).prop_map(|(mut bounds, scans, [one_project, resolved])| {
+        (bounds.signers, bounds.one_project) = (vec![0], one_project);
         let filed = scans.into_iter().map(|(says, project, created, digest)| Filed {
             note: 0,
             project,
