@@ -207,6 +207,14 @@ impl Drop for Bench {
                 .args(["--kill", "all"])
                 .stderr(Stdio::null())
                 .status();
+            // It takes its sockets away while it goes: until then the folder cannot be removed.
+            for _ in 0..100 {
+                let _ = fs::remove_dir_all(self.at("gnupg"));
+                if !self.at("gnupg").exists() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
         }
     }
 }
