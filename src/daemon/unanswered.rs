@@ -143,6 +143,8 @@ mod tests {
         collect(&engine, &records, || Instant::now() > end);
         assert_eq!(engine.audit().lost, 0);
         assert!(records.with_extension("jsonl.taken").exists(), "they come again");
+        // The audit trail would make its folder anew while this one is removed.
+        engine.finish();
     }
 
     #[test]
