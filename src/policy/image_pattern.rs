@@ -9,9 +9,9 @@
 
 use std::fmt;
 
+use super::written::{self, WrittenError};
 use crate::image::{Digest, DigestError, Reference};
 
-const MAX_PATTERN: usize = 1024;
 const DEFAULT_TAG: &str = "latest";
 
 /// A valid pattern.
@@ -41,15 +41,9 @@ enum Tag {
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImagePatternError {
-    /// Nothing there.
-    #[error("the pattern is empty")]
-    Empty,
-    /// Over 1024 bytes.
-    #[error("the pattern has {0} bytes, more than the {MAX_PATTERN} allowed")]
-    TooLong(usize),
-    /// No image has white space in its name.
-    #[error("`{0}` contains white space")]
-    WhiteSpace(String),
+    /// What is no pattern in any dialect.
+    #[error(transparent)]
+    Written(#[from] WrittenError),
     /// A `*` that is not at the end of name or tag, or too many.
     #[error("`{0}`: a wildcard is `*` or `/**` at the end of a name, or `*` at the end of a tag")]
     Wildcard(String),
@@ -81,16 +75,8 @@ impl ImagePattern {
     /// # Errors
     /// See [`ImagePatternError`].
     pub fn parse(text: &str) -> Result<Self, ImagePatternError> {
-        if text.is_empty() {
-            return Err(ImagePatternError::Empty);
-        }
-        if text.len() > MAX_PATTERN {
-            return Err(ImagePatternError::TooLong(text.len()));
-        }
+        written::word(text)?;
         let of = || text.to_owned();
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(ImagePatternError::WhiteSpace(of()));
-        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (text, None),

@@ -348,7 +348,8 @@ fn bare(identity: &str) -> &str {
     identity.strip_prefix("spiffe://").unwrap_or(identity)
 }
 
-fn is_label(key: &str) -> bool {
+/// An RFC 1123 label.
+pub(super) fn is_label(key: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     (1..=63).contains(&key.len())
         && key.bytes().all(|b| inner(b) || b == b'-')

@@ -25,6 +25,7 @@ pub mod rulebook;
 pub mod source_pattern;
 pub mod system;
 pub mod trusted_directory;
+pub mod written;
 
 pub use check::{Check, CheckKind, CheckSet, MaximumSeverity, SlsaRule, VulnerabilityBounds};
 pub use deny_list::{Denied, DenyList, DenyListError};
@@ -40,3 +41,4 @@ pub use rulebook::{Rulebook, Subjects};
 pub use source_pattern::{SourcePattern, SourcePatternError};
 pub use system::{SystemPolicy, SystemPolicyError};
 pub use trusted_directory::{TrustedDirectory, TrustedDirectoryError};
+pub use written::WrittenError;

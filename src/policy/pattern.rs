@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-const MAX_PATTERN: usize = 1024;
+use super::written::{self, WrittenError};
 
 /// A valid pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,15 +22,9 @@ pub struct AllowlistPattern(String);
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Nothing there.
-    #[error("the pattern is empty")]
-    Empty,
-    /// Over 1024 bytes.
-    #[error("the pattern has {0} bytes, more than the {MAX_PATTERN} allowed")]
-    TooLong(usize),
-    /// No image has white space in its name.
-    #[error("`{0}` contains white space")]
-    WhiteSpace(String),
+    /// What is no pattern in any dialect.
+    #[error(transparent)]
+    Written(#[from] WrittenError),
     /// A `*` that is not at the end, or more than two.
     #[error("`{0}`: a wildcard is `*` or `**`, at the end of the pattern only")]
     Wildcard(String),
@@ -45,15 +39,7 @@ impl AllowlistPattern {
     /// # Errors
     /// See [`PatternError`].
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        if text.is_empty() {
-            return Err(PatternError::Empty);
-        }
-        if text.len() > MAX_PATTERN {
-            return Err(PatternError::TooLong(text.len()));
-        }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(PatternError::WhiteSpace(text.to_owned()));
-        }
+        written::word(text)?;
         let prefix = text.trim_end_matches('*');
         let stars = text.len() - prefix.len();
         if stars > 2 || prefix.contains('*') {

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use super::check::{CheckKind, CheckSet, Scope};
 use super::image_pattern::ImagePattern;
+use super::maps::is_label;
 use crate::attestation::{Attestor, AttestorName};
 use crate::document::{self, DocumentError, Format, Object, Version};
 pub use checks::CheckError;
@@ -297,13 +298,4 @@ fn read_scope(index: usize, document: ScopeDocument) -> Result<Scope, PlatformPo
         _ => None,
     };
     scope.ok_or(PlatformPolicyError::Scope(index))
-}
-
-/// An RFC 1123 label.
-fn is_label(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| inner(b) || b == b'-')
-        && text.bytes().next().is_some_and(inner)
-        && text.bytes().next_back().is_some_and(inner)
 }

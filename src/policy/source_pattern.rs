@@ -8,7 +8,8 @@
 
 use std::fmt;
 
-const MAX_PATTERN: usize = 1024;
+use super::written::{self, WrittenError};
+
 const MAX_URL: usize = 4096;
 
 /// A valid pattern.
@@ -28,12 +29,9 @@ enum Reach {
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourcePatternError {
-    /// Nothing there.
-    #[error("the pattern is empty")]
-    Empty,
-    /// Over 1024 bytes.
-    #[error("the pattern has {0} bytes, more than the {MAX_PATTERN} allowed")]
-    TooLong(usize),
+    /// What is no pattern in any dialect.
+    #[error(transparent)]
+    Written(#[from] WrittenError),
     /// A scheme.
     #[error("`{0}`: a pattern has no scheme")]
     Scheme(String),
@@ -51,12 +49,7 @@ impl SourcePattern {
     /// # Errors
     /// See [`SourcePatternError`].
     pub fn parse(text: &str) -> Result<Self, SourcePatternError> {
-        if text.is_empty() {
-            return Err(SourcePatternError::Empty);
-        }
-        if text.len() > MAX_PATTERN {
-            return Err(SourcePatternError::TooLong(text.len()));
-        }
+        written::bounded(text)?;
         if text.contains("://") {
             return Err(SourcePatternError::Scheme(text.to_owned()));
         }

@@ -12,9 +12,8 @@
 
 use std::fmt;
 
+use super::written::{self, WrittenError};
 use crate::image::Reference;
-
-const MAX_PATTERN: usize = 1024;
 
 /// A valid pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +46,9 @@ enum Directory {
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustedDirectoryError {
-    /// Nothing there.
-    #[error("the pattern is empty")]
-    Empty,
-    /// Over 1024 bytes.
-    #[error("the pattern has {0} bytes, more than the {MAX_PATTERN} allowed")]
-    TooLong(usize),
+    /// What is no pattern in any dialect.
+    #[error(transparent)]
+    Written(#[from] WrittenError),
     /// No directory below the registry.
     #[error("`{0}` is not of the form `registry/path/to/directory`")]
     Form(String),
@@ -81,12 +77,7 @@ impl TrustedDirectory {
     /// # Errors
     /// See [`TrustedDirectoryError`].
     pub fn parse(text: &str) -> Result<Self, TrustedDirectoryError> {
-        if text.is_empty() {
-            return Err(TrustedDirectoryError::Empty);
-        }
-        if text.len() > MAX_PATTERN {
-            return Err(TrustedDirectoryError::TooLong(text.len()));
-        }
+        written::bounded(text)?;
         let (registry, path) = text.split_once('/').unwrap_or((text, ""));
         let registry = read_registry(registry, text)?;
         if path.is_empty() {
