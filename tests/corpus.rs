@@ -119,11 +119,11 @@ fn judge(case: &Value, explain: bool) -> Verdict {
     let image = case["subject"]["image"].as_str().unwrap();
     let rulebook = match rulebook(case) {
         Ok(rulebook) => rulebook,
-        Err((reason, why)) => return Verdict::undecidable(image, None, reason, &why, ""),
+        Err((reason, why)) => return Verdict::refused(image, None, reason, &why, ""),
     };
     let subject = match subject(&case["subject"]) {
         Ok(subject) => subject,
-        Err((reason, why)) => return Verdict::undecidable(image, None, reason, &why, ""),
+        Err((reason, why)) => return Verdict::refused(image, None, reason, &why, ""),
     };
     let now = humantime::parse_rfc3339(case["now"].as_str().unwrap()).unwrap();
     let dsse_types = match &case["options"]["dsseTypes"] {

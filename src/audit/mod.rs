@@ -3,5 +3,5 @@
 pub mod record;
 pub mod writer;
 
-pub use record::{Asked, Gate, Record};
+pub use record::{Asked, Gate, Place, Record};
 pub use writer::{Audit, AuditStatus, QUEUE};

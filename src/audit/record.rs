@@ -12,6 +12,14 @@ use crate::decision::Verdict;
 pub enum Gate {
     /// An image is about to be pulled.
     Pull,
+    /// A pod's sandbox is being set up.
+    Pod,
+    /// A container is being made.
+    Create,
+    /// A container is about to start.
+    Start,
+    /// A container runs.
+    Running,
 }
 
 /// Who asked, by the kernel's word and by its own.
@@ -28,6 +36,31 @@ pub struct Asked {
     pub entry: String,
 }
 
+/// The container or the pod that a decision is about; what is empty is not known or not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// containerd's namespace.
+    pub namespace: String,
+    /// containerd's id of the container; of a pod that of its sandbox.
+    pub id: String,
+    /// Its name in the pod.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The pod's namespace.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod_namespace: String,
+    /// The pod's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
+    /// The pod's uid.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod_uid: String,
+    /// The runtime handler; empty for the default one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub handler: String,
+}
+
 /// One decision.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +75,9 @@ pub struct Record<'a> {
     pub verdict: &'a Verdict,
     /// For whom.
     pub asked: &'a Asked,
+    /// Which container, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<&'a Place>,
     /// How long it took, in microseconds.
     #[serde(serialize_with = "micros")]
     pub duration_micros: Duration,

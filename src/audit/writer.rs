@@ -249,10 +249,11 @@ mod tests {
     use crate::decision::{Reason, Verdict};
 
     fn record(audit: &Audit, image: &str) {
-        let verdict = Verdict::undecidable(image, None, Reason::BadRequest, "cause", "");
+        let verdict = Verdict::refused(image, None, Reason::BadRequest, "cause", "");
         let asked = Asked { pid: 1, uid: 0, program: "p".into(), entry: "e".into() };
         let (time, duration_micros) = (SystemTime::UNIX_EPOCH, Duration::from_micros(7));
-        audit.record(&Record { time, gate: Gate::Pull, verdict: &verdict, asked: &asked, duration_micros });
+        let (gate, container) = (Gate::Pull, None);
+        audit.record(&Record { time, gate, verdict: &verdict, asked: &asked, container, duration_micros });
     }
 
     fn lines(path: &Path) -> Vec<serde_json::Value> {

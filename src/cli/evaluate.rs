@@ -229,7 +229,7 @@ fn without_policy(subject: &Subject, error: &CliError) -> Verdict {
         }
         _ => (Reason::PolicyUnreadable, "Mend the file, or name another by its flag"),
     };
-    Verdict::undecidable(subject.image(), subject.digest(), reason, &crate::chain(error), remedy)
+    Verdict::refused(subject.image(), subject.digest(), reason, &crate::chain(error), remedy)
 }
 
 /// What is neither an allowance nor a refusal is undecided, whoever said it.

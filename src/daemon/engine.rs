@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use crate::attestation::{Evidence, KeyRing};
-use crate::audit::{Asked, Audit, AuditStatus, Gate, Record};
+use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
 use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
 use crate::document::Version;
 use crate::evidence::Ledger;
 use crate::image::{Digest, Workload};
+use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -140,13 +141,42 @@ impl Engine {
         Some(verdict)
     }
 
+    /// Whether every rule that may apply in `workload` only records.
+    pub(super) fn is_dry_run(&self, workload: &Workload) -> bool {
+        self.policy_says(|policy| {
+            policy.candidates(workload).iter().all(|(_, rule)| rule.enforcement == EnforcementMode::DryRun)
+        })
+    }
+
+    /// Whether no rule of the policy in force refuses anything.
+    pub(super) fn enforces_nothing(&self) -> bool {
+        self.policy_says(|policy| policy.rules().all(|(_, rule)| rule.enforcement == EnforcementMode::DryRun))
+    }
+
+    /// Of a policy beside which no check sets are enforced.
+    fn policy_says(&self, question: impl Fn(&Policy) -> bool) -> bool {
+        let in_force = self.in_force();
+        let Some(rulebook) = in_force.state.rulebook() else { return false };
+        let platform = rulebook.platform_policy.as_deref().map(PlatformPolicy::enforcement);
+        platform != Some(PlatformEnforcement::AuditAndEnforce)
+            && rulebook.policy.as_deref().is_some_and(question)
+    }
+
     /// Records a decision: the audit trail, the counters and the log, from one value.
-    pub(super) fn record(&self, gate: Gate, verdict: &Verdict, asked: &Asked, duration: Duration) {
+    pub(super) fn record(
+        &self,
+        gate: Gate,
+        verdict: &Verdict,
+        asked: &Asked,
+        container: Option<&Place>,
+        duration: Duration,
+    ) {
         self.audit.record(&Record {
             time: SystemTime::now(),
             gate,
             verdict,
             asked,
+            container,
             duration_micros: duration,
         });
         self.counts.count(verdict);
@@ -277,7 +307,7 @@ fn unread(subject: &Subject) -> Verdict {
 }
 
 fn refuse(subject: &Subject, reason: Reason, cause: &str, remedy: &str) -> Verdict {
-    Verdict::undecidable(subject.image(), subject.digest(), reason, cause, remedy)
+    Verdict::refused(subject.image(), subject.digest(), reason, cause, remedy)
 }
 
 impl Counts {

@@ -61,7 +61,7 @@ fn answer(engine: &Engine, peer: &Peer, ask: &Ask) -> Answer {
 fn recorded(engine: &Engine, peer: &Peer, ask: &Ask, verdict: &Verdict, started: Instant) -> Answer {
     let asked =
         Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
-    engine.record(Gate::Pull, verdict, &asked, started.elapsed());
+    engine.record(Gate::Pull, verdict, &asked, None, started.elapsed());
     Answer {
         decision: if verdict.allows() { Gated::Allow } else { Gated::Refuse },
         reason: verdict.reason.code().to_owned(),
@@ -75,7 +75,7 @@ pub(super) fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {
         Err((reason, cause)) => {
             let remedy =
                 "This is no question about an image that can be judged; the pull must name one sha256 digest";
-            Verdict::undecidable(&shown(&ask.image.name, 512), None, reason, &cause, remedy)
+            Verdict::refused(&shown(&ask.image.name, 512), None, reason, &cause, remedy)
         }
     }
 }

@@ -98,7 +98,7 @@ fn audit(engine: &Engine, record: &Record) {
     verdict.verdict = Decision::Allow;
     verdict.enforced = false;
     verdict.reason = Reason::Unanswered;
-    engine.record(Gate::Pull, &verdict, &nobody, Duration::ZERO);
+    engine.record(Gate::Pull, &verdict, &nobody, None, Duration::ZERO);
 }
 
 #[cfg(test)]

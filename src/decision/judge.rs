@@ -123,7 +123,7 @@ impl<'a> Case<'a> {
                 let message = format!("Image {image} allowed: the platform policy refuses nothing of it");
                 Verdict::allow(subject, Reason::Conformant, "none".to_owned(), message)
             }
-            Ground::NoPolicy => Verdict::undecidable(
+            Ground::NoPolicy => Verdict::refused(
                 image,
                 subject.digest(),
                 Reason::PolicyMissing,
@@ -154,7 +154,7 @@ impl<'a> Case<'a> {
     }
 
     fn undecided_context(&self, why: &str) -> Verdict {
-        Verdict::undecidable(
+        Verdict::refused(
             self.subject.image(),
             self.subject.digest(),
             Reason::PodContextUnknown,
@@ -257,7 +257,7 @@ impl<'a> Case<'a> {
             (Outcome::Unknown, _) if changes => {
                 verdict = self.undecided_context("check sets that may apply disagree");
                 if enforcement == PlatformEnforcement::AuditAndDryRun {
-                    (verdict.verdict, verdict.enforced) = (Decision::Allow, false);
+                    verdict = verdict.in_dry_run();
                 }
             }
             _ => {}

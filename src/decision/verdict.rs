@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::reason::Reason;
+use super::reason::{Class, Reason};
 use super::subject::Subject;
 use crate::attestation::{AttestorName, KeyId};
 use crate::document::Version;
@@ -118,6 +118,9 @@ pub struct Verdict {
     /// Every check of the platform policy that was made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckVerdict>,
+    /// What of the host the container reaches that guards it, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub host_access: Vec<String>,
     /// The policy that was obeyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<Version>,
@@ -139,17 +142,13 @@ impl Verdict {
         self.verdict == Decision::Allow
     }
 
-    /// The refusal of a question that has no answer. `image` is shown as it is.
-    pub fn undecidable(
-        image: &str,
-        digest: Option<Digest>,
-        reason: Reason,
-        cause: &str,
-        remedy: &str,
-    ) -> Self {
+    /// A refusal before any rule, of a question that `reason` says has no answer or a bad one. `image` is
+    /// shown as it is.
+    pub fn refused(image: &str, digest: Option<Digest>, reason: Reason, cause: &str, remedy: &str) -> Self {
+        let decision = if reason.class() == Class::Denied { Decision::Deny } else { Decision::CannotDecide };
         Self {
-            verdict: Decision::CannotDecide,
-            would: Decision::CannotDecide,
+            verdict: decision,
+            would: decision,
             enforced: true,
             reason,
             rule: "none".to_owned(),
@@ -159,6 +158,7 @@ impl Verdict {
             digest,
             attestors: Vec::new(),
             checks: Vec::new(),
+            host_access: Vec::new(),
             policy_version: None,
             platform_policy_version: None,
             key_ring_version: None,
@@ -180,6 +180,7 @@ impl Verdict {
             digest: subject.digest(),
             attestors: Vec::new(),
             checks: Vec::new(),
+            host_access: Vec::new(),
             policy_version: None,
             platform_policy_version: None,
             key_ring_version: None,
@@ -201,6 +202,12 @@ impl Verdict {
             enforced: !dry_run,
             ..Self::allow(subject, reason, rule, message)
         }
+    }
+
+    /// The same where what refuses is in dry run: an allowance that says what it would have been.
+    pub fn in_dry_run(mut self) -> Self {
+        (self.verdict, self.enforced) = (Decision::Allow, false);
+        self
     }
 
     /// Notes how old the evidence was.
