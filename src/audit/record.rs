@@ -22,6 +22,23 @@ pub enum Gate {
     Running,
 }
 
+impl Gate {
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [Self::Pull, Self::Pod, Self::Create, Self::Start, Self::Running];
+
+    /// Its name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Pod => "pod",
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Running => "running",
+        }
+    }
+}
+
 /// Who asked, by the kernel's word and by its own.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +95,9 @@ pub struct Record<'a> {
     /// Which container, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<&'a Place>,
+    /// Of a container that runs: the entry of continuous validation.
+    #[serde(rename = "jsonPayload", skip_serializing_if = "Option::is_none")]
+    pub event: Option<serde_json::Value>,
     /// How long it took, in microseconds.
     #[serde(serialize_with = "micros")]
     pub duration_micros: Duration,

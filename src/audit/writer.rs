@@ -252,8 +252,16 @@ mod tests {
         let verdict = Verdict::refused(image, None, Reason::BadRequest, "cause", "");
         let asked = Asked { pid: 1, uid: 0, program: "p".into(), entry: "e".into() };
         let (time, duration_micros) = (SystemTime::UNIX_EPOCH, Duration::from_micros(7));
-        let (gate, container) = (Gate::Pull, None);
-        audit.record(&Record { time, gate, verdict: &verdict, asked: &asked, container, duration_micros });
+        let (gate, container, event) = (Gate::Pull, None, None);
+        audit.record(&Record {
+            time,
+            gate,
+            verdict: &verdict,
+            asked: &asked,
+            container,
+            event,
+            duration_micros,
+        });
     }
 
     fn lines(path: &Path) -> Vec<serde_json::Value> {

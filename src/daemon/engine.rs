@@ -24,7 +24,7 @@ pub struct Engine {
     in_force: RwLock<Arc<InForce>>,
     ledger: Ledger,
     audit: Audit,
-    counts: Counts,
+    counts: GatesCounts,
     last_problem: Mutex<Option<LastProblem>>,
 }
 
@@ -33,6 +33,45 @@ pub struct Engine {
 pub(super) struct LastProblem {
     pub(super) time: String,
     pub(super) problems: Vec<String>,
+}
+
+/// When and for whom something was decided.
+#[derive(Debug)]
+pub(super) struct Occasion<'a> {
+    pub(super) gate: Gate,
+    pub(super) asked: &'a Asked,
+    pub(super) container: Option<&'a Place>,
+    /// Of a container that runs: the entry of continuous validation.
+    pub(super) event: Option<serde_json::Value>,
+    pub(super) duration: Duration,
+}
+
+impl<'a> Occasion<'a> {
+    /// A decision at `gate` that took so long.
+    pub(super) fn at(gate: Gate, asked: &'a Asked, duration: Duration) -> Self {
+        Self { gate, asked, container: None, event: None, duration }
+    }
+
+    /// The same about a container.
+    pub(super) fn of(self, container: &'a Place) -> Self {
+        Self { container: Some(container), ..self }
+    }
+}
+
+#[derive(Debug, Default)]
+struct GatesCounts([Counts; Gate::ALL.len()]);
+
+impl GatesCounts {
+    fn of(&self, gate: Gate) -> &Counts {
+        let [pull, pod, create, start, running] = &self.0;
+        match gate {
+            Gate::Pull => pull,
+            Gate::Pod => pod,
+            Gate::Create => create,
+            Gate::Start => start,
+            Gate::Running => running,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +105,7 @@ impl Engine {
             in_force,
             ledger,
             audit,
-            counts: Counts::default(),
+            counts: GatesCounts::default(),
             last_problem: Mutex::new(None),
         };
         engine.announce_problems(&[]);
@@ -163,23 +202,18 @@ impl Engine {
     }
 
     /// Records a decision: the audit trail, the counters and the log, from one value.
-    pub(super) fn record(
-        &self,
-        gate: Gate,
-        verdict: &Verdict,
-        asked: &Asked,
-        container: Option<&Place>,
-        duration: Duration,
-    ) {
+    pub(super) fn record(&self, verdict: &Verdict, occasion: Occasion<'_>) {
+        let Occasion { gate, asked, container, event, duration } = occasion;
         self.audit.record(&Record {
             time: SystemTime::now(),
             gate,
             verdict,
             asked,
             container,
+            event,
             duration_micros: duration,
         });
-        self.counts.count(verdict);
+        self.counts.of(gate).count(verdict);
         let (image, reason) = (&verdict.image, verdict.reason);
         if verdict.would == Decision::Allow {
             tracing::debug!(%reason, %image, "{}", verdict.verdict);
@@ -236,8 +270,8 @@ impl Engine {
         self.audit.progress()
     }
 
-    pub(super) fn counts(&self) -> GateCounts {
-        self.counts.read()
+    pub(super) fn counts(&self, gate: Gate) -> GateCounts {
+        self.counts.of(gate).read()
     }
 
     pub(super) fn last_problem(&self) -> Option<LastProblem> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::engine::Engine;
+use super::engine::{Engine, Occasion};
 use crate::audit::{Asked, Gate};
 use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
 use crate::gate::message::{Answer, Ask, AskedImage, Decision as Gated};
@@ -61,7 +61,7 @@ fn answer(engine: &Engine, peer: &Peer, ask: &Ask) -> Answer {
 fn recorded(engine: &Engine, peer: &Peer, ask: &Ask, verdict: &Verdict, started: Instant) -> Answer {
     let asked =
         Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
-    engine.record(Gate::Pull, verdict, &asked, None, started.elapsed());
+    engine.record(verdict, Occasion::at(Gate::Pull, &asked, started.elapsed()));
     Answer {
         decision: if verdict.allows() { Gated::Allow } else { Gated::Refuse },
         reason: verdict.reason.code().to_owned(),

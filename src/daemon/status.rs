@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::engine::{Engine, GateCounts, LastProblem};
 use crate::attestation::key_ring::Entry;
-use crate::audit::AuditStatus;
+use crate::audit::{AuditStatus, Gate};
 use crate::config::{Config, DocumentStatus, InForce};
 use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
@@ -88,7 +88,9 @@ struct EvidenceStatus {
 struct GateStatus {
     #[serde(flatten)]
     decisions: GateCounts,
-    connections: Counts,
+    /// Of the gate socket, which all gate programs share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Counts>,
 }
 
 impl Inputs {
@@ -118,7 +120,10 @@ impl Inputs {
             .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
             .chain(self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")))
             .collect();
-        let gate = GateStatus { decisions: self.engine.counts(), connections: self.gate.counts() };
+        let gates = Gate::ALL.map(|gate| {
+            let connections = (gate == Gate::Pull).then(|| self.gate.counts());
+            (gate.name(), GateStatus { decisions: self.engine.counts(gate), connections })
+        });
         Status {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -142,7 +147,7 @@ impl Inputs {
                 age_seconds: age.map(|age| age.as_secs()),
                 cache: self.engine.ledger().cache(),
             },
-            gates: BTreeMap::from([("pull", gate)]),
+            gates: BTreeMap::from(gates),
             audit,
             containerd,
             last_reload_error: self.engine.last_problem(),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::engine::Engine;
+use super::engine::{Engine, Occasion};
 use super::pull::judge_pull;
 use crate::audit::{Asked, Gate, QUEUE};
 use crate::decision::{Decision, Reason};
@@ -98,7 +98,7 @@ fn audit(engine: &Engine, record: &Record) {
     verdict.verdict = Decision::Allow;
     verdict.enforced = false;
     verdict.reason = Reason::Unanswered;
-    engine.record(Gate::Pull, &verdict, &nobody, None, Duration::ZERO);
+    engine.record(&verdict, Occasion::at(Gate::Pull, &nobody, Duration::ZERO));
 }
 
 #[cfg(test)]
