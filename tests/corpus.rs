@@ -26,7 +26,7 @@ use serde_json::Value;
 const TOPICS: &[(&str, usize)] = &[
     ("appendix-a", 35),
     ("attestors", 45),
-    ("check-sets", 279),
+    ("check-sets", 293),
     ("defects", 51),
     ("dsse", 58),
     ("floods", 30),
@@ -39,7 +39,7 @@ const TOPICS: &[(&str, usize)] = &[
     ("payloads", 79),
     ("producers", 12),
     ("rules", 132),
-    ("subjects", 45),
+    ("subjects", 49),
 ];
 
 /// Reasons that no case gives: most of them because the judge is not asked. Each is reached by the tests
@@ -49,6 +49,16 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::EvidenceUnread, "daemon::engine::tests"),
     (Reason::MediaTypeUnknown, "daemon::pull::tests, tests/e2e/broken.rs"),
     (Reason::PolicyMissing, "tests/cli, tests/e2e/broken.rs"),
+    (Reason::UngatedStart, "tests/e2e/create.rs"),
+    (Reason::CheckpointRestore, "tests/e2e/create.rs"),
+    (Reason::HandlerUngated, "tests/e2e/create.rs"),
+    (Reason::SnapshotUnknown, "tests/e2e/create.rs"),
+    (Reason::SnapshotterUnlisted, "tests/e2e/create.rs"),
+    (Reason::ImageUnknown, "tests/e2e/create.rs"),
+    (Reason::ImageMismatch, "tests/e2e/create.rs"),
+    (Reason::ContainerdUnread, "tests/e2e/create.rs"),
+    (Reason::NotInTime, "tests/e2e/create.rs"),
+    (Reason::HostAccess, "decision::host_access::tests, tests/e2e/create.rs"),
 ];
 
 fn folder() -> PathBuf {
@@ -222,9 +232,10 @@ fn subject(value: &Value) -> Result<Subject, (Reason, String)> {
         other => other,
     };
     let subject = subject.map_err(refused)?.with_config(digest("config")).in_workload(workload);
-    let index = digest("index").map(|digest| (digest, DigestKind::Index));
+    let indices = ["index", "otherIndex"].into_iter().filter_map(digest);
+    let indices = indices.map(|digest| (digest, DigestKind::Index));
     let manifest = digest("manifest").map(|digest| (digest, DigestKind::Manifest));
-    let digests: Vec<_> = index.into_iter().chain(manifest).collect();
+    let digests: Vec<_> = indices.chain(manifest).collect();
     if digests.is_empty() {
         return Ok(subject);
     }

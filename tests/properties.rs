@@ -172,8 +172,9 @@ fn what_is_bad_never_allows() {
 fn expected(world: &World, bounds: &Bounds) -> Option<Reason> {
     let counts =
         |one: &&Filed| (world.resolved || one.under == 0) && (!bounds.one_project || one.project == "p");
-    // Each digest answers for its own scans; one that was scanned too long ago leaves it to the other.
-    let (mut passed, mut old) = (false, false);
+    // Each digest answers for its own scans; one that was scanned too long ago leaves it to the other, but
+    // for what was then found of the manifest.
+    let (mut passed, mut old, mut bad_manifest) = (false, false, false);
     for digest in 0..2 {
         let of = |one: &&Filed| one.under == digest && counts(one);
         let scans: Vec<_> = world.filed.iter().filter(of).collect();
@@ -181,18 +182,19 @@ fn expected(world: &World, bounds: &Bounds) -> Option<Reason> {
         if newest < -600 {
             return Some(Reason::ScanUnreadable);
         }
-        if bounds.ages && newest > MAX_SCAN_AGE as i64 {
-            old = true;
-            continue;
-        }
         let vulnerable = |one: &&&Filed| matches!(one.says, Says::Scan { found: Some("critical"), .. });
-        if scans.iter().filter(|one| age(one) == Some(newest)).any(|one| vulnerable(&one)) {
-            return Some(Reason::Vulnerable);
+        let bad = scans.iter().filter(|one| age(one) == Some(newest)).any(|one| vulnerable(&one));
+        match () {
+            () if bounds.ages && newest > MAX_SCAN_AGE as i64 => {
+                old = true;
+                bad_manifest |= bad && world.resolved && digest == 1;
+            }
+            () if bad => return Some(Reason::Vulnerable),
+            () => passed = true,
         }
-        passed = true;
     }
     match (passed, old) {
-        (true, _) => None,
+        (true, _) => bad_manifest.then_some(Reason::Vulnerable),
         (false, true) => Some(Reason::ScanTooOld),
         (false, false) => Some(Reason::NoScan),
     }

@@ -2,6 +2,16 @@
 //!
 //! One set is asked, or several where the pod is not known well enough; all checks of a set are made.
 //! What is not signed by a signer that the check names counts for nothing here.
+//!
+//! # Several digests of one image
+//!
+//! At creation an image is known by its platform manifest and by every index on the node that leads to it.
+//! What is filed for an index is said of what it leads to, so provenance, a signed time or an attestation
+//! of any of them counts. A digest that nothing is filed for changes nothing: an index that somebody has
+//! wrapped around a manifest neither spoils nor mends it. Scans answer for their own digest alone: what
+//! the newest scan of any of them found refuses, and one that passes clears no other. A scan that is too
+//! old is made good by a newer one of another digest, except where it is of the manifest, which is the
+//! very bytes, and found what is refused: an index may have been scanned for another platform.
 
 use std::time::{Duration, SystemTime};
 
@@ -251,25 +261,65 @@ fn source(provenance: &Provenance) -> String {
     provenance.source.as_deref().map_or_else(|| "a source that is not told".to_owned(), brief)
 }
 
-/// The newest scan of a digest decides; of several that are equally new, each does. Where index and
-/// manifest were both scanned, neither answers for the other.
+/// The newest scan of a digest decides; of several that are equally new, each does. Where several digests
+/// were scanned, none answers for another.
 fn vulnerability(bounds: &VulnerabilityBounds, facts: Facts<'_>) -> Made {
     let mut passed = None;
     let mut old = None;
+    let mut old_and_bad = None;
     for evidence in facts.evidence {
-        match newest_scan(bounds, evidence, facts.now) {
-            Ok(told) => passed = Some(told),
-            // Another digest may have been scanned since.
-            Err((Reason::NoScan, _)) => {}
-            Err(too_old @ (Reason::ScanTooOld, _)) => old = Some(too_old),
+        let newest = match newest_scan(bounds, evidence, facts.now) {
+            Ok(newest) => newest,
+            // Another digest may have been scanned.
+            Err((Reason::NoScan, _)) => continue,
             Err(refused) => return Err(refused),
+        };
+        if let Some(max_age) = bounds.max_scan_age.filter(|max_age| newest.age > *max_age) {
+            let (age, allowed) = (rounded(newest.age), rounded(max_age));
+            old = Some((Reason::ScanTooOld, format!("scanned {age} ago; at most {allowed} are allowed")));
+            // Another digest may have been scanned since, but these are the very bytes.
+            if facts.subject.is_manifest(evidence.digest()) && !newest.refused.is_empty() {
+                old_and_bad = Some(newest.found());
+            }
+        } else if newest.refused.is_empty() {
+            passed = Some(format!("scanned {} ago, nothing beyond what is allowed", rounded(newest.age)));
+        } else {
+            return Err((Reason::Vulnerable, newest.found()));
         }
     }
-    let none = || (Reason::NoScan, "no scan by the check's signers names the digest".to_owned());
-    passed.ok_or_else(|| old.unwrap_or_else(none))
+    match (passed, old_and_bad) {
+        (Some(_), Some(found)) => {
+            let why = format!("{found}: scan the manifest again, no scan of an index clears it");
+            Err((Reason::Vulnerable, why))
+        }
+        (Some(passed), None) => Ok(passed),
+        (None, _) => Err(old.unwrap_or_else(|| {
+            (Reason::NoScan, "no scan by the check's signers names the digest".to_owned())
+        })),
+    }
 }
 
-fn newest_scan(bounds: &VulnerabilityBounds, evidence: &Evidence, now: SystemTime) -> Made {
+/// What was last found of a digest.
+struct Newest {
+    age: Duration,
+    /// What the check refuses of it, sorted, each once.
+    refused: Vec<String>,
+}
+
+impl Newest {
+    fn found(&self) -> String {
+        let shown: Vec<_> = self.refused.iter().take(5).map(String::as_str).collect();
+        let more = self.refused.len().saturating_sub(5);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("the scan of {} ago found {}{more}", rounded(self.age), shown.join(", "))
+    }
+}
+
+fn newest_scan(
+    bounds: &VulnerabilityBounds,
+    evidence: &Evidence,
+    now: SystemTime,
+) -> Result<Newest, (Reason, String)> {
     let Stated { statements, missing } = stated(&bounds.signers, evidence);
     if let Some(missing) = missing {
         return Err((Reason::ScanUnreadable, format!("{missing}: a newer scan may not have been seen")));
@@ -293,22 +343,12 @@ fn newest_scan(bounds: &VulnerabilityBounds, evidence: &Evidence, now: SystemTim
         return Err((Reason::ScanUnreadable, "the newest scan is dated in the future".to_owned()));
     }
     let age = now.duration_since(newest).unwrap_or_default();
-    if let Some(max_age) = bounds.max_scan_age.filter(|max_age| age > *max_age) {
-        let why = format!("scanned {} ago; at most {} are allowed", rounded(age), rounded(max_age));
-        return Err((Reason::ScanTooOld, why));
-    }
     let findings = scans.iter().filter(|scan| scan.finished == newest).flat_map(|scan| &scan.findings);
     let mut refused: Vec<_> =
         findings.filter(|finding| bounds.refuses(finding)).map(|one| brief(&one.id)).collect();
     refused.sort_unstable();
     refused.dedup();
-    if refused.is_empty() {
-        return Ok(format!("scanned {} ago, nothing beyond what is allowed", rounded(age)));
-    }
-    let more = refused.len().saturating_sub(5);
-    refused.truncate(5);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err((Reason::Vulnerable, format!("the scan of {} ago found {}{more}", rounded(age), refused.join(", "))))
+    Ok(Newest { age, refused })
 }
 
 fn brief(text: &str) -> String {

@@ -11,7 +11,7 @@ use super::attestors::{remedy, weigh};
 use super::conformance::{self, Conformity, Facts, Outcome};
 use super::reason::Reason;
 use super::subject::Subject;
-use super::verdict::{CheckVerdict, Decision, Verdict};
+use super::verdict::{AttestorVerdict, CheckVerdict, Decision, Verdict};
 use crate::attestation::{AttestorName, Evidence};
 use crate::image::Digest;
 use crate::policy::deny_list::Denied;
@@ -215,8 +215,7 @@ impl<'a> Case<'a> {
         let refusals: Vec<_> = attestors.iter().filter(|attestor| !attestor.satisfied).collect();
         let mut verdict = match refusals.first() {
             None => {
-                let message =
-                    format!("Image {image} allowed: {digest} is attested by every required attestor");
+                let message = format!("Image {image} allowed: {}", attested(digest, &attestors));
                 Verdict::allow(subject, Reason::Attested, place.to_string(), message)
             }
             Some(first) => {
@@ -336,6 +335,21 @@ fn first_match<'a>(
     spellings: &LazyCell<Vec<String>, impl FnOnce() -> Vec<String>>,
 ) -> Option<(usize, &'a AllowlistPattern)> {
     if allowlist.is_empty() { None } else { allowlist.first_match(spellings) }
+}
+
+/// Which of the image's digests carry what was required; `asked` is the one that it is known by.
+fn attested(asked: Digest, attestors: &[AttestorVerdict]) -> String {
+    let mut digests: Vec<_> = attestors.iter().filter_map(|attestor| attestor.digest).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    match digests.as_slice() {
+        [] => format!("{asked} is attested by every required attestor"),
+        [one] => format!("{one} is attested by every required attestor"),
+        several => {
+            let several: Vec<_> = several.iter().map(Digest::to_string).collect();
+            format!("every required attestor has attested one of {}", several.join(", "))
+        }
+    }
 }
 
 fn requires_attestation(rule: &AdmissionRule) -> bool {

@@ -74,6 +74,8 @@ reasons! {
     Allowed Conformant => "CONFORMANT",
     /// The gate got no answer and is wired to observe; recorded afterwards.
     Allowed Unanswered => "UNANSWERED",
+    /// A container was started without having passed a gate; recorded afterwards.
+    Allowed UngatedStart => "UNGATED_START",
     /// The deny list names the index, the manifest or the config of the image.
     Denied DenyListed => "DENY_LISTED",
     /// The rule denies everything.
@@ -132,6 +134,12 @@ reasons! {
     Denied ScanUnreadable => "SCAN_UNREADABLE",
     /// The newest verified scan found more than the check allows.
     Denied Vulnerable => "VULNERABLE",
+    /// The container would be restored from a checkpoint, whose memory and files nobody has attested.
+    Denied CheckpointRestore => "CHECKPOINT_RESTORE",
+    /// The container's runtime handler carries no create hook and is not among `allow_handlers`.
+    Denied HandlerUngated => "HANDLER_UNGATED",
+    /// The container reaches the files, sockets or processes by which this node guards itself, and its digest is not listed.
+    Denied HostAccess => "HOST_ACCESS",
     /// There is no policy.
     Undecided PolicyMissing => "POLICY_MISSING",
     /// A policy document cannot be obeyed and there is no last good version of it.
@@ -148,6 +156,18 @@ reasons! {
     Undecided DigestMismatch => "DIGEST_MISMATCH",
     /// The descriptor's media type is not that of an image.
     Undecided MediaTypeUnknown => "MEDIA_TYPE_UNKNOWN",
+    /// containerd has no snapshot of the container, or several.
+    Undecided SnapshotUnknown => "SNAPSHOT_UNKNOWN",
+    /// The container's snapshotter is not among `snapshotters`.
+    Undecided SnapshotterUnlisted => "SNAPSHOTTER_UNLISTED",
+    /// No image on this node leads, by hashes recomputed here, to the file system that the container would run.
+    Undecided ImageUnknown => "IMAGE_UNKNOWN",
+    /// The image config of the container's record does not lead to its file system.
+    Undecided ImageMismatch => "IMAGE_MISMATCH",
+    /// containerd did not answer what has to be known.
+    Undecided ContainerdUnread => "CONTAINERD_UNREAD",
+    /// There was no decision within the time that the runtime gives.
+    Undecided NotInTime => "NOT_IN_TIME",
 }
 
 impl fmt::Display for Reason {

@@ -15,20 +15,21 @@ ROOT = pathlib.Path(__file__).resolve().parent
 AT_LEAST = 330
 
 REASONS = {
-    "ALLOW": "ALLOWLISTED SYSTEM_POLICY ALWAYS_ALLOW ATTESTED CONFORMANT UNANSWERED",
+    "ALLOW": "ALLOWLISTED SYSTEM_POLICY ALWAYS_ALLOW ATTESTED CONFORMANT UNANSWERED UNGATED_START",
     "DENY": "DENY_LISTED ALWAYS_DENY DIGEST_MISSING TAG_DENIED SUBJECT_NOT_ATTESTABLE ATTESTOR_MISSING ATTESTOR_AMBIGUOUS ATTESTOR_WITHOUT_KEYS"
             " NO_ATTESTATION UNKNOWN_KEY TOO_MANY_SIGNATURES MALFORMED_SIGNATURE BAD_SIGNATURE KEY_EXPIRED KEY_REVOKED WRONG_PAYLOAD"
             " DOCKER_REFERENCE_MISMATCH CHECK_ALWAYS_DENY UNTRUSTED_DIRECTORY NO_SIGNED_TIME IMAGE_TOO_OLD NO_PROVENANCE UNTRUSTED_BUILDER"
-            " UNTRUSTED_SOURCE NOT_CONFIG_BASED NO_SCAN SCAN_TOO_OLD SCAN_UNREADABLE VULNERABLE",
+            " UNTRUSTED_SOURCE NOT_CONFIG_BASED NO_SCAN SCAN_TOO_OLD SCAN_UNREADABLE VULNERABLE"
+            " CHECKPOINT_RESTORE HANDLER_UNGATED HOST_ACCESS",
     "CANNOT_DECIDE": "POLICY_MISSING POLICY_UNREADABLE EVIDENCE_UNREAD POD_CONTEXT_UNKNOWN BAD_REQUEST DIGEST_UNSUPPORTED DIGEST_MISMATCH"
-                     " MEDIA_TYPE_UNKNOWN",
+                     " MEDIA_TYPE_UNKNOWN SNAPSHOT_UNKNOWN SNAPSHOTTER_UNLISTED IMAGE_UNKNOWN IMAGE_MISMATCH CONTAINERD_UNREAD NOT_IN_TIME",
 }
 REASONS = {verdict: set(codes.split()) for verdict, codes in REASONS.items()}
 ATTESTOR_REASONS = REASONS["DENY"] | {"ATTESTED"}
 REQUIRED = {"name", "why", "now", "attestors", "occurrences", "subject", "expect"}
 OPTIONAL = {"open", "options", "policy", "systemPolicy", "denyList", "platformPolicy"}
 OPTIONS = {"allowMultipleRuleMaps": bool, "subjects": list, "denyTags": bool, "dsseTypes": list}
-SUBJECT = {"image", "index", "manifest", "config", "cluster", "namespace", "serviceAccount", "meshIdentity"}
+SUBJECT = {"image", "index", "otherIndex", "manifest", "config", "cluster", "namespace", "serviceAccount", "meshIdentity"}
 EXPECT = {"verdict", "would", "reason", "rule", "message", "attestors", "checks"}
 NAME = re.compile(r"[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -114,7 +115,7 @@ def case(found, where):
         occurrence(one, where)
     subject = found["subject"]
     check("image" in subject and set(subject) <= SUBJECT and all(isinstance(value, str) for value in subject.values()), where, f"`subject` has {sorted(subject)}")
-    check(all(DIGEST.fullmatch(subject[name]) for name in ("index", "manifest", "config") if name in subject), where, "a digest of the subject is none")
+    check(all(DIGEST.fullmatch(subject[name]) for name in ("index", "otherIndex", "manifest", "config") if name in subject), where, "a digest of the subject is none")
     expectation(found["expect"], found.get("open"), where)
 
 

@@ -323,6 +323,27 @@ def topic():
     both = {"image": "gcr.io/p/r/app:v1", "index": D, "manifest": OTHER}
     one("scan-of-the-index-does-not-clear-the-manifest", "each digest answers for its own scans", deny("VULNERABLE"), strict,
         scanned(scan()), scanned(scan("CRITICAL", finished=older), digest=OTHER, id="s2"), subject=both)
+    # A second index on the node that leads to the same manifest
+    stray = both | {"otherIndex": THIRD}
+    month = vulnerable("BLOCK_ALL", "BLOCK_ALL", maxScanAge="720h")
+    january = "2026-01-10T00:00:00Z"
+    of = lambda digest, *severities, finished=older: scanned(scan(*severities, finished=finished), digest=digest, id="s" + digest[-2:])
+    one("stray-index-scanned-manifest", "an index that nothing is filed for changes nothing", good, month, of(OTHER), subject=stray)
+    one("stray-index-scanned-index", "an index that nothing is filed for changes nothing", good, month, of(D), subject=stray)
+    one("stray-index-bad-manifest", "an index that nothing is filed for mends nothing", deny("VULNERABLE"), month, of(OTHER, "CRITICAL"), subject=stray)
+    one("stray-index-nothing-scanned", "an index that nothing is filed for changes nothing", deny("NO_SCAN"), month, subject=stray)
+    one("stray-index-scanned-does-not-clear", "one that passes clears no other", deny("VULNERABLE"), month, of(OTHER, "CRITICAL"), of(THIRD, finished=old), subject=stray)
+    one("stray-index-scanned-bad", "each digest answers for its own scans", deny("VULNERABLE"), month, of(OTHER, finished=old), of(THIRD, "CRITICAL"), subject=stray)
+    one("scan-old-and-bad-of-the-manifest", "an index may have been scanned for another platform", deny("VULNERABLE", message=["no scan of an index clears it"]), month,
+        of(OTHER, "CRITICAL", finished=january), of(THIRD), subject=stray)
+    one("scan-old-and-bad-of-the-manifest-alone", "too old to be asked", deny("SCAN_TOO_OLD"), month, of(OTHER, "CRITICAL", finished=january), subject=stray)
+    one("scan-old-and-clean-of-the-manifest", "a newer scan of another digest makes good what is only old", good, month, of(OTHER, finished=january), of(D), subject=stray)
+    one("scan-old-and-bad-of-an-index", "a newer scan of the very bytes makes it good", good, month, of(THIRD, "CRITICAL", finished=january), of(OTHER), subject=stray)
+    one("stray-index-fresh", "the newest signed time of any digest counts", good, fresh(4), built(digest=OTHER), built(provenance_v1(finished=january), digest=THIRD, id="b2"), subject=stray)
+    one("stray-index-slsa", "OR over provenance of any digest", good, slsa(), built(digest=OTHER), built(provenance_v1("https://evil.example"), digest=THIRD, id="b2"), subject=stray)
+    one("stray-index-slsa-none", "an index that nothing is filed for mends nothing", deny("UNTRUSTED_BUILDER"), slsa(), built(provenance_v1("https://evil.example"), digest=OTHER), subject=stray)
+    one("stray-index-simple-signing", "an index that nothing is filed for changes nothing", good, signed_by(ours), occurrence(), subject=stray)
+
     one("scan-signer-not-defined", "whoever cannot be asked may have found something", deny("SCAN_UNREADABLE"), vulnerable(names=[SCANNER, "projects/acme-sec/attestors/gone"]), scanned(scan()))
     for name, spelled in (("scheme", "cosign.sigstore.dev/attestation/vuln/v1"), ("slash", COSIGN_VULN + "/"), ("case", COSIGN_VULN.upper())):
         one(f"scan-spelled-{name}", "one type, however it is spelled", deny("VULNERABLE"), strict, scanned(scan(finished=older)), scanned(scan("CRITICAL"), spelled, id="s2"))

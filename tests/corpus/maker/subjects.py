@@ -18,19 +18,26 @@ def topic():
     for name, one in found.items():
         filed = [one] if one else []
         digest = {"index": INDEX, "manifest": MANIFEST}.get(name)
-        good = allow(attestors=says("ATTESTED", digest=digest))
+        good = allow(attestors=says("ATTESTED", digest=digest), message=[f"{digest} is attested by every required attestor"])
         t.attested(f"attested-{name}", "our choice: index and manifest both count", good if one else none, filed, subject=pulled())
         t.attested(f"attested-{name}-index-only", "`subjects` narrows to the index", good if name == "index" else none, filed, subject=pulled(), options=index)
         t.attested(f"attested-{name}-manifest-only", "`subjects` narrows to the manifest", good if name == "manifest" else none, filed, subject=pulled(), options=manifest)
     t.attested("attested-both", "either will do", allow(), [of_index, of_manifest], subject=pulled())
     t.attested("attested-config", "5: never the config digest", none, [of_config], subject=pulled(index=INDEX, manifest=MANIFEST, config=THIRD))
-    t.attested("two-attestors-one-digest-each", "AND over attestors, OR over digests: one attested the index, the other the manifest", allow(),
+    t.attested("two-attestors-one-digest-each", "AND over attestors, OR over digests: one attested the index, the other the manifest",
+               allow(message=[f"every required attestor has attested one of {INDEX}, {MANIFEST}"]),
                [of_index, occurrence(gcloud(MANIFEST), [signature(gcloud(MANIFEST), "p256-b")], note="scanned", digest=MANIFEST)],
                require("built-by-ci", "scanned"), [CI, SCANNED], subject=pulled())
     t.attested("index-attested-and-asked-by-manifest", "the text pins the manifest, the index is not known", none, [of_index],
                subject=pulled(f"{REPOSITORY}@{MANIFEST}", manifest=MANIFEST))
     t.attested("manifest-pinned-in-a-known-index", "the text pins the manifest and the index it came from is known", allow(), [of_index],
                subject=pulled(f"{REPOSITORY}@{MANIFEST}", index=INDEX, manifest=MANIFEST))
+    stray = pulled(index=INDEX, otherIndex=THIRD, manifest=MANIFEST)
+    t.attested("beside-a-stray-index", "a second index that nobody attested changes nothing", allow(attestors=says("ATTESTED", digest=INDEX)), [of_index], subject=stray)
+    t.attested("stray-index-attested", "any digest that leads to the bytes will do", allow(attestors=says("ATTESTED", digest=THIRD), message=[f"{THIRD} is attested"]),
+               [occurrence(digest=THIRD)], subject=stray)
+    t.attested("stray-index-alone", "a second index mends nothing", none, [], subject=stray)
+    t.attested("stray-index-attested-manifest-only", "`subjects` narrows to the manifest", none, [occurrence(digest=THIRD)], subject=stray, options=manifest)
     t.attested("payload-of-the-manifest-filed-at-the-index", "5: the signed payload must name the digest it is filed under", deny("WRONG_PAYLOAD"),
                [occurrence(gcloud(MANIFEST), uri=f"https://{REPOSITORY}@{INDEX}")], subject=pulled(), open=True)
     t.attested("both-listed", "both named is the default", allow(), [of_manifest], subject=pulled(), options={"subjects": ["index", "manifest"]})
