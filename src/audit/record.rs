@@ -12,6 +12,8 @@ use crate::decision::Verdict;
 pub enum Gate {
     /// An image is about to be pulled.
     Pull,
+    /// A container is about to be created.
+    Create,
 }
 
 /// Who asked, by the kernel's word and by its own.
