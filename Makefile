@@ -12,11 +12,15 @@ SHELL := bash
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
-GATE := $(TARGET_DIR)/$(HOST)/gate/binauthd-image-verifier
+GATE := $(TARGET_DIR)/$(HOST)/gate
+GATE_PROGRAMS := binauthd-image-verifier binauthd-create-hook binauthd-runc
+GATE_BINS := $(addprefix --bin ,$(GATE_PROGRAMS))
 # Programs that the setup may have fetched.
 export PATH := $(abspath target/rig/bin):$(PATH)
-# The verifier that demo, tests and benches give to containerd.
-export BINAUTHD_VERIFIER := $(GATE)
+# The gate programs that demo, tests and benches give to containerd.
+export BINAUTHD_VERIFIER := $(GATE)/binauthd-image-verifier
+export BINAUTHD_CREATE_HOOK := $(GATE)/binauthd-create-hook
+export BINAUTHD_RUNC := $(GATE)/binauthd-runc
 
 .PHONY: help
 help: ## This list
@@ -31,14 +35,14 @@ setup: ## Fetch what demo and tests run: containerd 2.1, runc, a registry (needs
 	tests/rig/install.sh
 
 .PHONY: build
-build: gate ## What is shipped, in target/release: the daemon, binauthctl, the static verifier
+build: gate ## What is shipped, in target/release: the daemon, binauthctl, the static gate programs
 	$(CARGO) build --locked --release --bin binauthd --bin binauthctl
-	install -m 755 $(GATE) $(TARGET_DIR)/release/binauthd-image-verifier
+	install -m 755 -t $(TARGET_DIR)/release $(addprefix $(GATE)/,$(GATE_PROGRAMS))
 
 .PHONY: gate
-gate: ## The static verifier alone, as containerd executes it
+gate: ## The static gate programs alone, as containerd and runc execute them
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --locked --profile gate --target $(HOST) \
-		--no-default-features --bin binauthd-image-verifier
+		--no-default-features $(GATE_BINS)
 
 .PHONY: demo
 demo: root setup gate ## See it allow and refuse, on a private containerd (root)
@@ -53,7 +57,7 @@ lint: ## Formatting, clippy with warnings denied, licences, bans and sources of 
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test demo -- -D warnings
-	$(CARGO) clippy --locked --no-default-features --bin binauthd-image-verifier --lib -- -D warnings
+	$(CARGO) clippy --locked --no-default-features $(GATE_BINS) --lib -- -D warnings
 	$(CARGO) deny --locked check bans licenses sources
 
 .PHONY: test

@@ -486,7 +486,7 @@ fn clients_that_do_not_keep_to_the_protocol() {
     for (request, cause) in [
         (&b"GET / HTTP/1.1\r\n\r\n"[..], "begins with `GET ` instead of `BAUD`"),
         (b"x", "begins with `x`"),
-        (b"BAUD\x00\x01\x00\x01\x00\x01\x00\x01", "65537 bytes, more than the 65536 allowed"),
+        (b"BAUD\x00\x01\x00\x01\x00\x04\x00\x01", "262145 bytes, more than the 262144 allowed"),
         (b"BAUD\x00\x01\x00\x01\x00\x00\x00\x02{}", "missing field"),
         (b"BAUD\x00\x01\x00\x01\x00\x00\x00\x01\xff", "body cannot be read"),
         (b"BAUD\x00\x01\x00\x04\x00\x00\x00\x00", "kind Answer where none belongs"),
@@ -614,7 +614,8 @@ fn other_messages_travel_in_the_same_framing() {
     }
     let node = Node::new();
     let limits = Limits { max_request: 1024 * 1024, max_body: 1024 * 1024, ..Limits::GATE };
-    let patience = Patience { max_body: limits.max_body, ..Patience::GATE };
+    let (max_ask, max_body) = (limits.max_request, limits.max_body);
+    let patience = Patience { max_ask, max_body, ..Patience::GATE };
     for (policy, expected) in [
         ((|_| Ok(())) as fn(&Peer) -> Result<(), String>, Told::Length(500_000)),
         (|peer| Err(format!("not uid {}", peer.uid)), Told::No("PEER_REFUSED".into())),

@@ -14,17 +14,15 @@ pub enum Gate {
     Pull,
     /// A pod's sandbox is being set up.
     Pod,
-    /// A container is being made.
+    /// A container is being made, or is about to start.
     Create,
-    /// A container is about to start.
-    Start,
     /// A container runs.
     Running,
 }
 
 impl Gate {
     /// Every one of them.
-    pub const ALL: [Self; 5] = [Self::Pull, Self::Pod, Self::Create, Self::Start, Self::Running];
+    pub const ALL: [Self; 4] = [Self::Pull, Self::Pod, Self::Create, Self::Running];
 
     /// Its name in records.
     #[must_use]
@@ -33,7 +31,6 @@ impl Gate {
             Self::Pull => "pull",
             Self::Pod => "pod",
             Self::Create => "create",
-            Self::Start => "start",
             Self::Running => "running",
         }
     }

@@ -63,12 +63,11 @@ struct GatesCounts([Counts; Gate::ALL.len()]);
 
 impl GatesCounts {
     fn of(&self, gate: Gate) -> &Counts {
-        let [pull, pod, create, start, running] = &self.0;
+        let [pull, pod, create, running] = &self.0;
         match gate {
             Gate::Pull => pull,
             Gate::Pod => pod,
             Gate::Create => create,
-            Gate::Start => start,
             Gate::Running => running,
         }
     }

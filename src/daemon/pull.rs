@@ -145,7 +145,14 @@ mod tests {
             stdin_media_type: Some(DESCRIPTOR.into()),
             descriptor: None,
         };
-        Ask { gate: "pull".into(), program: "p".into(), entry: "e".into(), image, problem: None }
+        Ask {
+            gate: "pull".into(),
+            program: "p".into(),
+            entry: "e".into(),
+            image,
+            container: None,
+            problem: None,
+        }
     }
 
     fn with(descriptor: serde_json::Value) -> Ask {

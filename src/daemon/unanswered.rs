@@ -9,8 +9,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::engine::{Engine, Occasion};
 use super::pull::judge_pull;
-use crate::audit::{Asked, Gate, QUEUE};
-use crate::decision::{Decision, Reason};
+use crate::audit::{Asked, Gate, Place, QUEUE};
+use crate::decision::{Decision, Reason, Verdict};
 use crate::gate::message::{Ask, AskedImage};
 use crate::gate::unanswered::{self, Record};
 use crate::text::shown;
@@ -82,11 +82,25 @@ fn audit(engine: &Engine, record: &Record) {
         ..AskedImage::default()
     };
     let nobody = Asked { pid: 0, uid: 0, program: String::new(), entry: String::new() };
-    let ask =
-        Ask { gate: record.gate.clone(), program: String::new(), entry: String::new(), image, problem: None };
-    let mut verdict = judge_pull(engine, &ask);
     let since = Duration::from_secs(record.time.min(LAST_SECOND));
     let time = humantime::format_rfc3339_seconds(UNIX_EPOCH + since);
+    if record.gate == "create" {
+        let mut verdict = unknown_container(record, &time);
+        verdict.verdict = Decision::Allow;
+        verdict.enforced = false;
+        let place = place(record);
+        engine.record(&verdict, Occasion::at(Gate::Create, &nobody, Duration::ZERO).of(&place));
+        return;
+    }
+    let ask = Ask {
+        gate: record.gate.clone(),
+        program: String::new(),
+        entry: String::new(),
+        image,
+        container: None,
+        problem: None,
+    };
+    let mut verdict = judge_pull(engine, &ask);
     verdict.message = format!(
         "Image {} allowed at {time} without an answer, because the gate observes ({}). Judged now: {} [{}] {}",
         verdict.image,
@@ -99,6 +113,44 @@ fn audit(engine: &Engine, record: &Record) {
     verdict.enforced = false;
     verdict.reason = Reason::Unanswered;
     engine.record(&verdict, Occasion::at(Gate::Pull, &nobody, Duration::ZERO));
+}
+
+fn place(record: &Record) -> Place {
+    let container = record.container.clone().unwrap_or_default();
+    Place {
+        namespace: container.namespace,
+        id: container.id,
+        name: container.name,
+        pod_namespace: container.pod_namespace,
+        pod: container.pod_name,
+        ..Place::default()
+    }
+}
+
+/// A container that was created without an answer. What it was made from is not known here: it has no digest,
+/// and what the answer would have been is not decided.
+fn unknown_container(record: &Record, time: &impl std::fmt::Display) -> Verdict {
+    let container = record.container.clone().unwrap_or_default();
+    let image = if record.name.is_empty() { "(not known)".to_owned() } else { shown(&record.name, 512) };
+    let remedy =
+        "What runs now is judged by what it was made from; this record says only that nobody was asked";
+    let mut verdict = Verdict::refused(&image, None, Reason::Unanswered, "", remedy);
+    let mut what = format!("Container `{}`", shown(&container.id, 80));
+    for (of, text) in [
+        (" in containerd's namespace", &container.namespace),
+        (", named", &container.name),
+        (", of pod", &container.pod_name),
+        (" in namespace", &container.pod_namespace),
+    ] {
+        if !text.is_empty() {
+            what.push_str(&format!("{of} `{}`", shown(text, 260)));
+        }
+    }
+    verdict.message = format!(
+        "{what}, of image {image}, allowed at {time} without an answer, because the gate observes ({})",
+        shown(&record.cause, 200)
+    );
+    verdict
 }
 
 #[cfg(test)]
@@ -145,6 +197,38 @@ mod tests {
         assert!(records.with_extension("jsonl.taken").exists(), "they come again");
         // The audit trail would make its folder anew while this one is removed.
         engine.finish();
+    }
+
+    #[test]
+    fn a_container_is_audited_without_a_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = folder.path().join("unanswered.jsonl");
+        let whole = r#"{"time":7,"gate":"create","name":"r/a:1","digest":"","cause":"silent","container":{"id":"c1","namespace":"k8s.io","name":"web","podNamespace":"prod","podName":"shop-0"}}"#;
+        let bare = r#"{"time":7,"gate":"create","name":"","digest":"","cause":"silent"}"#;
+        std::fs::write(&records, format!("{whole}\n{bare}\n")).unwrap();
+        let audit = folder.path().join("audit.jsonl");
+        let engine = engine(folder.path(), &audit);
+        collect(&engine, &records, || engine.audit().written == 2);
+        engine.finish();
+        let text = std::fs::read_to_string(audit).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        for line in &lines {
+            let said = (&line["gate"], &line["verdict"], &line["reason"], &line["enforced"]);
+            assert_eq!(
+                said,
+                (&"create".into(), &"ALLOW".into(), &"UNANSWERED".into(), &false.into()),
+                "{line}"
+            );
+            assert!(line.get("digest").is_none() && line["would"] == "CANNOT_DECIDE", "{line}");
+        }
+        assert_eq!(lines[0]["image"], "r/a:1");
+        assert_eq!(
+            lines[0]["message"],
+            "Container `c1` in containerd's namespace `k8s.io`, named `web`, of pod `shop-0` in namespace `prod`, of \
+             image r/a:1, allowed at 1970-01-01T00:00:07Z without an answer, because the gate observes (silent)"
+        );
     }
 
     #[test]

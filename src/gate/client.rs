@@ -30,14 +30,20 @@ pub struct Patience {
     pub silence: Duration,
     /// In all.
     pub total: Duration,
-    /// The longest body in bytes, both ways.
+    /// The longest question in bytes.
+    pub max_ask: usize,
+    /// The longest body of what comes back in bytes.
     pub max_body: usize,
 }
 
 impl Patience {
-    /// A gate's: 2 s without a sign of life, 9 s in all, 64 KiB.
-    pub const GATE: Self =
-        Self { silence: Duration::from_secs(2), total: Duration::from_secs(9), max_body: frame::MAX_BODY };
+    /// A gate's: 2 s without a sign of life, 9 s in all, questions of 256 KiB, answers of 64 KiB.
+    pub const GATE: Self = Self {
+        silence: Duration::from_secs(2),
+        total: Duration::from_secs(9),
+        max_ask: frame::MAX_ASK,
+        max_body: frame::MAX_BODY,
+    };
 }
 
 /// Why there is no answer.
@@ -117,7 +123,7 @@ pub fn exchange<Q: Serialize, A: DeserializeOwned>(
     request: &Q,
     patience: Patience,
 ) -> Result<A, NoAnswer> {
-    let request = frame::encode(Kind::Ask, request, patience.max_body).map_err(NoAnswer::Unaskable)?;
+    let request = frame::encode(Kind::Ask, request, patience.max_ask).map_err(NoAnswer::Unaskable)?;
     let mut waiting = Waiting::from(Instant::now(), patience);
     let mut stream = connected(path, &waiting)?;
     trust(&stream)?;

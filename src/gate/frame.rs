@@ -21,8 +21,10 @@ pub const MAGIC: [u8; 4] = *b"BAUD";
 pub const HEADER_LENGTH: usize = 12;
 /// The version spoken here.
 pub const VERSION: u16 = 1;
-/// The longest body on the gate socket in bytes, both ways.
+/// The longest body on the gate socket in bytes, of everything but a question.
 pub const MAX_BODY: usize = 64 * 1024;
+/// The longest question on the gate socket in bytes: a container with 500 mounts of long paths fits.
+pub const MAX_ASK: usize = 256 * 1024;
 
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

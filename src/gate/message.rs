@@ -3,20 +3,27 @@
 //! Plain strings: a gate forwards what it was given, the daemon judges it. Members may be added within
 //! the version; a reader ignores those it does not know.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A question of a gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ask {
-    /// Which gate: `pull`.
+    /// Which gate: `pull` or `create`.
     pub gate: String,
     /// Program and version, `binauthd-image-verifier/0.1.0`.
     pub program: String,
     /// The name the program was executed by, `00-binauthd`.
     pub entry: String,
-    /// What containerd wants to pull.
+    /// What containerd wants to pull; empty at the gate `create`. Written even then: a daemon that does not
+    /// know that gate reads the question and refuses the gate by name.
+    #[serde(default)]
     pub image: AskedImage,
+    /// What is about to be created, at the gate `create`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<AskedContainer>,
     /// How the gate's caller broke its contract, if it did. Such a question is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -38,11 +45,42 @@ pub struct AskedImage {
     pub descriptor: Option<serde_json::Value>,
 }
 
+/// The container of an [`Ask`], as its bundle and its final `config.json` describe it. What a question without
+/// a problem says here is whole: nothing was left out to make it fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AskedContainer {
+    /// Its id, by the runtime's caller.
+    pub id: String,
+    /// containerd's namespace, from the path of the bundle, `…/io.containerd.runtime.v2.task/NAMESPACE/ID`;
+    /// none where the bundle is not containerd's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The bundle's folder, absolute, without symbolic links where it could be read.
+    pub bundle: String,
+    /// `root.path` of the specification, absolute.
+    pub rootfs: String,
+    /// The annotations that begin with `io.kubernetes.cri.`, and `restored`, `checkpointedAt` and
+    /// `checkpointImage`. Others of the pod's may be among them: its author's word.
+    pub annotations: BTreeMap<String, String>,
+    /// The host's paths that bind mounts reach, as written, each once, sorted. A relative one is joined to the
+    /// bundle, as the runtime joins it. May hold `..` and symbolic links.
+    pub sources: Vec<String>,
+    /// Whether it may reach the host by what it is allowed, by the marks of [`super::container`].
+    pub privileged: bool,
+    /// Whether it sees the host's processes: it has no PID namespace, or the host's.
+    pub host_pid: bool,
+    /// Whether it has a user namespace that is not the host's.
+    pub user_namespace: bool,
+    /// `create`, `run` or `restore` of a runtime wrapper; `hook` of the hook.
+    pub command: String,
+}
+
 /// What the daemon says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// What happens to the image.
+    /// What happens to the image or container.
     pub decision: Decision,
     /// A stable code.
     pub reason: String,
@@ -58,13 +96,13 @@ impl Answer {
     }
 }
 
-/// What happens to the image.
+/// What happens to the image or container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
-    /// It may be fetched and run.
+    /// It may be fetched and run, or created.
     Allow,
-    /// It may not be fetched.
+    /// It may not.
     Refuse,
     /// It may be fetched; whether it may run is judged when a container is created.
     Defer,
@@ -111,6 +149,20 @@ mod tests {
         let parsed: Answer = serde_json::from_str(answer).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), answer);
         assert_eq!(parsed.decision, Decision::Defer);
+    }
+
+    #[test]
+    fn the_create_gate_looks_like_this() {
+        let ask = r#"{"gate":"create","program":"p/1","entry":"e","image":{"name":"","digests":[],"stdinMediaType":null,"descriptor":null},"container":{"id":"c","namespace":"k8s.io","bundle":"/b","rootfs":"/b/rootfs","annotations":{"restored":"true"},"sources":["/a"],"privileged":true,"hostPid":true,"userNamespace":false,"command":"hook"}}"#;
+        let parsed: Ask = serde_json::from_str(ask).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), ask);
+        let container = parsed.container.unwrap();
+        assert!(container.privileged && container.host_pid && container.sources == ["/a"]);
+        // Members may be absent, and new ones may come.
+        let other = r#"{"gate":"create","program":"p","entry":"e","container":{"id":"c","seccomp":true}}"#;
+        let parsed: Ask = serde_json::from_str(other).unwrap();
+        let expected = AskedContainer { id: "c".into(), ..AskedContainer::default() };
+        assert_eq!((parsed.image, parsed.container), (AskedImage::default(), Some(expected)));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The gate: how what containerd executes asks the daemon, and what it does with no answer.
 //!
 //! Owns the protocol on `/run/binauthd/gate.sock` ([`frame`], [`message`]), its [`client`] and server,
-//! the record of questions nobody answered ([`unanswered`]) and the gate programs. Decides nothing: the
-//! daemon's handler does. One connection carries one question:
+//! the record of questions nobody answered ([`unanswered`]) and the gate programs: [`verifier`] at the gate
+//! `pull`, [`create_hook`] and [`runc`] at the gate `create`, which describe a [`container`] and wait for an
+//! answer ([`asking`]) alike. Decides nothing: the daemon's handler does. One connection carries one question:
 //!
 //! ```text
 //! gate                                  daemon
@@ -19,12 +20,16 @@
 
 #[cfg(feature = "full")]
 pub mod admin;
+pub mod asking;
 pub mod client;
+pub mod container;
+pub mod create_hook;
 pub mod frame;
 mod line;
 #[cfg(feature = "full")]
 pub mod listener;
 pub mod message;
+pub mod runc;
 #[cfg(feature = "full")]
 pub mod server;
 pub mod unanswered;

@@ -89,7 +89,7 @@ impl Limits {
         exchange: Duration::from_secs(9),
         alive: Duration::from_millis(500),
         grace: Duration::from_secs(5),
-        max_request: frame::MAX_BODY,
+        max_request: frame::MAX_ASK,
         max_body: frame::MAX_BODY,
     };
 }

@@ -1,7 +1,7 @@
 //! Questions nobody answered, left by gates in observe mode for the daemon to audit.
 //!
 //! One JSON line each, appended with one write. A full disk, a full file or a missing folder loses the
-//! record and says so, never the pull. The daemon takes the file aside, audits, and then lets it go, so
+//! record and says so, never the pull or the container. The daemon takes the file aside, audits, and then lets it go, so
 //! a crash in between repeats records and loses none.
 
 use std::fmt;
@@ -28,14 +28,45 @@ pub const MAX_LINE: usize = 4096;
 pub struct Record {
     /// When, in seconds since 1970.
     pub time: u64,
-    /// Which gate: `pull`.
+    /// Which gate: `pull` or `create`.
     pub gate: String,
-    /// The image, cut to what fits into the line.
+    /// The image, cut to what fits into the line. At the gate `create` the pod's own text, as far as known.
     pub name: String,
-    /// Its digest as given, cut likewise.
+    /// Its digest as given, cut likewise; empty at the gate `create`.
     pub digest: String,
     /// Why there was no answer, cut likewise.
     pub cause: String,
+    /// The container, at the gate `create`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<RecordedContainer>,
+}
+
+/// The container of a [`Record`]; its texts are cut like those, and empty where not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecordedContainer {
+    /// Its id.
+    pub id: String,
+    /// containerd's namespace.
+    pub namespace: String,
+    /// Its name in the pod.
+    pub name: String,
+    /// The pod's namespace.
+    pub pod_namespace: String,
+    /// The pod's name.
+    pub pod_name: String,
+}
+
+impl RecordedContainer {
+    fn cut(&self, max: usize) -> Self {
+        Self {
+            id: cut(&self.id, max).to_owned(),
+            namespace: cut(&self.namespace, max).to_owned(),
+            name: cut(&self.name, max).to_owned(),
+            pod_namespace: cut(&self.pod_namespace, max).to_owned(),
+            pod_name: cut(&self.pod_name, max).to_owned(),
+        }
+    }
 }
 
 /// Why a record was not written.
@@ -122,6 +153,7 @@ fn line(record: &Record) -> Result<Vec<u8>, AppendError> {
             name: cut(&record.name, max).to_owned(),
             digest: cut(&record.digest, max).to_owned(),
             cause: cut(&record.cause, max).to_owned(),
+            container: record.container.as_ref().map(|container| container.cut(max)),
         };
         let mut line = vec![b'\n'];
         serde_json::to_writer(&mut line, &cut).map_err(|error| AppendError::Io(error.into()))?;
@@ -212,6 +244,7 @@ mod tests {
             name: name.into(),
             digest: "sha256:aa".into(),
             cause: "it was silent".into(),
+            container: None,
         }
     }
 
@@ -260,7 +293,14 @@ mod tests {
                 gate: text.clone(),
                 name: text.clone(),
                 digest: text.clone(),
-                cause: text,
+                cause: text.clone(),
+                container: Some(RecordedContainer {
+                    id: text.clone(),
+                    namespace: text.clone(),
+                    name: text.clone(),
+                    pod_namespace: text.clone(),
+                    pod_name: text,
+                }),
             };
             let line = line(&long).unwrap();
             assert!(line.len() < MAX_LINE, "{}", line.len());

@@ -156,6 +156,7 @@ fn question(image: &Pushed) -> Vec<u8> {
             stdin_media_type: None,
             descriptor: None,
         },
+        container: None,
         problem: None,
     };
     frame::encode(Kind::Ask, &ask, frame::MAX_BODY).unwrap()

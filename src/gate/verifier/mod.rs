@@ -47,7 +47,8 @@ pub fn main() -> ExitCode {
         image.descriptor = descriptor(std::io::stdin());
     }
     let observing = entry == OBSERVE;
-    let ask = Ask { gate: "pull".to_owned(), program: PROGRAM.to_owned(), entry, image, problem };
+    let (gate, program) = ("pull".to_owned(), PROGRAM.to_owned());
+    let ask = Ask { gate, program, entry, image, container: None, problem };
     let answer = client::ask(&socket, &ask, Patience::GATE);
     let Outcome { exit, mut line, unanswered } = Outcome::of(&ask, answer, observing);
 
@@ -166,6 +167,7 @@ fn leave_record(socket: &Path, ask: &Ask, cause: String) -> String {
         name: ask.image.name.clone(),
         digest: ask.image.digests.first().cloned().unwrap_or_default(),
         cause,
+        container: None,
     };
     let path = unanswered::beside(socket);
     match unanswered::append(&path, &record) {
@@ -191,7 +193,7 @@ mod tests {
         let image =
             AskedImage { name: "r/a:1".into(), digests: vec!["sha256:aa".into()], ..AskedImage::default() };
         let (gate, program, entry) = ("pull".into(), PROGRAM.into(), "00-binauthd".into());
-        Ask { gate, program, entry, image, problem: problem.map(str::to_owned) }
+        Ask { gate, program, entry, image, container: None, problem: problem.map(str::to_owned) }
     }
 
     fn answer(decision: Decision, reason: &str) -> Result<Answer, NoAnswer> {
