@@ -1,7 +1,5 @@
-//! The pull gate's questions: from the wire to a subject, and from a verdict to the answer.
+//! The pull gate's questions: from the wire to a subject and its verdict.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,15 +8,10 @@ use serde::Deserialize;
 use super::engine::{Engine, Occasion};
 use crate::audit::{Asked, Gate};
 use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
-use crate::gate::message::{Answer, Ask, AskedImage, Decision as Gated};
-use crate::gate::server::Peer;
+use crate::gate::message::{Ask, AskedImage};
 use crate::gate::verifier::arguments::DESCRIPTOR;
 use crate::image::{Digest, DigestKind};
-use crate::text::{cut, shown};
-
-/// The longest message of an answer, in bytes: a gate prints less. An answer over the bound of a message
-/// would be none.
-const MAX_MESSAGE: usize = 8 * 1024;
+use crate::text::shown;
 
 /// Media types of what a pull of an image may lead to.
 const IMAGES: &[(&str, DigestKind)] = &[
@@ -28,45 +21,32 @@ const IMAGES: &[(&str, DigestKind)] = &[
     ("application/vnd.docker.distribution.manifest.v2+json", DigestKind::Manifest),
 ];
 
-type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
-
-/// Answers what the gate socket is asked.
-pub(super) fn handler(engine: Arc<Engine>) -> impl Fn(Peer, Ask) -> Answering + Send + Sync + 'static {
-    move |peer, ask| {
-        let engine = Arc::clone(&engine);
-        Box::pin(async move {
-            match answer_at_once(&engine, &peer, &ask) {
-                Some(answer) => answer,
-                None => super::off_the_runtime(move || answer(&engine, &peer, &ask)).await,
-            }
-        })
+/// Answers a question of the gate `pull` with a verdict, and records it.
+pub(super) async fn answer(engine: Arc<Engine>, asked: Asked, ask: Ask) -> Verdict {
+    match answer_at_once(&engine, &asked, &ask) {
+        Some(verdict) => verdict,
+        None => super::off_the_runtime(move || answer_slowly(&engine, &asked, &ask)).await,
     }
 }
 
 /// The usual case without another thread, which would cost more than the judging: an allowance that
 /// takes no time. `None` for all others, because signature checks and the log line of a refusal may take
 /// theirs, and this thread serves others too.
-fn answer_at_once(engine: &Engine, peer: &Peer, ask: &Ask) -> Option<Answer> {
+fn answer_at_once(engine: &Engine, asked: &Asked, ask: &Ask) -> Option<Verdict> {
     let started = Instant::now();
     let verdict = engine.decide_at_once(&read(ask).ok()?.in_workload(engine.workload()))?;
-    (verdict.would == Decision::Allow).then(|| recorded(engine, peer, ask, &verdict, started))
+    if verdict.would != Decision::Allow {
+        return None;
+    }
+    engine.record(&verdict, Occasion::at(Gate::Pull, asked, started.elapsed()));
+    Some(verdict)
 }
 
-fn answer(engine: &Engine, peer: &Peer, ask: &Ask) -> Answer {
+fn answer_slowly(engine: &Engine, asked: &Asked, ask: &Ask) -> Verdict {
     let started = Instant::now();
     let verdict = judge_pull(engine, ask);
-    recorded(engine, peer, ask, &verdict, started)
-}
-
-fn recorded(engine: &Engine, peer: &Peer, ask: &Ask, verdict: &Verdict, started: Instant) -> Answer {
-    let asked =
-        Asked { pid: peer.pid, uid: peer.uid, program: brief(&ask.program), entry: brief(&ask.entry) };
-    engine.record(verdict, Occasion::at(Gate::Pull, &asked, started.elapsed()));
-    Answer {
-        decision: if verdict.allows() { Gated::Allow } else { Gated::Refuse },
-        reason: verdict.reason.code().to_owned(),
-        message: cut(&verdict.line(), MAX_MESSAGE).to_owned(),
-    }
+    engine.record(&verdict, Occasion::at(Gate::Pull, asked, started.elapsed()));
+    verdict
 }
 
 pub(super) fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {

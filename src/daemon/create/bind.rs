@@ -1,0 +1,356 @@
+//! From a container to the image whose bytes it would run (design: "What is judged at creation is not a
+//! name").
+//!
+//! Container id → snapshot → chain ID; at start also the config digest of the container's record. An image
+//! counts where its digests lead, by hashes recomputed here, to that chain and that config. A name counts
+//! where it is the pod's own text and containerd's record of exactly that name leads there too.
+
+use std::time::Duration;
+
+use super::creation::is_static;
+use super::{CreateGate, Creation, PodOf, Stage};
+use crate::containerd::{Parents, ReadError, Record, Root};
+use crate::decision::{Reason, Subject};
+use crate::image::{Digest, DigestKind, Reference, Workload};
+
+pub(super) const PULL_AGAIN: &str =
+    "Pull the image again on this node; `ctr -n k8s.io content ls` shows what is there";
+const ASK_AGAIN: &str = "kubelet tries again; `binauthctl status` on the node says how containerd is doing";
+
+/// Why it is not known what a container runs.
+#[derive(Debug)]
+pub(super) struct Hindrance {
+    pub(super) reason: Reason,
+    pub(super) cause: String,
+    pub(super) remedy: &'static str,
+}
+
+/// What a container runs, as far as its file system and its record tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    /// The image as its pod's author wrote it; for people.
+    text: String,
+    images: Vec<Image>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Image {
+    root: Root,
+    /// The pod's own text, where it leads to this image.
+    name: Option<Reference>,
+}
+
+impl Bound {
+    /// One subject for each image that it may be.
+    pub(super) fn subjects(&self, workload: &Workload) -> Vec<Subject> {
+        let subject = |image: &Image| {
+            Subject::created(&self.text, image.name.clone(), &image.root.digests, Some(image.root.config))
+                .in_workload(workload.clone())
+        };
+        self.images.iter().map(subject).collect()
+    }
+
+    /// Every digest that leads to what it runs.
+    pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.images.iter().flat_map(|image| {
+            image.root.digests.iter().map(|(digest, _)| *digest).chain([image.root.config])
+        })
+    }
+}
+
+/// What was read of a container.
+struct Found {
+    chain: Option<Digest>,
+    config: Option<Digest>,
+    text: String,
+}
+
+/// Finds what `creation` runs, and which pod it belongs to where the gate did not say.
+pub(super) async fn bind(gate: &CreateGate, creation: &mut Creation) -> Result<Bound, Hindrance> {
+    let found = find(gate, creation).await?;
+    lead(gate, creation, found).await
+}
+
+/// The same for a container whose record is there already.
+pub(super) async fn by_record(
+    gate: &CreateGate,
+    creation: &mut Creation,
+    record: &Record,
+) -> Result<Bound, Hindrance> {
+    let found = recorded(gate, creation, record).await?;
+    lead(gate, creation, found).await
+}
+
+/// To the images that lead to what was found.
+async fn lead(gate: &CreateGate, creation: &Creation, found: Found) -> Result<Bound, Hindrance> {
+    let mut roots = roots(gate, &found);
+    if roots.is_empty() {
+        refresh(gate, creation).await?;
+        roots = self::roots(gate, &found);
+    }
+    if roots.is_empty() {
+        return Err(rootless(gate, &found));
+    }
+    named(gate, creation, found.text, roots).await
+}
+
+/// The same after a look at every image on the node; `None` where that tells nothing new.
+pub(super) async fn again(
+    gate: &CreateGate,
+    creation: &Creation,
+    before: &Bound,
+) -> Result<Option<Bound>, Hindrance> {
+    refresh(gate, creation).await?;
+    let bound = bind(gate, &mut creation.clone()).await?;
+    Ok((bound != *before).then_some(bound))
+}
+
+/// An image whose files are mounted: known by its digests alone.
+pub(super) async fn volume(gate: &CreateGate, namespace: &str, target: Digest) -> Subject {
+    let mut digests = vec![(target, DigestKind::Unknown)];
+    let mut config = None;
+    if let Ok(leaves) = gate.links.leaves(&gate.containerd, namespace, target).await {
+        // The one platform that this node has fetched.
+        if let [leaf] = &*leaves {
+            config = Some(leaf.config);
+            if leaf.manifest == target {
+                digests = vec![(target, DigestKind::Manifest)];
+            } else {
+                digests = vec![(target, DigestKind::Index), (leaf.manifest, DigestKind::Manifest)];
+            }
+        }
+    }
+    Subject::created(&format!("image volume {target}"), None, &digests, config)
+}
+
+async fn find(gate: &CreateGate, creation: &mut Creation) -> Result<Found, Hindrance> {
+    match creation.stage {
+        Stage::Create => {
+            let chain = chain(gate, &creation.namespace, &creation.id, None).await?;
+            let text = author_text(gate, creation).unwrap_or_else(|| creation.image.clone());
+            Ok(Found { chain, config: creation.config, text })
+        }
+        Stage::Start | Stage::Running => match gate.containerd.container(&creation.namespace, &creation.id).await {
+            Ok(Some(record)) => recorded(gate, creation, &record).await,
+            Ok(None) => Err(Hindrance::unknown("containerd has no record of the container")),
+            Err(error) => Err(Hindrance::unread("the container's record", &error)),
+        },
+    }
+}
+
+/// By the container's record: it names the snapshot, and the config whose settings the process gets.
+async fn recorded(
+    gate: &CreateGate,
+    creation: &mut Creation,
+    record: &Record,
+) -> Result<Found, Hindrance> {
+    let namespace = creation.namespace.clone();
+    if record.snapshot_key.is_empty() {
+        return Err(Hindrance::unknown("its root file system is no snapshot of containerd's"));
+    }
+    if record.cri.is_some() && record.snapshot_key != creation.id {
+        return Err(Hindrance::unknown("its record names another container's snapshot"));
+    }
+    let chain = chain(gate, &namespace, &record.snapshot_key, Some(&record.snapshotter));
+    let (chain, ()) = tokio::try_join!(chain, complete(gate, creation, record))?;
+    let (config, text) = match &record.cri {
+        Some(cri) => {
+            let text = author_text(gate, creation).unwrap_or_else(|| cri.image_text().to_owned());
+            (Some(cri.image_ref), text)
+        }
+        None => (named_config(gate, &namespace, record, chain).await?, record.image_name.clone()),
+    };
+    creation.image.clone_from(&text);
+    Ok(Found { chain, config, text })
+}
+
+/// Takes from the record, and from that of its sandbox, what the gate did not say.
+async fn complete(gate: &CreateGate, creation: &mut Creation, record: &Record) -> Result<(), Hindrance> {
+    if let Some(cri) = &record.cri {
+        creation.name.clone_from(&cri.name);
+        creation.reach.privileged |= cri.privileged;
+        creation.reach.host_pid |= cri.host_pid;
+    }
+    if creation.pod.is_some() {
+        return Ok(());
+    }
+    let sandbox = match (&record.sandbox, &record.cri) {
+        (Some(sandbox), _) => Some((record.id.clone(), sandbox.clone())),
+        (None, Some(cri)) => {
+            let found = gate.containerd.container(&creation.namespace, &cri.sandbox_id).await;
+            let found = found.map_err(|error| Hindrance::unread("the pod's record", &error))?;
+            let sandbox = found.and_then(|record| record.sandbox);
+            let sandbox = sandbox.ok_or_else(|| Hindrance::unknown("containerd has no record of its pod"))?;
+            Some((cri.sandbox_id.clone(), sandbox))
+        }
+        // Not a pod's: a service that this node runs without Kubernetes.
+        (None, None) => None,
+    };
+    creation.pod = sandbox.map(|(id, sandbox)| PodOf {
+        sandbox: id,
+        namespace: sandbox.namespace,
+        name: sandbox.name,
+        uid: sandbox.uid,
+        handler: sandbox.handler,
+        is_static: is_static(|key| sandbox.annotations.get(key).cloned()),
+    });
+    Ok(())
+}
+
+/// The chain ID of what will be mounted as its root.
+async fn chain(
+    gate: &CreateGate,
+    namespace: &str,
+    key: &str,
+    recorded: Option<&str>,
+) -> Result<Option<Digest>, Hindrance> {
+    let snapshot = match gate.containerd.snapshot(namespace, key).await {
+        Ok(snapshot) => snapshot,
+        Err(ReadError::NotThere) => return Err(Hindrance::unknown("containerd has no snapshot of it")),
+        Err(error @ ReadError::Ambiguous(_)) => return Err(Hindrance::unknown(&error.to_string())),
+        Err(error) => return Err(Hindrance::unread("its snapshot", &error)),
+    };
+    if recorded.is_some_and(|recorded| recorded != snapshot.snapshotter) {
+        return Err(Hindrance::unknown("its record names another snapshotter than the one that has it"));
+    }
+    if !gate.settings.snapshotters.contains(&snapshot.snapshotter) {
+        return Err(Hindrance {
+            reason: Reason::SnapshotterUnlisted,
+            cause: format!("its files come from the snapshotter `{}`, which is not listed", snapshot.snapshotter),
+            remedy: "Use one whose content containerd checks, or list it in `[containerd] snapshotters`",
+        });
+    }
+    match snapshot.parents {
+        Parents::Chain(chain) => Ok(Some(chain)),
+        Parents::None => Ok(None),
+        Parents::Foreign(name) => {
+            Err(Hindrance::unknown(&format!("its snapshot is made from `{name}`, which is no layer chain")))
+        }
+    }
+}
+
+/// Outside CRI the record has only the image's name: the config it leads to now, if that is of this chain.
+async fn named_config(
+    gate: &CreateGate,
+    namespace: &str,
+    record: &Record,
+    chain: Option<Digest>,
+) -> Result<Option<Digest>, Hindrance> {
+    let target = gate.containerd.image(namespace, &record.image_name).await;
+    let Some(target) = target.map_err(|error| Hindrance::unread("its image's record", &error))? else {
+        let cause = format!("its record names the image `{}`, which is not there", record.image_name);
+        return Err(Hindrance { reason: Reason::ImageUnknown, cause, remedy: PULL_AGAIN });
+    };
+    let leaves = gate.links.leaves(&gate.containerd, namespace, target).await;
+    let leaves = leaves.map_err(|error| Hindrance::unread("its image", &error))?;
+    match leaves.iter().find(|leaf| leaf.chain == chain) {
+        Some(leaf) => Ok(Some(leaf.config)),
+        None => Err(Hindrance {
+            reason: Reason::ImageMismatch,
+            cause: format!("the image `{}` of its record does not lead to its files", record.image_name),
+            remedy: PULL_AGAIN,
+        }),
+    }
+}
+
+/// What the pod's author wrote, by kubelet's word.
+fn author_text(gate: &CreateGate, creation: &Creation) -> Option<String> {
+    let facts = gate.known(creation.pod.as_ref()?)?;
+    facts.image_of(&creation.name).map(str::to_owned)
+}
+
+fn roots(gate: &CreateGate, found: &Found) -> Vec<Root> {
+    match found.config {
+        Some(config) => gate.links.root(found.chain, config).into_iter().collect(),
+        None => gate.links.rooted(found.chain),
+    }
+}
+
+fn rootless(gate: &CreateGate, found: &Found) -> Hindrance {
+    let files = found.chain.map_or_else(|| "no layers".to_owned(), |chain| format!("the layers {chain}"));
+    let (reason, cause) = match found.config {
+        Some(config) if !gate.links.rooted(found.chain).is_empty() => {
+            let cause = format!("its files are {files}, and the config {config} of its record does not lead there");
+            (Reason::ImageMismatch, cause)
+        }
+        _ => (Reason::ImageUnknown, format!("its files are {files}, and no image on this node leads there")),
+    };
+    Hindrance { reason, cause, remedy: PULL_AGAIN }
+}
+
+async fn named(
+    gate: &CreateGate,
+    creation: &Creation,
+    text: String,
+    roots: Vec<Root>,
+) -> Result<Bound, Hindrance> {
+    let reference = Reference::parse(&text).ok();
+    let mut images = Vec::with_capacity(roots.len());
+    for root in roots {
+        let leads = match &reference {
+            Some(reference) => leads(gate, creation, reference, &root).await,
+            None => Ok(false),
+        };
+        let leads = leads.map_err(|error| Hindrance::unread("the record of its name", &error))?;
+        images.push(Image { root, name: reference.clone().filter(|_| leads) });
+    }
+    Ok(Bound { text, images })
+}
+
+/// Whether containerd's record of `name` leads to `root`. For what runs also the record that CRI keeps of the
+/// same repository and the digest that was pulled: the tag may be another image's by now.
+async fn leads(
+    gate: &CreateGate,
+    creation: &Creation,
+    name: &Reference,
+    root: &Root,
+) -> Result<bool, ReadError> {
+    let (containerd, namespace) = (&gate.containerd, &creation.namespace);
+    if gate.links.name_leads_to(containerd, namespace, name, root).await? {
+        return Ok(true);
+    }
+    if creation.stage != Stage::Running || name.digest().is_some() {
+        return Ok(false);
+    }
+    for (digest, _) in &root.digests {
+        let pulled = format!("{}@{digest}", name.repository());
+        if containerd.image(namespace, &pulled).await? == Some(*digest) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn refresh(gate: &CreateGate, creation: &Creation) -> Result<(), Hindrance> {
+    let read = gate.links.refresh(&gate.containerd, &creation.namespace).await;
+    read.map_err(|error| Hindrance::unread("the images on this node", &error))
+}
+
+impl Hindrance {
+    pub(super) fn restored() -> Self {
+        Self {
+            reason: Reason::CheckpointRestore,
+            cause: "it restores a checkpoint, whose memory and files nobody attested".to_owned(),
+            remedy: "Start it from its image",
+        }
+    }
+
+    /// Whether it may be known a moment later.
+    pub(super) fn may_pass(&self) -> bool {
+        self.reason == Reason::ContainerdUnread
+    }
+
+    pub(super) fn late(time: Duration) -> Self {
+        let cause = format!("containerd had not said within {} ms what it would run", time.as_millis());
+        Self { reason: Reason::NotInTime, cause, remedy: ASK_AGAIN }
+    }
+
+    fn unknown(cause: &str) -> Self {
+        Self { reason: Reason::SnapshotUnknown, cause: cause.to_owned(), remedy: ASK_AGAIN }
+    }
+
+    fn unread(what: &str, error: &ReadError) -> Self {
+        let cause = format!("containerd does not tell {what}: {}", crate::chain(error));
+        Self { reason: Reason::ContainerdUnread, cause, remedy: ASK_AGAIN }
+    }
+}

@@ -1,0 +1,213 @@
+//! A container as a gate sees it, before anything is known of its image.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::gate::message::AskedContainer;
+use crate::image::Digest;
+use crate::nri::api;
+
+/// Annotations by which containerd marks what comes out of a checkpoint.
+const RESTORED: [&str; 3] = ["restored", "checkpointedAt", "checkpointImage"];
+/// What CRI calls the image of a container, or the pod's author did (containerd 2.0 and later).
+const IMAGE_NAME: &str = "io.kubernetes.cri.image-name";
+const CONTAINER_NAME: &str = "io.kubernetes.cri.container-name";
+/// Below the state folder: where CRI mounts the images of image volumes, `SANDBOX/HEX`.
+const IMAGE_VOLUMES: &str = "io.containerd.grpc.v1.cri/image-volumes";
+
+/// Of NRI: less than the time that its runtime gives.
+const NRI_PATIENCE: Duration = Duration::from_millis(900);
+/// Of the gate socket: less than the time that its server gives.
+const GATE_PATIENCE: Duration = Duration::from_secs(6);
+
+/// How far a container has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is being made: containerd has its snapshot and no record of it yet.
+    Create,
+    /// It is about to start, and its record says which image config it was made from.
+    Start,
+    /// It runs. Its tag may have moved on since: then its name counts by the digest that containerd keeps
+    /// beside the tag.
+    Running,
+}
+
+/// A container that asks to be.
+#[derive(Debug, Clone)]
+pub(super) struct Creation {
+    pub(super) stage: Stage,
+    /// containerd's namespace.
+    pub(super) namespace: String,
+    pub(super) id: String,
+    pub(super) pod: Option<PodOf>,
+    /// Its name in the pod; empty where it has none.
+    pub(super) name: String,
+    /// The image as the gate heard of it: a hint until the record is there.
+    pub(super) image: String,
+    /// The config digest, where the runtime itself tells (containerd 2.4).
+    pub(super) config: Option<Digest>,
+    /// It comes out of a checkpoint.
+    pub(super) restored: bool,
+    /// How long may be spent on finding out what it runs.
+    pub(super) patience: Duration,
+    pub(super) reach: Reach,
+}
+
+/// The pod it is to run in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct PodOf {
+    pub(super) sandbox: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) uid: String,
+    /// Runtime handler; empty for the default one.
+    pub(super) handler: String,
+    /// kubelet has it from a file or an address of its own, not from the API server.
+    pub(super) is_static: bool,
+}
+
+/// Where kubelet has a pod from, by its own annotation.
+const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
+
+/// Whether these annotations of a sandbox are a static pod's.
+pub(super) fn is_static(mut annotation: impl FnMut(&str) -> Option<String>) -> bool {
+    annotation(CONFIG_SOURCE).is_some_and(|source| source != "api")
+}
+
+/// What of the host it reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// Host paths of its mounts.
+    pub(super) sources: Vec<String>,
+    pub(super) privileged: bool,
+    pub(super) host_pid: bool,
+}
+
+impl Creation {
+    /// As NRI tells of a container that is being made.
+    pub(super) fn by_nri(
+        stage: Stage,
+        namespace: &str,
+        pod: &api::PodSandbox,
+        container: &api::Container,
+    ) -> Self {
+        let annotation = |key: &str| container.annotations.get(key).cloned().unwrap_or_default();
+        let image = container.image.as_ref();
+        Self {
+            stage,
+            namespace: namespace.to_owned(),
+            id: container.id.clone(),
+            pod: Some(PodOf::from(pod)),
+            name: Some(container.name.clone())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| annotation(CONTAINER_NAME)),
+            image: annotation(IMAGE_NAME),
+            config: image.and_then(|image| image.config_digest.parse().ok()),
+            patience: NRI_PATIENCE,
+            restored: RESTORED.iter().any(|mark| container.annotations.contains_key(*mark)),
+            reach: Reach {
+                sources: sources(&container.mounts).collect(),
+                privileged: false,
+                host_pid: shares_host_pid(container),
+            },
+        }
+    }
+
+    /// As the hook or the runtime wrapper tells of one.
+    pub(super) fn by_hook(namespace: &str, asked: &AskedContainer) -> Self {
+        let annotations: &BTreeMap<String, String> = &asked.annotations;
+        let annotation = |key: &str| annotations.get(key).cloned().unwrap_or_default();
+        Self {
+            stage: Stage::Start,
+            namespace: asked.namespace.clone().unwrap_or_else(|| namespace.to_owned()),
+            id: asked.id.clone(),
+            pod: None,
+            name: annotation(CONTAINER_NAME),
+            image: annotation(IMAGE_NAME),
+            config: None,
+            patience: GATE_PATIENCE,
+            restored: asked.command == "restore"
+                || RESTORED.iter().any(|mark| annotations.contains_key(*mark)),
+            reach: Reach {
+                sources: asked.sources.clone(),
+                privileged: asked.privileged,
+                host_pid: asked.host_pid,
+            },
+        }
+    }
+
+    /// The pause container of a pod.
+    pub(super) fn of_sandbox(namespace: &str, pod: PodOf, reach: Reach) -> Self {
+        let id = pod.sandbox.clone();
+        Self { pod: Some(pod), reach, ..Self::started(namespace, &id) }
+    }
+
+    /// A container of which nothing is known but that it starts.
+    pub(super) fn started(namespace: &str, id: &str) -> Self {
+        Self {
+            stage: Stage::Start,
+            namespace: namespace.to_owned(),
+            id: id.to_owned(),
+            pod: None,
+            name: String::new(),
+            image: String::new(),
+            config: None,
+            patience: NRI_PATIENCE,
+            restored: false,
+            reach: Reach::default(),
+        }
+    }
+
+    /// One that runs.
+    pub(super) fn running(namespace: &str, id: &str) -> Self {
+        Self { stage: Stage::Running, ..Self::started(namespace, id) }
+    }
+
+    /// The images whose files it mounts, by their targets; and what lies there that is no digest. `state` is
+    /// containerd's state folder.
+    pub(super) fn image_volumes(&self, state: &Path) -> Vec<Result<Digest, String>> {
+        let folder = state.join(IMAGE_VOLUMES);
+        let mut volumes: Vec<_> = self
+            .reach
+            .sources
+            .iter()
+            .filter_map(|source| Path::new(source).strip_prefix(&folder).ok())
+            .map(|below| {
+                let mut parts = below.components().skip(1).map(|part| part.as_os_str().to_string_lossy());
+                let hex = parts.next().unwrap_or_default();
+                format!("sha256:{hex}").parse().map_err(|_| below.display().to_string())
+            })
+            .collect();
+        volumes.sort();
+        volumes.dedup();
+        volumes
+    }
+}
+
+impl From<&api::PodSandbox> for PodOf {
+    fn from(pod: &api::PodSandbox) -> Self {
+        Self {
+            sandbox: pod.id.clone(),
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            handler: pod.runtime_handler.clone(),
+            is_static: is_static(|key| pod.annotations.get(key).cloned()),
+        }
+    }
+}
+
+/// The host paths of mounts that have one.
+pub(super) fn sources(mounts: &[api::Mount]) -> impl Iterator<Item = String> {
+    let binds = |mount: &&api::Mount| {
+        mount.r#type == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind")
+    };
+    mounts.iter().filter(binds).map(|mount| mount.source.clone()).filter(|source| source.starts_with('/'))
+}
+
+/// It is given no PID namespace. A runtime that tells of no namespaces at all says nothing about it.
+fn shares_host_pid(container: &api::Container) -> bool {
+    let Some(linux) = &container.linux else { return false };
+    !linux.namespaces.is_empty() && !linux.namespaces.iter().any(|namespace| namespace.r#type == "pid")
+}

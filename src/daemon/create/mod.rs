@@ -1,0 +1,253 @@
+//! The create gate: whether a container may be made, and whether it may start, by the bytes it would run.
+//!
+//! Both gates of creation end here: the NRI plugin ([`plugin`]) and what the hook and the runtime wrapper
+//! ask ([`asked`]). What is found out about the container and its image is [`bind`]'s part, the decision the
+//! engine's; this puts them in order. Whatever cannot be found out refuses, by a name of its own.
+
+mod asked;
+mod bind;
+mod creation;
+mod plugin;
+mod running;
+mod unseen;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::Engine;
+use crate::audit::Place;
+use crate::containerd::{Containerd, Links};
+use crate::decision::host_access::{self, Finding, HostAccess, HostRules};
+use crate::decision::{Decision, Reason, Subject, Verdict};
+use crate::image::{Digest, DigestKind, Workload};
+use crate::kubelet::{PodFacts, Pods};
+use crate::nri::api::PodSandbox;
+
+pub(super) use creation::{Creation, PodOf, Reach, Stage};
+pub(super) use plugin::NriPlugin;
+
+use super::handlers::Handlers;
+use bind::{Bound, Hindrance};
+use unseen::Passed;
+
+/// The rest before containerd is asked again what it did not tell.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Who asks, in records of what no gate program asked.
+const PROGRAM: &str = concat!("binauthd/", env!("CARGO_PKG_VERSION"));
+
+/// Everything that judging a container takes.
+pub(super) struct CreateGate {
+    pub(super) engine: Arc<Engine>,
+    pub(super) containerd: Containerd,
+    pub(super) links: Links,
+    /// The node's pods, where a source of them is configured.
+    pub(super) pods: Option<Pods>,
+    pub(super) handlers: Handlers,
+    pub(super) settings: Settings,
+    passed: Passed,
+}
+
+/// What the configuration says.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// The namespace of containerd that CRI uses.
+    pub(super) namespace: String,
+    /// containerd's state folder.
+    pub(super) state: PathBuf,
+    /// Snapshotters whose content containerd itself has checked.
+    pub(super) snapshotters: Vec<String>,
+    pub(super) host: HostRules,
+    pub(super) trust_domain: Option<String>,
+}
+
+/// What was decided, and of what.
+#[must_use]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) place: Place,
+}
+
+impl CreateGate {
+    /// Judges a container that is being made or started; records nothing.
+    pub(super) async fn judge(&self, mut creation: Creation) -> Judged {
+        let patience = creation.patience;
+        let verdict = match tokio::time::timeout(patience, self.bound(&mut creation)).await {
+            Ok(Ok(bound)) => self.decide(&creation, bound).await,
+            Ok(Err(hindrance)) => self.hindered(&creation, hindrance),
+            Err(_) => self.hindered(&creation, Hindrance::late(patience)),
+        };
+        Judged { verdict, place: place(&creation) }
+    }
+
+    /// Judges one that runs, of which everything is known already.
+    async fn decide_running(&self, creation: &Creation, bound: &Bound) -> Verdict {
+        let verdict = self.of_image(bound.subjects(&self.workload(creation))).await;
+        self.with_host_access(creation, bound, verdict)
+    }
+
+    /// Hears of a pod before any container of it is asked about.
+    fn meet(&self, pod: &PodSandbox) {
+        if let Some(pods) = &self.pods {
+            pods.wanted(&pod.uid);
+        }
+    }
+
+    /// What kubelet says of the pod; what it is not known to say is asked for, for the next time.
+    fn known(&self, pod: &PodOf) -> Option<Arc<PodFacts>> {
+        let pods = self.pods.as_ref()?;
+        let known = pods.known(&pod.uid, &pod.namespace);
+        if known.is_none() {
+            pods.wanted(&pod.uid);
+        }
+        known
+    }
+
+    /// What is refused whatever the image is, and otherwise what the container runs.
+    async fn bound(&self, creation: &mut Creation) -> Result<Bound, Hindrance> {
+        if creation.restored {
+            return Err(Hindrance::restored());
+        }
+        let bound = loop {
+            match bind::bind(self, creation).await {
+                // A refusal of a start is the end of some pods: what may pass by itself is waited for.
+                Err(hindrance) if hindrance.may_pass() && creation.stage == Stage::Start => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                bound => break bound?,
+            }
+        };
+        if let Some(pod) = &creation.pod {
+            self.handlers.admit(&pod.handler)?;
+        }
+        Ok(bound)
+    }
+
+    async fn decide(&self, creation: &Creation, bound: Bound) -> Verdict {
+        let workload = self.workload(creation);
+        let mut verdict = self.of_image(bound.subjects(&workload)).await;
+        if verdict.would != Decision::Allow
+            && let Ok(Some(again)) = bind::again(self, creation, &bound).await
+        {
+            // What leads to these bytes may have come to the node since.
+            verdict = self.of_image(again.subjects(&workload)).await;
+        }
+        if verdict.allows()
+            && let Some(refusal) = self.of_volumes(creation, &workload).await
+        {
+            verdict = refusal;
+        }
+        self.with_host_access(creation, &bound, verdict)
+    }
+
+    /// One subject, or at creation several that the file system does not tell apart: any of them may be the one.
+    async fn of_image(&self, subjects: Vec<Subject>) -> Verdict {
+        let mut refusal = None;
+        for subject in subjects {
+            let verdict = self.verdict(subject).await;
+            if verdict.would == Decision::Allow {
+                return verdict;
+            }
+            let better = refusal.as_ref().is_none_or(|so_far: &Verdict| !so_far.allows() && verdict.allows());
+            if better {
+                refusal = Some(verdict);
+            }
+        }
+        refusal.unwrap_or_else(|| {
+            let cause = "nothing is known of what it would run";
+            Verdict::refused("", None, Reason::ImageUnknown, cause, bind::PULL_AGAIN)
+        })
+    }
+
+    async fn verdict(&self, subject: Subject) -> Verdict {
+        if let Some(verdict) = self.engine.decide_at_once(&subject) {
+            return verdict;
+        }
+        let engine = Arc::clone(&self.engine);
+        super::off_the_runtime(move || engine.decide(&subject)).await
+    }
+
+    /// The first image volume that may not be there.
+    async fn of_volumes(&self, creation: &Creation, workload: &Workload) -> Option<Verdict> {
+        for volume in creation.image_volumes(&self.settings.state) {
+            let verdict = match volume {
+                Ok(target) => {
+                    let subject = bind::volume(self, &creation.namespace, target).await;
+                    self.verdict(subject.in_workload(workload.clone())).await
+                }
+                Err(below) => {
+                    let cause = format!("it mounts `{below}` of the image volumes, which names no image");
+                    self.refused(creation, Reason::ImageUnknown, &cause, bind::PULL_AGAIN)
+                }
+            };
+            if verdict.would != Decision::Allow {
+                return Some(verdict);
+            }
+        }
+        None
+    }
+
+    fn with_host_access(&self, creation: &Creation, bound: &Bound, mut verdict: Verdict) -> Verdict {
+        let digests: Vec<Digest> = bound.digests().collect();
+        let sources: Vec<&str> = creation.reach.sources.iter().map(String::as_str).collect();
+        let access = HostAccess {
+            sources: &sources,
+            privileged: creation.reach.privileged,
+            host_pid: creation.reach.host_pid,
+            sandbox: creation.pod.as_ref().map(|pod| pod.sandbox.as_str()),
+        };
+        let findings = host_access::reaches(&self.settings.host, &access, &digests);
+        verdict.host_access = findings.iter().map(ToString::to_string).collect();
+        match findings.iter().find(|finding| finding.refuses) {
+            Some(finding) if verdict.allows() => self.reaching(creation, finding, verdict),
+            _ => verdict,
+        }
+    }
+
+    /// A container that reaches what guards the node. Only a policy that enforces nothing at all lets it
+    /// through: one rule's dry run must not cost the guard of the others.
+    fn reaching(&self, creation: &Creation, finding: &Finding, verdict: Verdict) -> Verdict {
+        let remedy = "Take that from the pod, or list the image's digest in `[host_access] allow_digests`";
+        let mut refusal = Verdict::refused(&verdict.image, verdict.digest, Reason::HostAccess, &finding.to_string(), remedy);
+        refusal.host_access.clone_from(&verdict.host_access);
+        refusal.attestors.clone_from(&verdict.attestors);
+        if self.engine.enforces_nothing() { refusal.in_dry_run() } else { refusal }
+    }
+
+    /// A refusal before any rule. Where every rule that may apply is in dry run, so is this.
+    fn refused(&self, creation: &Creation, reason: Reason, cause: &str, remedy: &str) -> Verdict {
+        let shown = if creation.image.is_empty() { &creation.id } else { &creation.image };
+        let refusal = Verdict::refused(shown, None, reason, cause, remedy);
+        if self.engine.is_dry_run(&self.workload(creation)) { refusal.in_dry_run() } else { refusal }
+    }
+
+    fn hindered(&self, creation: &Creation, hindrance: Hindrance) -> Verdict {
+        self.refused(creation, hindrance.reason, &hindrance.cause, hindrance.remedy)
+    }
+
+    /// The pod, as far as it is known: its service account only from the node's own pods.
+    fn workload(&self, creation: &Creation) -> Workload {
+        let mut workload = self.engine.workload();
+        let Some(pod) = &creation.pod else { return workload };
+        workload.namespace = Some(pod.namespace.clone());
+        workload.service_account = self.known(pod).map(|facts| facts.service_account.clone());
+        if let (Some(domain), Some(account)) = (&self.settings.trust_domain, &workload.service_account) {
+            workload.mesh_identity = crate::image::workload::mesh_identity(domain, &pod.namespace, account);
+        }
+        workload
+    }
+}
+
+fn place(creation: &Creation) -> Place {
+    let pod = creation.pod.clone().unwrap_or_default();
+    Place {
+        namespace: creation.namespace.clone(),
+        id: creation.id.clone(),
+        name: creation.name.clone(),
+        pod_namespace: pod.namespace,
+        pod: pod.name,
+        pod_uid: pod.uid,
+        handler: pod.handler,
+    }
+}

@@ -1,0 +1,87 @@
+//! What starts without having passed a gate, in any namespace of containerd: `ctr run`, `nerdctl run`, a
+//! handler without the hook. It runs already; it is judged all the same and recorded, and the operator hears
+//! what a gate would have said.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use tokio::sync::{Notify, Semaphore};
+
+use super::{CreateGate, Creation};
+use crate::audit::{Asked, Gate};
+use crate::daemon::engine::Occasion;
+use crate::decision::{Decision, Reason};
+
+/// How long a start may be ahead of the word of the gate that let it through.
+const GRACE: Duration = Duration::from_secs(1);
+/// The rest before containerd's events are asked for again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How many starts are looked at at a time; those beyond wait.
+const DESKS: usize = 8;
+/// How many containers that passed a gate are remembered.
+const PASSED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+
+/// Containers that a gate has let start.
+#[derive(Debug)]
+pub(super) struct Passed(Mutex<LruCache<(String, String), ()>>);
+
+impl Default for Passed {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(PASSED)))
+    }
+}
+
+impl Passed {
+    pub(super) fn note(&self, namespace: &str, id: &str) {
+        self.lock().put((namespace.to_owned(), id.to_owned()), ());
+    }
+
+    /// Once: a container that is started again passes again.
+    fn take(&self, namespace: &str, id: &str) -> bool {
+        self.lock().pop(&(namespace.to_owned(), id.to_owned())).is_some()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<(String, String), ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows containerd's events for as long as it is polled; `changed` hears when some may have been missed.
+pub(in crate::daemon) async fn follow(gate: Arc<CreateGate>, changed: Arc<Notify>) {
+    let desks = Arc::new(Semaphore::new(DESKS));
+    loop {
+        if let Ok(mut starts) = gate.containerd.starts().await {
+            // What started before is listed, not told.
+            changed.notify_one();
+            while let Some(start) = starts.next().await {
+                let (gate, desks) = (Arc::clone(&gate), Arc::clone(&desks));
+                tokio::spawn(async move {
+                    tokio::time::sleep(GRACE).await;
+                    let Ok(_desk) = desks.acquire().await else { return };
+                    look(&gate, &start.namespace, &start.id).await;
+                });
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn look(gate: &CreateGate, namespace: &str, id: &str) {
+    if gate.passed.take(namespace, id) {
+        return;
+    }
+    let started = Instant::now();
+    let judged = gate.judge(Creation::started(namespace, id)).await;
+    let (mut verdict, place) = (judged.verdict, judged.place);
+    verdict.message = format!(
+        "Container {id} in containerd's namespace {namespace} started without having passed a gate. {}",
+        verdict.message
+    );
+    verdict.verdict = Decision::Allow;
+    verdict.enforced = false;
+    verdict.reason = Reason::UngatedStart;
+    let asked = Asked { pid: 0, uid: 0, program: super::PROGRAM.to_owned(), entry: String::new() };
+    gate.engine.record(&verdict, Occasion::at(Gate::Running, &asked, started.elapsed()).of(&place));
+}
