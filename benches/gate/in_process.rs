@@ -46,15 +46,7 @@ impl Folder {
     /// An engine that has asked nothing yet.
     pub(crate) fn engine(&self) -> Engine {
         let at = |name: &str| self.path.path().join(name);
-        let config = Config {
-            policy: at("policy.yaml"),
-            attestors: at("attestors"),
-            deny_list: at("deny.yaml"),
-            system_policy: at("system-policy.yaml"),
-            state_dir: at("state"),
-            ..Config::default()
-        };
-        let documents = Documents::open(&config, SystemTime::now());
+        let documents = Documents::open(&Config::under(self.path.path()), SystemTime::now());
         let ledger = Ledger::new([("local", at("occurrences").as_path())]);
         ledger.refresh();
         Engine::new(documents, ledger, Audit::open(&at("audit.jsonl")), None)

@@ -379,14 +379,7 @@ mod tests {
     fn a_question_before_the_first_reading_is_refused_unless_it_needs_none() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let config = Config {
-            policy: at("policy.yaml"),
-            attestors: at("attestors"),
-            deny_list: at("deny.yaml"),
-            system_policy: at("system-policy.yaml"),
-            state_dir: at("."),
-            ..Config::default()
-        };
+        let config = Config::under(folder.path());
         std::fs::write(
             at("policy.yaml"),
             "admissionWhitelistPatterns: [{namePattern: r.io/base/*}]\n\

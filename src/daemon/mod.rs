@@ -111,7 +111,7 @@ async fn serve(
     let mut signals = Signals::register()?;
     let (stop, stopped) = channel::channel(false);
     let counters = Arc::new(Counters::default());
-    let probe = Probe::start(config.containerd_address.clone());
+    let probe = Probe::start(config.containerd.address.clone());
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
     let inputs = status::Inputs {
         config,

@@ -163,17 +163,7 @@ mod tests {
     use crate::evidence::Ledger;
 
     fn engine(folder: &Path, audit: &Path) -> Arc<Engine> {
-        let at = |name: &str| folder.join(name);
-        let now = std::time::SystemTime::now();
-        let config = Config {
-            policy: at("policy.yaml"),
-            attestors: at("attestors"),
-            deny_list: at("deny.yaml"),
-            system_policy: at("system-policy.yaml"),
-            state_dir: at("state"),
-            ..Config::default()
-        };
-        let documents = Documents::open(&config, now);
+        let documents = Documents::open(&Config::under(folder), std::time::SystemTime::now());
         Arc::new(Engine::new(documents, Ledger::new([]), Audit::open(audit), None))
     }
 

@@ -8,6 +8,7 @@
 pub mod attestors;
 mod conformance;
 pub mod explain;
+pub mod host_access;
 pub mod judge;
 pub mod reason;
 pub mod subject;

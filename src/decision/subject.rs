@@ -222,14 +222,14 @@ mod tests {
     fn the_digest_of_several() {
         use DigestKind::{Index, Manifest, Unknown};
         let [a, b, c] = [digest("aa"), digest("bb"), digest("cc")];
-        let rows: &[(&[(Digest, DigestKind)], Option<Digest>)] = &[
-            (&[], None),
-            (&[(a, Unknown), (b, Manifest)], Some(b)),
-            (&[(a, Manifest), (b, Index), (c, Index)], Some(b)),
-            (&[(a, Manifest), (c, Index), (b, Index)], Some(c)),
+        let rows = [
+            (vec![], None),
+            (vec![(a, Unknown), (b, Manifest)], Some(b)),
+            (vec![(a, Manifest), (b, Index), (c, Index)], Some(b)),
+            (vec![(a, Manifest), (c, Index), (b, Index)], Some(c)),
         ];
         for (digests, expected) in rows {
-            assert_eq!(Subject::created("app", None, digests, None).digest(), *expected, "{digests:?}");
+            assert_eq!(Subject::created("app", None, &digests, None).digest(), expected, "{digests:?}");
         }
     }
 

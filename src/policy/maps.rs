@@ -363,7 +363,10 @@ fn is_subdomain(name: &str) -> bool {
 }
 
 /// SPIFFE-ID section 2.1.
-fn is_trust_domain(name: &str) -> bool {
+/// Whether `name` could be a trust domain (SPIFFE-ID, section 2.1): lower-case letters, digits, `.`, `-` and
+/// `_`, at most 255 of them.
+#[must_use]
+pub fn is_trust_domain(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     (1..=255).contains(&name.len()) && name.bytes().all(allowed)
 }

@@ -52,16 +52,8 @@ impl Node {
 }
 
 fn open(folder: &Path) -> Documents {
-    let at = |name: &str| folder.join(name);
-    let config = Config {
-        policy: at("policy.yaml"),
-        attestors: at("attestors"),
-        deny_list: at("deny.yaml"),
-        system_policy: at("system-policy.yaml"),
-        platform_policy: at("platform.yaml").exists().then(|| at("platform.yaml")),
-        state_dir: at("state"),
-        ..Config::default()
-    };
+    let platform_policy = Some(folder.join("platform.yaml")).filter(|path| path.exists());
+    let config = Config { platform_policy, ..Config::under(folder) };
     Documents::open(&config, SystemTime::now())
 }
 

@@ -1,0 +1,232 @@
+use std::time::Duration;
+
+use super::super::sections::{Login, OnViolation, PodSource};
+use super::*;
+use crate::decision::host_access::Mode;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("config.toml"), text.as_bytes())
+}
+
+#[test]
+fn defaults_and_values() {
+    assert_eq!(parse("config_version = 1").unwrap(), Config::default());
+    let config = parse(
+        r#"
+        config_version = 1
+        runtime_dir = "/run/x"
+        [containerd]
+        address = "/run/containerd/containerd.sock"
+        [[sources]]
+        name = "a"
+        url = "file:///srv/a"
+        [audit]
+        file = "/srv/audit.jsonl"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.gate_socket(), Path::new("/run/x/gate.sock"));
+    assert_eq!(config.folders().collect::<Vec<_>>(), [("a", Path::new("/srv/a"))]);
+    assert_eq!(config.containerd.address, Path::new("/run/containerd/containerd.sock"));
+    assert!(config.warnings.is_empty());
+}
+
+/// The file with every line that begins with `mark` uncommented, of those that hold a key or a table.
+fn uncommented(text: &str, mark: &str) -> String {
+    let holds = |line: &&str| line.contains('=') || line.starts_with('[');
+    let uncomment = |line| str::strip_prefix(line, mark).filter(holds).unwrap_or(line);
+    text.lines().map(uncomment).flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn the_shipped_file_names_the_defaults() {
+    let shipped = include_str!("../../../packaging/etc/config.toml");
+    for text in [shipped, &uncommented(shipped, "# ")] {
+        assert_eq!(parse(text).unwrap(), Config::default(), "{text}");
+    }
+    let examples = Config {
+        cluster: Some("us-central1-a.prod".into()),
+        platform_policy: Some("/etc/binauthd/platform-policy.yaml".into()),
+        trust_domain: Some("cluster.local".into()),
+        kubelet: Some(KubeletConfig {
+            node_name: None,
+            source: PodSource::Kubeconfig("/etc/kubernetes/kubelet.conf".into()),
+        }),
+        ..Config::default()
+    };
+    assert_eq!(parse(&uncommented(shipped, "#: ")).unwrap(), examples);
+    let known = "metrics.listen";
+    assert!(shipped.contains(&format!("without effect in this version: {known}.")));
+    let set = "[metrics]\nlisten = 'x'";
+    assert_eq!(parse(set).unwrap().notes.len(), known.split(", ").count());
+}
+
+#[test]
+fn the_shipped_documents_are_read() {
+    use crate::document::Format::Yaml;
+    use crate::policy::{DenyList, Policy, SystemPolicy};
+    let policy = include_bytes!("../../../packaging/etc/policy.yaml");
+    Policy::parse(policy, Yaml, Default::default()).unwrap();
+    let deny = include_str!("../../../packaging/etc/deny.yaml");
+    let system = include_str!("../../../packaging/etc/system-policy.yaml");
+    assert!(DenyList::parse(deny.as_bytes(), Yaml).unwrap().is_empty());
+    assert!(SystemPolicy::parse(system.as_bytes(), Yaml).unwrap().is_empty());
+    // And what they show as examples.
+    let example = |text: &str| -> String {
+        text.lines().filter_map(|line| line.strip_prefix("#   ")).flat_map(|line| [line, "\n"]).collect()
+    };
+    assert_eq!(DenyList::parse(example(deny).as_bytes(), Yaml).unwrap().len(), 1);
+    assert_eq!(SystemPolicy::parse(example(system).as_bytes(), Yaml).unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_not_known_warns() {
+    let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n[metrics]\nlisten = 'x'\n\
+                [[sources]]\nname = 'remote'\nurl = 'https://containeranalysis.googleapis.com'\n";
+    let config = parse(text).unwrap();
+    assert_eq!(config.notes, ["`metrics.listen` is known and has no effect in this version"]);
+    let warnings = config.warnings.join("\n");
+    for part in ["unknown key `colour`", "unknown key `containerd.shade`", "source `remote`"] {
+        assert!(warnings.contains(part), "{warnings:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn refused() {
+    let rows = [
+        ("config_version = 2", "2 is not known"),
+        ("config_version = 1\npolicy = 'policy.yaml'", "`policy.yaml` is not an absolute path"),
+        ("config_version = 1\npolicy = 5", "line 2"),
+        ("policy = '/a'\npolicy = '/b'", "duplicate key"),
+        ("config_version = 1\ncluster = 'prod'", "LOCATION.NAME"),
+        ("config_version = 1\nsubjects = []", "subjects: is empty"),
+        ("config_version = 1\nsubjects = ['config']", "expected `index` or `manifest`"),
+        ("config_version = 1\ndsse_types = ['']", "none of them empty"),
+        ("config_version = 1\ndeny_list = 'deny.yaml'", "`deny.yaml` is not an absolute path"),
+        ("[[sources]]\nname = 'a'", "missing field `url`"),
+        ("[[sources]]\nname = 'a'\nurl = 'file://relative'", "not an absolute path"),
+        ("trust_domain = 'Cluster.local'", "`Cluster.local` is not a trust domain"),
+        ("trust_domain = ''", "is not a trust domain"),
+        ("trust_domain = 'spiffe://a'", "is not a trust domain"),
+        ("[containerd]\naddress = 'a.sock'", "containerd.address: `a.sock` is not an absolute path"),
+        ("[containerd]\nnri_socket = 'a'", "containerd.nri_socket: `a` is not an absolute path"),
+        ("[containerd]\nroot = 'a'", "containerd.root: `a` is not an absolute path"),
+        ("[containerd]\nstate = 'a'", "containerd.state: `a` is not an absolute path"),
+        ("[containerd]\nnamespace = ''", "containerd.namespace: ``"),
+        ("[containerd]\nnamespace = 'a b'", "containerd.namespace: `a b` is not the name"),
+        ("[containerd]\nsnapshotters = []", "containerd.snapshotters: is empty"),
+        ("[containerd]\nsnapshotters = ['a/b']", "containerd.snapshotters: `a/b` is not a name"),
+        ("[containerd]\nallow_handlers = ['']", "containerd.allow_handlers: `` is not a name"),
+        ("[running]\non_violation = 'kill'", "expected `log` or `stop`"),
+        ("[running]\nperiod = 'soon'", "running.period: `soon` is not a duration"),
+        ("[running]\nperiod = '9s'", "running.period: `9s` is not between"),
+        ("[running]\nperiod = '24h 1ms'", "running.period: `24h 1ms` is not between"),
+        ("[running]\nperiod = 300", "line 2"),
+        ("[host_access]\npaths = 'deny'", "expected one of `refuse`, `report`, `allow`"),
+        ("[host_access]\nprivileged = true", "line 2"),
+        ("[host_access]\nallow_digests = ['sha256:ab']", "host_access.allow_digests: a sha256 digest has 64"),
+        ("[host_access]\nallow_digests = ['nginx']", "host_access.allow_digests: `nginx` is not a digest"),
+        ("[kubelet]", "kubelet.ca: is missing"),
+        ("[kubelet]\nca = 'a'", "kubelet.ca: `a` is not an absolute path"),
+        ("[kubelet]\nca = '/a'\nurl = 'http://127.0.0.1:10255/pods'", "not of the form https://HOST"),
+        ("[kubelet]\nca = '/a'\nurl = 'https:///pods'", "not of the form https://HOST"),
+        ("[kubelet]\nca = '/a'\nurl = 'https://a@b/pods'", "not of the form https://HOST"),
+        ("[kubelet]\nca = '/a'\nclient_key = '/k'", "`client_certificate` and `client_key`"),
+        ("[kubelet]\nca = '/a'\ntoken_file = '/t'\nclient_key = '/k'", "kubelet: name `token_file`, or"),
+        ("[kubelet]\nca = '/a'\ntoken_file = 't'", "kubelet.token_file: `t` is not an absolute path"),
+        ("[kubelet]\nkubeconfig = 'k'", "kubelet.kubeconfig: `k` is not an absolute path"),
+        ("[kubelet]\nkubeconfig = '/k'\nca = '/a'", "kubelet.kubeconfig: says who is asked"),
+        ("[kubelet]\nkubeconfig = '/k'\ntoken_file = '/t'", "kubelet.kubeconfig: says who is asked"),
+        ("[kubelet]\nkubeconfig = '/k'\nnode_name = 'a/b'", "`a/b` is not the name of a node"),
+        ("=", "line 1"),
+    ];
+    for (text, part) in rows {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
+    }
+}
+
+#[test]
+fn tables_with_values() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let text = format!(
+        "config_version = 1\ntrust_domain = 'acme.example'\n\
+         [containerd]\nnamespace = 'moby'\nnri_socket = '/n'\nsnapshotters = ['stargz', 'native']\n\
+         allow_handlers = ['kata', 'kata']\nroot = '/r'\nstate = '/s'\n\
+         [running]\non_violation = 'stop'\nperiod = '1h 30m'\nstop_static_pods = true\n\
+         [host_access]\npaths = 'allow'\nprivileged = 'refuse'\nhost_pid = 'report'\nallow_digests = ['{digest}']\n\
+         [kubelet]\nnode_name = 'node-1.local'\nca = '/ca'\nclient_certificate = '/c'\nclient_key = '/k'\n"
+    );
+    let config = parse(&text).unwrap();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let expected = Config {
+        trust_domain: Some("acme.example".into()),
+        containerd: ContainerdConfig {
+            address: "/run/containerd/containerd.sock".into(),
+            namespace: "moby".into(),
+            nri_socket: "/n".into(),
+            snapshotters: names(&["native", "stargz"]),
+            allow_handlers: names(&["kata"]),
+            root: "/r".into(),
+            state: "/s".into(),
+        },
+        running: RunningConfig {
+            on_violation: OnViolation::Stop,
+            period: Duration::from_secs(5_400),
+            stop_static_pods: true,
+        },
+        host_access: HostAccessConfig {
+            paths: Mode::Allow,
+            privileged: Mode::Refuse,
+            host_pid: Mode::Report,
+            allow_digests: [digest.parse().unwrap()].into(),
+        },
+        kubelet: Some(KubeletConfig {
+            node_name: Some("node-1.local".into()),
+            source: PodSource::Endpoint {
+                url: "https://127.0.0.1:10250/pods".into(),
+                ca: "/ca".into(),
+                login: Some(Login::Certificate { certificate: "/c".into(), key: "/k".into() }),
+            },
+        }),
+        notes: config.notes.clone(),
+        ..Config::default()
+    };
+    assert_eq!(config, expected);
+    assert_eq!(config.notes.len(), 1, "{:?}", config.notes);
+    assert!(config.notes[0].contains("snapshotter `stargz`"));
+    let named = "[kubelet]\nca = '/ca'\nurl = 'https://[::1]:1/pods'\ntoken_file = '/t'";
+    let Some(KubeletConfig { source: PodSource::Endpoint { url, login, .. }, .. }) =
+        parse(named).unwrap().kubelet
+    else {
+        panic!("not kubelet itself");
+    };
+    assert_eq!((url.as_str(), login), ("https://[::1]:1/pods", Some(Login::Token("/t".into()))));
+}
+
+#[test]
+fn tables_are_bounded() {
+    let list = |one: &dyn Fn(usize) -> String, count| (0..count).map(one).collect::<Vec<_>>().join(", ");
+    let name = |at: usize| format!("'n{at}'");
+    let digest = |at: usize| format!("'sha256:{at:064x}'");
+    let rows = [
+        ("[containerd]\nsnapshotters", 64),
+        ("[containerd]\nallow_handlers", 64),
+        ("[host_access]\nallow_digests", 10_000),
+    ];
+    for (key, bound) in rows {
+        let one: &dyn Fn(usize) -> String = if key.ends_with("digests") { &digest } else { &name };
+        assert!(parse(&format!("{key} = [{}]", list(one, bound))).is_ok(), "{key}");
+        let error = parse(&format!("{key} = [{}]", list(one, bound + 1))).unwrap_err().to_string();
+        assert!(error.contains(&format!("at most {bound} are taken")), "{key}: {error}");
+    }
+}
+
+#[test]
+fn under_a_folder_nothing_else_is_named() {
+    let config = Config::under(Path::new("/srv/x"));
+    assert_eq!(config.platform_policy, None);
+    for (key, path) in config.paths() {
+        assert!(path.starts_with("/srv/x"), "{key} is {}", path.display());
+    }
+}

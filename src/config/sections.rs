@@ -1,0 +1,156 @@
+//! What stands in the tables of `config.toml`, typed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::decision::host_access::Mode;
+use crate::image::Digest;
+
+/// Snapshotters whose content containerd itself has checked against the layers that an image's config lists
+/// (`diff_ids`): what they mount is what the chain ID says.
+pub const CHECKED_SNAPSHOTTERS: &[&str] =
+    &["overlayfs", "native", "btrfs", "zfs", "devmapper", "blockfile", "erofs"];
+
+/// `[containerd]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerdConfig {
+    /// Its gRPC socket.
+    pub address: PathBuf,
+    /// The namespace that CRI keeps its containers in.
+    pub namespace: String,
+    /// Its NRI socket.
+    pub nri_socket: PathBuf,
+    /// A container on any other is refused.
+    pub snapshotters: BTreeSet<String>,
+    /// Runtime handlers that need not carry the create hook.
+    pub allow_handlers: BTreeSet<String>,
+    /// What it keeps, as in its own configuration.
+    pub root: PathBuf,
+    /// What it keeps until the next boot, as in its own configuration.
+    pub state: PathBuf,
+}
+
+impl Default for ContainerdConfig {
+    fn default() -> Self {
+        Self {
+            address: "/run/containerd/containerd.sock".into(),
+            namespace: "k8s.io".to_owned(),
+            nri_socket: "/var/run/nri/nri.sock".into(),
+            snapshotters: CHECKED_SNAPSHOTTERS.iter().map(|name| (*name).to_owned()).collect(),
+            allow_handlers: BTreeSet::new(),
+            root: "/var/lib/containerd".into(),
+            state: "/run/containerd".into(),
+        }
+    }
+}
+
+/// What is done about a container that runs and would no longer be allowed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnViolation {
+    /// It is recorded.
+    Log,
+    /// It is recorded and stopped.
+    Stop,
+}
+
+/// `[running]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningConfig {
+    /// What is done about one that violates.
+    pub on_violation: OnViolation,
+    /// All are judged again after this time, from ten seconds to a day.
+    pub period: Duration,
+    /// Containers of static pods may be stopped, too.
+    pub stop_static_pods: bool,
+}
+
+impl Default for RunningConfig {
+    fn default() -> Self {
+        Self { on_violation: OnViolation::Log, period: Duration::from_secs(300), stop_static_pods: false }
+    }
+}
+
+/// `[host_access]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAccessConfig {
+    /// Mounts that reach guarded paths.
+    pub paths: Mode,
+    /// Privileged containers.
+    pub privileged: Mode,
+    /// Containers that see the processes of the node.
+    pub host_pid: Mode,
+    /// Images that may reach all of it: digests of an index or of a platform manifest.
+    pub allow_digests: BTreeSet<Digest>,
+}
+
+impl Default for HostAccessConfig {
+    fn default() -> Self {
+        Self {
+            paths: Mode::Refuse,
+            privileged: Mode::Report,
+            host_pid: Mode::Report,
+            allow_digests: BTreeSet::new(),
+        }
+    }
+}
+
+/// `[kubelet]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubeletConfig {
+    /// This node's name in the cluster; without it the host's name.
+    pub node_name: Option<String>,
+    /// Who is asked.
+    pub source: PodSource,
+}
+
+/// Who tells which pods this node runs. Whoever answers is authenticated: a service account decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodSource {
+    /// kubelet itself.
+    Endpoint {
+        /// Of its list of pods; `https` always.
+        url: String,
+        /// The certificates that it must be vouched for by; no others are trusted.
+        ca: PathBuf,
+        /// Who asks; nobody in particular where kubelet answers everybody.
+        login: Option<Login>,
+    },
+    /// The API server, as whom this kubeconfig says.
+    Kubeconfig(PathBuf),
+}
+
+/// Who asks kubelet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// Whoever the bearer token in this file is of.
+    Token(PathBuf),
+    /// Whoever the client certificate is of.
+    Certificate {
+        /// PEM.
+        certificate: PathBuf,
+        /// Its key, PEM.
+        key: PathBuf,
+    },
+}
+
+impl KubeletConfig {
+    /// Every path in it, with its key.
+    pub(super) fn paths(&self) -> Vec<(&'static str, &Path)> {
+        match &self.source {
+            PodSource::Kubeconfig(path) => vec![("kubelet.kubeconfig", path)],
+            PodSource::Endpoint { ca, login, .. } => {
+                let mut paths = vec![("kubelet.ca", ca.as_path())];
+                match login {
+                    None => {}
+                    Some(Login::Token(path)) => paths.push(("kubelet.token_file", path)),
+                    Some(Login::Certificate { certificate, key }) => {
+                        paths.push(("kubelet.client_certificate", certificate));
+                        paths.push(("kubelet.client_key", key));
+                    }
+                }
+                paths
+            }
+        }
+    }
+}

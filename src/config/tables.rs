@@ -1,0 +1,392 @@
+//! `config.toml` as it is written, and its reading into a [`Config`].
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::file::{Config, Location, Source};
+use super::sections::{
+    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource,
+    RunningConfig,
+};
+use crate::decision::host_access::Mode;
+use crate::image::Digest;
+use crate::policy::Subjects;
+use crate::policy::maps::{is_cluster, is_trust_domain};
+use crate::text::shown;
+
+const CONFIG_VERSION: u32 = 1;
+/// Each is one more check of a signature that does not hold over its payload.
+const MAX_DSSE_TYPES: usize = 8;
+/// Snapshotters, and runtime handlers.
+const MAX_NAMES: usize = 64;
+/// A containerd identifier has 76 bytes at most, the name of a Kubernetes object 253.
+const MAX_NAME: usize = 253;
+const MAX_DIGESTS: usize = 10_000;
+const MAX_URL: usize = 2_048;
+/// Of `running.period`, in seconds.
+const PERIODS: std::ops::RangeInclusive<u64> = 10..=86_400;
+
+/// A value that makes no sense.
+pub(super) struct Wrong {
+    /// Its key, with the tables it stands in.
+    pub(super) key: String,
+    /// What is wrong with it.
+    pub(super) cause: String,
+}
+
+impl Wrong {
+    pub(super) fn new(key: &str, cause: impl Display) -> Self {
+        Self { key: key.to_owned(), cause: cause.to_string() }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ConfigFile {
+    config_version: Option<u32>,
+    cluster: Option<String>,
+    trust_domain: Option<String>,
+    policy: Option<PathBuf>,
+    platform_policy: Option<PathBuf>,
+    deny_list: Option<PathBuf>,
+    system_policy: Option<PathBuf>,
+    allow_multiple_rule_maps: Option<bool>,
+    deny_tags: Option<bool>,
+    subjects: Option<Vec<SubjectKind>>,
+    dsse_types: Option<Vec<String>>,
+    attestors: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    runtime_dir: Option<PathBuf>,
+    #[serde(default)]
+    containerd: ContainerdTable,
+    #[serde(default)]
+    running: RunningTable,
+    #[serde(default)]
+    host_access: HostAccessTable,
+    kubelet: Option<KubeletTable>,
+    sources: Option<Vec<SourceTable>>,
+    #[serde(default)]
+    audit: AuditTable,
+    #[serde(default)]
+    metrics: MetricsTable,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum SubjectKind {
+    Index,
+    Manifest,
+}
+
+#[derive(Deserialize, Default)]
+struct ContainerdTable {
+    address: Option<PathBuf>,
+    namespace: Option<String>,
+    nri_socket: Option<PathBuf>,
+    snapshotters: Option<Vec<String>>,
+    allow_handlers: Option<Vec<String>>,
+    root: Option<PathBuf>,
+    state: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+struct RunningTable {
+    on_violation: Option<OnViolationName>,
+    period: Option<String>,
+    stop_static_pods: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OnViolationName {
+    Log,
+    Stop,
+}
+
+#[derive(Deserialize, Default)]
+struct HostAccessTable {
+    paths: Option<ModeName>,
+    privileged: Option<ModeName>,
+    host_pid: Option<ModeName>,
+    allow_digests: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ModeName {
+    Refuse,
+    Report,
+    Allow,
+}
+
+#[derive(Deserialize)]
+struct KubeletTable {
+    node_name: Option<String>,
+    url: Option<String>,
+    ca: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    client_certificate: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct SourceTable {
+    name: String,
+    url: String,
+}
+
+#[derive(Deserialize, Default)]
+struct AuditTable {
+    file: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+struct MetricsTable {
+    listen: Option<String>,
+}
+
+impl ConfigFile {
+    /// What the file says, and the default where it says nothing. Whether paths are absolute is not
+    /// looked at.
+    pub(super) fn read(self) -> Result<Config, Wrong> {
+        let (mut warnings, mut notes) = (Vec::new(), Vec::new());
+        match self.config_version {
+            Some(CONFIG_VERSION) => {}
+            None => warnings.push("`config_version` is missing: taken as 1".into()),
+            Some(other) => {
+                let cause = format!("{other} is not known, only {CONFIG_VERSION} is");
+                return Err(Wrong::new("config_version", cause));
+            }
+        }
+        if self.metrics.listen.is_some() {
+            notes.push("`metrics.listen` is known and has no effect in this version".to_owned());
+        }
+        let defaults = Config::default();
+        let sources = match self.sources {
+            None => defaults.sources,
+            Some(tables) => tables.into_iter().map(|table| table.read(&mut warnings)).collect(),
+        };
+        if let Some(cluster) = self.cluster.as_deref().filter(|cluster| !is_cluster(cluster)) {
+            return Err(Wrong::new("cluster", format!("`{cluster}` is not of the form LOCATION.NAME")));
+        }
+        if let Some(domain) = self.trust_domain.as_deref().filter(|domain| !is_trust_domain(domain)) {
+            let rule = "up to 255 lower-case letters, digits, `.`, `-` and `_`, such as `cluster.local`";
+            let cause = format!("`{}` is not a trust domain: {rule}", brief(domain));
+            return Err(Wrong::new("trust_domain", cause));
+        }
+        Ok(Config {
+            cluster: self.cluster,
+            trust_domain: self.trust_domain,
+            platform_policy: self.platform_policy,
+            deny_list: self.deny_list.unwrap_or(defaults.deny_list),
+            system_policy: self.system_policy.unwrap_or(defaults.system_policy),
+            allow_multiple_rule_maps: self.allow_multiple_rule_maps.unwrap_or_default(),
+            deny_tags: self.deny_tags.unwrap_or_default(),
+            subjects: subjects(self.subjects)?,
+            dsse_types: dsse_types(self.dsse_types, defaults.dsse_types)?,
+            policy: self.policy.unwrap_or(defaults.policy),
+            attestors: self.attestors.unwrap_or(defaults.attestors),
+            state_dir: self.state_dir.unwrap_or(defaults.state_dir),
+            runtime_dir: self.runtime_dir.unwrap_or(defaults.runtime_dir),
+            containerd: self.containerd.read(&mut notes)?,
+            running: self.running.read()?,
+            host_access: self.host_access.read()?,
+            kubelet: self.kubelet.map(KubeletTable::read).transpose()?,
+            sources,
+            audit_file: self.audit.file.unwrap_or(defaults.audit_file),
+            warnings,
+            notes,
+        })
+    }
+}
+
+fn subjects(kinds: Option<Vec<SubjectKind>>) -> Result<Subjects, Wrong> {
+    let Some(kinds) = kinds else { return Ok(Subjects::default()) };
+    if kinds.is_empty() {
+        return Err(Wrong::new(
+            "subjects",
+            "is empty: nothing could be attested, name `index` or `manifest`",
+        ));
+    }
+    Ok(Subjects {
+        index: kinds.contains(&SubjectKind::Index),
+        manifest: kinds.contains(&SubjectKind::Manifest),
+    })
+}
+
+fn dsse_types(types: Option<Vec<String>>, default: Vec<String>) -> Result<Vec<String>, Wrong> {
+    let types = types.unwrap_or(default);
+    if types.len() > MAX_DSSE_TYPES || types.iter().any(|one| one.is_empty() || one.len() > 256) {
+        let cause =
+            format!("at most {MAX_DSSE_TYPES} media types of up to 256 bytes are taken, none of them empty");
+        return Err(Wrong::new("dsse_types", cause));
+    }
+    Ok(types)
+}
+
+impl ContainerdTable {
+    fn read(self, notes: &mut Vec<String>) -> Result<ContainerdConfig, Wrong> {
+        let defaults = ContainerdConfig::default();
+        let namespace = self.namespace.unwrap_or(defaults.namespace);
+        if !is_name(&namespace) {
+            let cause = format!("`{}` is not the name of a namespace of containerd", brief(&namespace));
+            return Err(Wrong::new("containerd.namespace", cause));
+        }
+        let snapshotters = match self.snapshotters {
+            None => defaults.snapshotters,
+            Some(names) => names_of("containerd.snapshotters", names)?,
+        };
+        if snapshotters.is_empty() {
+            let cause = "is empty: no container could be created, name those that containerd uses";
+            return Err(Wrong::new("containerd.snapshotters", cause));
+        }
+        let unchecked = |name: &&String| !CHECKED_SNAPSHOTTERS.contains(&name.as_str());
+        notes.extend(snapshotters.iter().filter(unchecked).map(|name| {
+            format!("containerd does not check what snapshotter `{name}` mounts against an image's layers")
+        }));
+        Ok(ContainerdConfig {
+            address: self.address.unwrap_or(defaults.address),
+            namespace,
+            nri_socket: self.nri_socket.unwrap_or(defaults.nri_socket),
+            snapshotters,
+            allow_handlers: names_of("containerd.allow_handlers", self.allow_handlers.unwrap_or_default())?,
+            root: self.root.unwrap_or(defaults.root),
+            state: self.state.unwrap_or(defaults.state),
+        })
+    }
+}
+
+impl RunningTable {
+    fn read(self) -> Result<RunningConfig, Wrong> {
+        let defaults = RunningConfig::default();
+        Ok(RunningConfig {
+            on_violation: match self.on_violation {
+                None => defaults.on_violation,
+                Some(OnViolationName::Log) => OnViolation::Log,
+                Some(OnViolationName::Stop) => OnViolation::Stop,
+            },
+            period: self.period.map_or(Ok(defaults.period), |text| period(&text))?,
+            stop_static_pods: self.stop_static_pods.unwrap_or_default(),
+        })
+    }
+}
+
+fn period(text: &str) -> Result<Duration, Wrong> {
+    let wrong = |cause: &str| Wrong::new("running.period", format!("`{}` {cause}", brief(text)));
+    let period = humantime::parse_duration(text).map_err(|_| wrong("is not a duration such as `5m`"))?;
+    if !PERIODS.contains(&period.as_secs()) || period > Duration::from_secs(*PERIODS.end()) {
+        return Err(wrong("is not between `10s` and `24h`"));
+    }
+    Ok(period)
+}
+
+impl HostAccessTable {
+    fn read(self) -> Result<HostAccessConfig, Wrong> {
+        let defaults = HostAccessConfig::default();
+        let mode = |name: Option<ModeName>, default| match name {
+            None => default,
+            Some(ModeName::Refuse) => Mode::Refuse,
+            Some(ModeName::Report) => Mode::Report,
+            Some(ModeName::Allow) => Mode::Allow,
+        };
+        let digests = self.allow_digests.unwrap_or_default();
+        let key = "host_access.allow_digests";
+        if digests.len() > MAX_DIGESTS {
+            return Err(Wrong::new(key, format!("at most {MAX_DIGESTS} are taken")));
+        }
+        let digests = digests.iter().map(|text| Digest::from_str(text).map_err(|why| Wrong::new(key, why)));
+        Ok(HostAccessConfig {
+            paths: mode(self.paths, defaults.paths),
+            privileged: mode(self.privileged, defaults.privileged),
+            host_pid: mode(self.host_pid, defaults.host_pid),
+            allow_digests: digests.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl KubeletTable {
+    fn read(self) -> Result<KubeletConfig, Wrong> {
+        if let Some(name) = self.node_name.as_deref().filter(|name| !is_name(name)) {
+            let cause = format!("`{}` is not the name of a node", brief(name));
+            return Err(Wrong::new("kubelet.node_name", cause));
+        }
+        let login = match (self.token_file, self.client_certificate, self.client_key) {
+            (None, None, None) => None,
+            (Some(token), None, None) => Some(Login::Token(token)),
+            (None, Some(certificate), Some(key)) => Some(Login::Certificate { certificate, key }),
+            _ => {
+                let cause = "name `token_file`, or `client_certificate` and `client_key`";
+                return Err(Wrong::new("kubelet", cause));
+            }
+        };
+        let source = match (self.kubeconfig, self.url, self.ca) {
+            (Some(kubeconfig), None, None) if login.is_none() => PodSource::Kubeconfig(kubeconfig),
+            (Some(_), ..) => {
+                let cause = "says who is asked and how: name no other key but `node_name` beside it";
+                return Err(Wrong::new("kubelet.kubeconfig", cause));
+            }
+            (None, url, Some(ca)) => {
+                PodSource::Endpoint { url: url.map_or(Ok(KUBELET.to_owned()), checked_url)?, ca, login }
+            }
+            (None, _, None) => {
+                let cause =
+                    "is missing: name the certificates that vouch for kubelet, or a `kubeconfig` instead";
+                return Err(Wrong::new("kubelet.ca", cause));
+            }
+        };
+        Ok(KubeletConfig { node_name: self.node_name, source })
+    }
+}
+
+/// kubelet's own list of pods.
+const KUBELET: &str = "https://127.0.0.1:10250/pods";
+
+/// Without TLS any user of the node could answer in kubelet's place, once its port is free.
+fn checked_url(url: String) -> Result<String, Wrong> {
+    let rest = url.strip_prefix("https://");
+    let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let fits = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits || host.is_empty() || host.contains('@') {
+        let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", brief(&url));
+        return Err(Wrong::new("kubelet.url", cause));
+    }
+    Ok(url)
+}
+
+impl SourceTable {
+    fn read(self, warnings: &mut Vec<String>) -> Source {
+        let location = match self.url.strip_prefix("file://") {
+            Some(path) => Location::Folder(path.into()),
+            None => {
+                warnings.push(format!("source `{}`: this version reads file:// sources only", self.name));
+                Location::Unsupported(self.url)
+            }
+        };
+        Source { name: self.name, location }
+    }
+}
+
+fn names_of(key: &str, names: Vec<String>) -> Result<BTreeSet<String>, Wrong> {
+    if names.len() > MAX_NAMES {
+        return Err(Wrong::new(key, format!("at most {MAX_NAMES} are taken")));
+    }
+    match names.iter().find(|name| !is_name(name)) {
+        Some(name) => Err(Wrong::new(key, format!("`{}` is not a name", brief(name)))),
+        None => Ok(names.into_iter().collect()),
+    }
+}
+
+/// What containerd and Kubernetes have in common of names.
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn brief(text: &str) -> String {
+    shown(text, 80)
+}
