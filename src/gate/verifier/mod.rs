@@ -114,7 +114,7 @@ fn shown(name: &str) -> String {
 }
 
 /// The name this program was executed by: containerd's entry. The kernel's word where argv has none.
-fn entry(argv0: Option<OsString>) -> String {
+pub(super) fn entry(argv0: Option<OsString>) -> String {
     let named = argv0.as_deref().and_then(base_name).map(OsStr::to_owned);
     let named = named.or_else(|| {
         std::fs::read_link("/proc/self/exe").ok().as_deref().and_then(Path::file_name).map(OsStr::to_owned)
