@@ -10,7 +10,7 @@
 //! | row | modules | what |
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
-//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`audit`] | each talks to one outside thing, none names another |
+//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`audit`], [`nri`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
 //! # The main path
@@ -36,6 +36,9 @@
 //! | how a verdict came about | [`decision::explain`]; its reason codes [`decision::reason`] |
 //! | what is valid and probably not meant | [`policy::lint`] |
 //!
+//! [`nri`] stands as if it were a crate of its own: a runtime for NRI plugins that knows nothing of
+//! binauthd.
+//!
 //! Without the feature `full` only [`gate`] is there, without its server: what the gate programs link.
 
 #[cfg(feature = "core")]
@@ -59,6 +62,8 @@ pub mod evidence;
 pub mod gate;
 #[cfg(feature = "core")]
 pub mod image;
+#[cfg(feature = "nri")]
+pub mod nri;
 #[cfg(feature = "core")]
 pub mod policy;
 pub mod text;
