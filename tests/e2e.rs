@@ -1,4 +1,4 @@
-//! binauthd on a node, end to end: real containerd 2.1, a real registry, the calls a kubelet makes,
+//! binauthd on a node, end to end: real containerd, a real registry, the calls a kubelet makes,
 //! the static verifier as it is shipped.
 //!
 //! Every test has a node of its own. They need root and what `tests/rig/install.sh` fetches; the
@@ -23,6 +23,8 @@ mod changes;
 mod faults;
 #[path = "e2e/forms.rs"]
 mod forms;
+#[path = "e2e/generations.rs"]
+mod generations;
 #[path = "e2e/guarded.rs"]
 mod guarded;
 #[path = "e2e/load.rs"]

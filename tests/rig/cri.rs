@@ -1,5 +1,6 @@
 //! The calls a kubelet makes, in its order and with its fields.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,8 +88,23 @@ impl Cri {
     }
 
     pub(crate) async fn run_pod_in(&self, namespace: &str, name: &str) -> Result<Pod, Refusal> {
-        let config = self.pod_config(namespace, name);
-        let request = RunPodSandboxRequest { config: Some(config.clone()), ..Default::default() };
+        self.run_pod_with(namespace, name, "", |_| ()).await
+    }
+
+    /// The same with a runtime handler other than the default one (`""`), and a sandbox config changed by
+    /// the test, as for a pod's uid, annotations or host access ([`pod`](super::pod)).
+    pub(crate) async fn run_pod_with(
+        &self,
+        namespace: &str,
+        name: &str,
+        handler: &str,
+        change: impl FnOnce(&mut PodSandboxConfig),
+    ) -> Result<Pod, Refusal> {
+        let mut config = self.pod_config(namespace, name);
+        change(&mut config);
+        pod::relabel(&mut config);
+        let request =
+            RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: handler.to_owned() };
         let answer = self.runtime().run_pod_sandbox(within(request)).await?.into_inner();
         Ok(Pod { id: answer.pod_sandbox_id, config })
     }
@@ -130,6 +146,12 @@ impl Cri {
         let container = self.create(&pod, "main", &id, image).await?;
         self.launch(&container).await?;
         Ok((pod, container))
+    }
+
+    /// RuntimeStatus with all that containerd tells of itself: its configuration is JSON under `config`.
+    pub(crate) async fn info(&self) -> HashMap<String, String> {
+        let request = StatusRequest { verbose: true };
+        self.runtime().status(within(request)).await.unwrap().into_inner().info
     }
 
     /// ContainerStatus.

@@ -75,6 +75,11 @@ impl Home {
         cgroup(&self.path)
     }
 
+    /// The snapshotter that works here.
+    pub(crate) fn snapshotter(&self) -> &'static str {
+        if self.takes_overlay() { "overlayfs" } else { "native" }
+    }
+
     /// Whether the folder's file system carries overlayfs (not so when it is an overlay itself, as in
     /// a container).
     pub(crate) fn takes_overlay(&self) -> bool {
@@ -196,11 +201,20 @@ fn shim_sockets(home: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|task| fs::read(task.path().join("bootstrap.json")).ok())
-        .filter_map(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-        .filter_map(|bootstrap| Some(PathBuf::from(bootstrap["address"].as_str()?.strip_prefix("unix://")?)))
+        .filter_map(|task| shim_address(&task.path()))
+        .filter_map(|address| Some(PathBuf::from(address.strip_prefix("unix://")?)))
         .filter(|socket| socket.starts_with(SHIM_SOCKETS))
         .collect()
+}
+
+/// containerd 1.6 keeps the address by itself, later ones among other things.
+fn shim_address(task: &Path) -> Option<String> {
+    if let Ok(address) = fs::read_to_string(task.join("address")) {
+        return Some(address.trim().to_owned());
+    }
+    let bootstrap = fs::read(task.join("bootstrap.json")).ok()?;
+    let bootstrap: serde_json::Value = serde_json::from_slice(&bootstrap).ok()?;
+    Some(bootstrap["address"].as_str()?.to_owned())
 }
 
 fn unmount(home: &Path) {

@@ -2,6 +2,7 @@
 //! each its own. The same content gives the same digests on every machine with the same busybox.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use serde_json::json;
@@ -40,11 +41,16 @@ impl Image {
     pub(crate) fn new(marker: &str, command: &[&str]) -> Self {
         let mut tar = Tar::default();
         tar.file("marker", 0o644, marker.as_bytes());
-        let layers = vec![busybox().clone(), Blob::new(tar.end())];
+        let config = json!({ "Cmd": command, "Env": ["PATH=/bin"], "WorkingDir": "/" });
+        Self::of(vec![busybox().clone(), Blob::new(tar.end())], &config)
+    }
+
+    /// An image of these layers; `config` is what runs, in OCI's words.
+    fn of(layers: Vec<Blob>, config: &serde_json::Value) -> Self {
         let config = Blob::new(bytes(&json!({
             "architecture": architecture(),
             "os": "linux",
-            "config": { "Cmd": command, "Env": ["PATH=/bin"], "WorkingDir": "/" },
+            "config": config,
             "rootfs": {
                 "type": "layers",
                 "diff_ids": layers.iter().map(|layer| &layer.digest).collect::<Vec<_>>(),
@@ -57,6 +63,32 @@ impl Image {
             "layers": layers.iter().map(|layer| descriptor(LAYER, layer)).collect::<Vec<_>>(),
         })));
         Self { layers, config, manifest }
+    }
+
+    /// The same layers under another config: what runs is something else.
+    pub(crate) fn reconfigured(&self, command: &[&str], env: &[&str]) -> Self {
+        let env: Vec<_> = ["PATH=/bin"].iter().chain(env).collect();
+        Self::of(self.layers.clone(), &json!({ "Cmd": command, "Env": env, "WorkingDir": "/" }))
+    }
+
+    /// `FROM scratch`: no layer at all. What it runs, a mount must bring; [`Image::tools`] is such a thing.
+    pub(crate) fn scratch(command: &[&str]) -> Self {
+        Self::of(Vec::new(), &json!({ "Cmd": command }))
+    }
+
+    /// The program that all tools of the other images are. Mounted as `/busybox`: it goes by its name.
+    pub(crate) fn tools() -> PathBuf {
+        super::program("busybox")
+    }
+
+    /// One that writes its marker into the file `ran` of a folder mounted at `/proof`, and stays up.
+    pub(crate) fn proves(marker: &str) -> Self {
+        Self::new(marker, &["sh", "-c", "cat /marker > /proof/ran; exec sleep 1000000"])
+    }
+
+    /// One that sends its marker to a port of the loopback interface, and stays up.
+    pub(crate) fn calls(marker: &str, port: u16) -> Self {
+        Self::new(marker, &["sh", "-c", &format!("nc 127.0.0.1 {port} < /marker; exec sleep 1000000")])
     }
 
     /// The same content under a manifest, and so a digest, of its own.
@@ -133,7 +165,7 @@ fn busybox() -> &'static Blob {
         let mut tar = Tar::default();
         tar.folder("bin");
         tar.file("bin/busybox", 0o755, &fs::read(super::program("busybox")).unwrap());
-        for applet in ["sh", "cat", "echo", "sleep", "true", "false"] {
+        for applet in ["sh", "cat", "echo", "id", "nc", "readlink", "sleep", "true", "false"] {
             tar.link(&format!("bin/{applet}"), "busybox");
         }
         Blob::new(tar.end())

@@ -11,10 +11,12 @@
 # unpacked into the folder, never installed: no unit, no maintainer script, nothing in /usr, and
 # a containerd that this machine already has is not looked at.
 #
-# runc, docker-registry and busybox come from the suite this machine uses. containerd 2.1 comes
-# from a newer Debian suite on the same mirror, with source list, lists and cache of its own, and
-# its signatures checked; only the expiry date of the release file is not, because a frozen mirror
-# serves expired ones.
+# runc, docker-registry and busybox come from the suite this machine uses. containerd comes in
+# three generations, each from the Debian suite that carries it: 2.1, which is the one in bin/, and 1.6
+# and 1.7, which lie in root/containerd-1.6 and root/containerd-1.7. Suites that are not this machine's
+# own are read from the same mirror, with source list, lists and cache of their own, and their
+# signatures checked; only the expiry date of the release file is not, because a frozen mirror serves
+# expired ones.
 #
 # Environment:
 #   BINAUTHD_RIG_DIR         the folder
@@ -54,6 +56,9 @@ declare -A programs=(
   [docker-registry]="usr/bin/docker-registry"
   [busybox-static]="bin/busybox usr/bin/busybox"
 )
+
+# Older generations of containerd, and the suite of each.
+declare -A older=([1.6]=bookworm [1.7]=trixie)
 
 present() { # PACKAGE: was it unpacked here before
   [[ -e $rig/have/$1 ]]
@@ -96,24 +101,31 @@ fi
 
 ## Unpacking
 
-unpack() { # PACKAGE [apt options]: downloads it, unpacks it under root/, links its programs
-  local package=$1 program linked=
-  shift
-  rm -rf "${rig:?}/deb/$package" "${rig:?}/root/$package"
-  mkdir -p "$rig/deb/$package"
+fetch() { # NAME PACKAGE [apt options]: downloads a package and unpacks it in root/NAME
+  local name=$1 package=$2
+  shift 2
+  rm -rf "${rig:?}/deb/$name" "${rig:?}/root/$name"
+  mkdir -p "$rig/deb/$name"
   # apt reads and verifies as root, but would drop to its own user for the download.
-  (cd "$rig/deb/$package" && apt-get -qq "$@" -o APT::Sandbox::User=root download "$package") >&2 ||
+  (cd "$rig/deb/$name" && apt-get -qq "$@" -o APT::Sandbox::User=root download "$package") >&2 ||
     die "package \`$package\` cannot be fetched"
-  dpkg -x "$rig/deb/$package"/*.deb "$rig/root/$package"
+  dpkg -x "$rig/deb/$name"/*.deb "$rig/root/$name"
+  basename "$rig/deb/$name"/*.deb .deb >"$rig/have/$name"
+  rm -rf "${rig:?}/deb/$name"
+  say "unpacked $(<"$rig/have/$name")"
+}
+
+unpack() { # PACKAGE [apt options]: fetches it and links its programs in bin/
+  local package=$1 program linked=
+  fetch "$package" "$@"
   for program in ${programs[$package]:-}; do
     [[ -x $rig/root/$package/$program ]] || continue
     ln -sfn "../root/$package/$program" "$rig/bin/${program##*/}"
     linked=1
   done
-  [[ -z ${programs[$package]:-} || -n $linked ]] || die "package \`$package\` holds none of: ${programs[$package]}"
-  basename "$rig/deb/$package"/*.deb .deb >"$rig/have/$package"
-  rm -rf "${rig:?}/deb/$package"
-  say "unpacked $(<"$rig/have/$package")"
+  [[ -n ${programs[$package]:-} && -z $linked ]] || return 0
+  rm -f "$rig/have/$package"
+  die "package \`$package\` holds none of: ${programs[$package]}"
 }
 
 ## The host's own suite
@@ -124,7 +136,17 @@ for package in runc docker-registry busybox-static; do
   unpack "$package"
 done
 
-## The newer suite
+host_has() { # GENERATION: whether this machine's own suite carries that containerd
+  host_lists
+  [[ $(apt-cache show --no-all-versions containerd 2>/dev/null) =~ (^|$'\n')'Version: '([0-9]+:)?"$1". ]]
+}
+
+for generation in "${!older[@]}"; do
+  present "containerd-$generation" && continue
+  host_has "$generation" && fetch "containerd-$generation" containerd
+done
+
+## Other suites
 
 mirror() { # the Debian archive this machine uses, in whatever form its sources are written
   if [[ -n ${BINAUTHD_DEBIAN_MIRROR:-} ]]; then
@@ -176,41 +198,67 @@ suite_lists() { # SUITE: its package lists, verified; leaves apt_options for it
   apt-get -qq "${apt_options[@]}" -o APT::Update::Error-Mode=any update >"$home/log" 2>&1
 }
 
-newer_lists() { # the lists of the newer suite, through older ones where its keys are unknown
+lists() { # SUITE: its lists, through older suites where its keys are unknown
   local step
-  suite_lists "$suite" && return
-  grep -Eq 'NO_PUBKEY|[Mm]issing key' "$rig/apt/$suite/log" || die "suite \`$suite\` cannot be read: $(<"$rig/apt/$suite/log")"
+  suite_lists "$1" && return
+  grep -Eq 'NO_PUBKEY|[Mm]issing key' "$rig/apt/$1/log" || die "suite \`$1\` cannot be read: $(<"$rig/apt/$1/log")"
   for step in "${key_suites[@]}"; do
-    say "suite \`$suite\` is signed by keys unknown here, looking for them in $step"
+    say "suite \`$1\` is signed by keys unknown here, looking for them in $step"
     suite_lists "$step" || continue
     unpack debian-archive-keyring "${apt_options[@]}"
     choose_keyring
-    suite_lists "$suite" && return
+    suite_lists "$1" && return
   done
-  die "suite \`$suite\` is signed by keys that no suite known here vouches for"
+  die "suite \`$1\` is signed by keys that no suite known here vouches for"
 }
 
 missing=()
 for package in "${newer[@]}"; do
   present "$package" || missing+=("$package")
 done
-if ((${#missing[@]})); then
+missing_older=()
+for generation in "${!older[@]}"; do
+  present "containerd-$generation" || missing_older+=("$generation")
+done
+if ((${#missing[@]} + ${#missing_older[@]})); then
   from=$(mirror)
   choose_keyring
-  newer_lists
+fi
+if ((${#missing[@]})); then
+  lists "$suite"
   for package in "${missing[@]}"; do
     unpack "$package" "${apt_options[@]}"
   done
-  rm -rf "${rig:?}/apt" # lists of a whole suite are large, and stale the next time
 fi
+for generation in "${missing_older[@]}"; do
+  lists "${older[$generation]}"
+  fetch "containerd-$generation" containerd "${apt_options[@]}"
+done
+rm -rf "${rig:?}/apt" # lists of a whole suite are large, and stale the next time
 
-if [[ ! -e $rig/have/checked ]]; then
-  unfit() { rm -f "$rig/have/$1"; shift; die "$*"; } # fetched anew the next time
-  version=$("$rig/bin/containerd" --version) || unfit containerd "containerd of suite \`$suite\` does not run here"
-  grep -Eq ' v?(2\.[1-9]|2\.[1-9][0-9]|[3-9]\.)' <<<"$version" ||
-    unfit containerd "containerd 2.1 or newer is needed; suite \`$suite\` has: $version"
+unfit() { # NAME MESSAGE: it is fetched anew the next time
+  rm -f "$rig/have/$1"
+  die "$2"
+}
+
+fit() { # NAME: whether this very package was found to run
+  [[ -e $rig/have/$1.fit && $(<"$rig/have/$1.fit") == "$(<"$rig/have/$1")" ]]
+}
+
+for name in containerd "${!older[@]}"; do
+  [[ $name == containerd ]] || name=containerd-$name
+  fit "$name" && continue
+  version=$("$rig/root/$name/usr/bin/containerd" --version) || unfit "$name" "$(<"$rig/have/$name") does not run here"
+  case $name in
+    containerd) wanted='(2\.[1-9]|2\.[1-9][0-9]|[3-9]\.)' ;;
+    *) wanted="${name#containerd-}\\." ;;
+  esac
+  grep -Eq " v?$wanted" <<<"$version" || unfit "$name" "\`$name\` is not of its generation: $version"
+  cp "$rig/have/$name" "$rig/have/$name.fit"
+done
+if ! fit runc; then
   "$rig/bin/runc" --version >/dev/null || unfit runc "runc of this machine's suite does not run"
-  touch "$rig/have/checked"
+  cp "$rig/have/runc" "$rig/have/runc.fit"
 fi
 
 ## cargo-deny

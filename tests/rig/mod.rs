@@ -1,4 +1,4 @@
-//! The real thing, started by tests: containerd with its CRI and image verifier, runc, a registry,
+//! The real thing, started by tests: containerd in three generations with its CRI, runc, a registry,
 //! and binauthd itself.
 //!
 //! Used by `tests/*.rs` and `benches/*.rs` through `#[path = "…/rig/mod.rs"] mod rig;`. A [`Node`]
@@ -23,6 +23,7 @@
 
 mod binauthd;
 mod busy;
+mod containerd;
 mod cri;
 mod etc;
 mod home;
@@ -32,6 +33,7 @@ mod node;
 mod pod;
 mod process;
 mod registry;
+mod wiring;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -43,10 +45,11 @@ pub(crate) use cri::{Cri, Refusal};
 pub(crate) use etc::Etc;
 pub(crate) use home::Home;
 pub(crate) use image::Image;
-pub(crate) use node::{Node, Wiring};
-pub(crate) use pod::{Container, Pod};
+pub(crate) use node::Node;
+pub(crate) use pod::{Container, Pod, bind, env, host_pid, own_users, privileged};
 pub(crate) use process::Process;
 pub(crate) use registry::{Pushed, Registry};
+pub(crate) use wiring::{Generation, Handler, Wiring};
 
 /// Longest the rig waits for any one thing to come up, on a machine busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,9 +60,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// When it is not there: the message names the script.
 pub(crate) fn program(name: &str) -> PathBuf {
+    fetched(&format!("bin/{name}"))
+}
+
+/// The same by its place in the script's folder.
+fn fetched(place: &str) -> PathBuf {
     let folder = std::env::var_os("BINAUTHD_RIG_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/rig"), PathBuf::from);
-    let path = folder.join("bin").join(name);
+    let path = folder.join(place);
     path.canonicalize()
         .unwrap_or_else(|error| panic!("`{}`: {error}; run `tests/rig/install.sh` first", path.display()))
 }

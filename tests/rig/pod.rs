@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use k8s_cri::v1::{
-    ContainerConfig, ContainerMetadata, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext,
-    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
-    PodSandboxMetadata,
+    ContainerConfig, ContainerMetadata, IdMapping, ImageSpec, KeyValue, LinuxContainerConfig,
+    LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount, NamespaceMode,
+    NamespaceOption, PodSandboxConfig, PodSandboxMetadata, UserNamespace,
 };
 
 /// A pod's sandbox.
@@ -32,13 +32,32 @@ impl Pod {
             labels: labels(&self.config, Some(name)),
             linux: Some(LinuxContainerConfig {
                 security_context: Some(LinuxContainerSecurityContext {
-                    namespace_options: Some(namespaces()),
+                    namespace_options: self.namespaces(),
+                    privileged: self.is_privileged(),
                     ..Default::default()
                 }),
                 ..Default::default()
             }),
             ..Default::default()
         }
+    }
+
+    /// The config it was made with.
+    pub(crate) fn config(&self) -> &PodSandboxConfig {
+        &self.config
+    }
+
+    fn security(&self) -> Option<&LinuxSandboxSecurityContext> {
+        self.config.linux.as_ref()?.security_context.as_ref()
+    }
+
+    /// The pod's own: a kubelet gives every container of a pod the same.
+    fn namespaces(&self) -> Option<NamespaceOption> {
+        self.security()?.namespace_options.clone()
+    }
+
+    fn is_privileged(&self) -> bool {
+        self.security().is_some_and(|security| security.privileged)
     }
 
     pub(super) fn log(&self, container: &ContainerConfig) -> PathBuf {
@@ -81,8 +100,53 @@ pub(super) fn config(namespace: &str, name: &str, uid: &str, cgroup: &str, logs:
         }),
         ..Default::default()
     };
-    config.labels = labels(&config, None);
+    relabel(&mut config);
     config
+}
+
+/// The labels a kubelet puts on a sandbox, of what its metadata says now; others stay.
+pub(super) fn relabel(config: &mut PodSandboxConfig) {
+    let labels = labels(config, None);
+    config.labels.extend(labels);
+}
+
+/// Makes a pod privileged; [`Pod::container`] makes its containers so too.
+pub(crate) fn privileged(config: &mut PodSandboxConfig) {
+    security(config).privileged = true;
+}
+
+/// `hostPID: true`
+pub(crate) fn host_pid(config: &mut PodSandboxConfig) {
+    let namespaces = security(config).namespace_options.get_or_insert_default();
+    namespaces.pid = NamespaceMode::Node.into();
+}
+
+/// `hostUsers: false`, and a network of the pod's own, because the kernel lets nobody mount `/sys` of another
+/// user namespace's network. The node's CNI gives no address.
+pub(crate) fn own_users(config: &mut PodSandboxConfig) {
+    let namespaces = security(config).namespace_options.get_or_insert_default();
+    namespaces.network = NamespaceMode::Pod.into();
+    let ids = || vec![IdMapping { host_id: 1_000_000, container_id: 0, length: 65_536 }];
+    namespaces.userns_options =
+        Some(UserNamespace { mode: NamespaceMode::Pod.into(), uids: ids(), gids: ids() });
+}
+
+fn security(config: &mut PodSandboxConfig) -> &mut LinuxSandboxSecurityContext {
+    config.linux.get_or_insert_default().security_context.get_or_insert_default()
+}
+
+/// A bind mount of a folder or file of the node, as a `hostPath` volume makes it.
+pub(crate) fn bind(host: &Path, container: &str) -> Mount {
+    Mount {
+        host_path: host.to_string_lossy().into_owned(),
+        container_path: container.to_owned(),
+        ..Default::default()
+    }
+}
+
+/// An environment variable.
+pub(crate) fn env(key: &str, value: &str) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: value.into(), ..Default::default() }
 }
 
 /// Those of a pod with `hostNetwork: true`: it needs no CNI.
