@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::attestation::{Evidence, KeyRing};
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
@@ -26,6 +27,7 @@ pub struct Engine {
     audit: Audit,
     counts: GatesCounts,
     last_problem: Mutex<Option<LastProblem>>,
+    changed: Arc<Notify>,
 }
 
 /// The last time a reload found something wrong.
@@ -106,6 +108,7 @@ impl Engine {
             audit,
             counts: GatesCounts::default(),
             last_problem: Mutex::new(None),
+            changed: Arc::default(),
         };
         engine.announce_problems(&[]);
         engine.announce_versions();
@@ -235,12 +238,20 @@ impl Engine {
         self.announce_problems(&before);
         if changed {
             self.announce_versions();
+            self.changed.notify_one();
         }
     }
 
     /// Looks at every source again.
     pub(super) fn refresh(&self) {
-        self.ledger.refresh();
+        if self.ledger.refresh() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Told when what is in force or known has changed: what runs may have to be judged again.
+    pub(super) fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 
     /// Changes when a document that decides trust may have.

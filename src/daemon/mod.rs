@@ -5,7 +5,10 @@
 //! without a policy every question is refused by name.
 
 mod admin;
+mod create;
 mod engine;
+mod gates;
+mod handlers;
 mod lock;
 mod privileges;
 mod pull;
@@ -113,8 +116,13 @@ async fn serve(
     let counters = Arc::new(Counters::default());
     let probe = Probe::start(config.containerd.address.clone());
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
+    let pods = pods(&config)?;
+    let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine), pods));
+    let followers = create::follow(&config, &create, stopped.clone());
     let inputs = status::Inputs {
         config,
+        create: Arc::clone(&create),
+        nri: followers.nri.clone(),
         engine: Arc::clone(&engine),
         gate: Arc::clone(&counters),
         probe,
@@ -125,7 +133,7 @@ async fn serve(
         gate,
         Limits::GATE,
         root_only,
-        pull::handler(Arc::clone(&engine)),
+        gates::handler(Arc::clone(&engine), Arc::clone(&create)),
         counters,
         until(stopped.clone()),
     ));
@@ -145,7 +153,9 @@ async fn serve(
     supervisor::ready();
     tracing::info!("ready");
     // A daemon whose gate has ended must not live on and look well.
+    let mut followers = followers.tasks;
     let told = tokio::select! {
+        Some(ended) = followers.join_next() => Err(ended_early("create gate", ended.map(Ok))),
         () = signals.stop(watcher) => Ok(()),
         ended = &mut gates => Err(ended_early("gate", ended)),
         ended = &mut admins => Err(ended_early("admin", ended)),

@@ -50,8 +50,8 @@ impl Ledger {
         }
     }
 
-    /// Looks at every source again.
-    pub fn refresh(&self) {
+    /// Looks at every source again; whether anything there has changed.
+    pub fn refresh(&self) -> bool {
         let started = Instant::now();
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         // Every folder is scanned, also after one that has changed.
@@ -78,6 +78,7 @@ impl Ledger {
         }
         *self.lock() = Arc::new(index);
         self.read.notify_all();
+        changed
     }
 
     /// What is known of `digest` under `key_ring`, and how long ago the sources were last read to the

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::creation::is_static;
 use super::{CreateGate, Creation, PodOf, Stage};
-use crate::containerd::{Parents, ReadError, Record, Root};
+use crate::containerd::{PidNamespace, ReadError, Record, Root};
 use crate::decision::{Reason, Subject};
 use crate::image::{Digest, DigestKind, Reference, Workload};
 
@@ -130,11 +130,12 @@ async fn find(gate: &CreateGate, creation: &mut Creation) -> Result<Found, Hindr
             let text = author_text(gate, creation).unwrap_or_else(|| creation.image.clone());
             Ok(Found { chain, config: creation.config, text })
         }
-        Stage::Start | Stage::Running => match gate.containerd.container(&creation.namespace, &creation.id).await {
-            Ok(Some(record)) => recorded(gate, creation, &record).await,
-            Ok(None) => Err(Hindrance::unknown("containerd has no record of the container")),
-            Err(error) => Err(Hindrance::unread("the container's record", &error)),
-        },
+        Stage::Start | Stage::Running => {
+            match gate.containerd.container(&creation.namespace, &creation.id).await {
+                Ok(record) => recorded(gate, creation, &record).await,
+                Err(error) => Err(Hindrance::from(error)),
+            }
+        }
     }
 }
 
@@ -155,8 +156,10 @@ async fn recorded(
     let (chain, ()) = tokio::try_join!(chain, complete(gate, creation, record))?;
     let (config, text) = match &record.cri {
         Some(cri) => {
-            let text = author_text(gate, creation).unwrap_or_else(|| cri.image_text().to_owned());
-            (Some(cri.image_ref), text)
+            // containerd before 2.0 keeps only what its caller named the image by.
+            let told = [&cri.user_specified_image, &cri.image].into_iter().find(|text| !text.is_empty());
+            let text = author_text(gate, creation).or(told.cloned()).unwrap_or_default();
+            (Some(cri.config), text)
         }
         None => (named_config(gate, &namespace, record, chain).await?, record.image_name.clone()),
     };
@@ -168,20 +171,17 @@ async fn recorded(
 async fn complete(gate: &CreateGate, creation: &mut Creation, record: &Record) -> Result<(), Hindrance> {
     if let Some(cri) = &record.cri {
         creation.name.clone_from(&cri.name);
-        creation.reach.privileged |= cri.privileged;
-        creation.reach.host_pid |= cri.host_pid;
+        creation.reach.privileged |= cri.is_privileged;
+        creation.reach.host_pid |= cri.pid == PidNamespace::Node;
     }
     if creation.pod.is_some() {
         return Ok(());
     }
     let sandbox = match (&record.sandbox, &record.cri) {
         (Some(sandbox), _) => Some((record.id.clone(), sandbox.clone())),
-        (None, Some(cri)) => {
-            let found = gate.containerd.container(&creation.namespace, &cri.sandbox_id).await;
-            let found = found.map_err(|error| Hindrance::unread("the pod's record", &error))?;
-            let sandbox = found.and_then(|record| record.sandbox);
-            let sandbox = sandbox.ok_or_else(|| Hindrance::unknown("containerd has no record of its pod"))?;
-            Some((cri.sandbox_id.clone(), sandbox))
+        (None, Some(_)) => {
+            let sandbox = gate.containerd.sandbox(&creation.namespace, &record.sandbox_id).await?;
+            Some((record.sandbox_id.clone(), sandbox))
         }
         // Not a pod's: a service that this node runs without Kubernetes.
         (None, None) => None,
@@ -191,7 +191,7 @@ async fn complete(gate: &CreateGate, creation: &mut Creation, record: &Record) -
         namespace: sandbox.namespace,
         name: sandbox.name,
         uid: sandbox.uid,
-        handler: sandbox.handler,
+        handler: sandbox.runtime_handler,
         is_static: is_static(|key| sandbox.annotations.get(key).cloned()),
     });
     Ok(())
@@ -204,12 +204,7 @@ async fn chain(
     key: &str,
     recorded: Option<&str>,
 ) -> Result<Option<Digest>, Hindrance> {
-    let snapshot = match gate.containerd.snapshot(namespace, key).await {
-        Ok(snapshot) => snapshot,
-        Err(ReadError::NotThere) => return Err(Hindrance::unknown("containerd has no snapshot of it")),
-        Err(error @ ReadError::Ambiguous(_)) => return Err(Hindrance::unknown(&error.to_string())),
-        Err(error) => return Err(Hindrance::unread("its snapshot", &error)),
-    };
+    let snapshot = gate.containerd.snapshot(namespace, key).await?;
     if recorded.is_some_and(|recorded| recorded != snapshot.snapshotter) {
         return Err(Hindrance::unknown("its record names another snapshotter than the one that has it"));
     }
@@ -220,13 +215,7 @@ async fn chain(
             remedy: "Use one whose content containerd checks, or list it in `[containerd] snapshotters`",
         });
     }
-    match snapshot.parents {
-        Parents::Chain(chain) => Ok(Some(chain)),
-        Parents::None => Ok(None),
-        Parents::Foreign(name) => {
-            Err(Hindrance::unknown(&format!("its snapshot is made from `{name}`, which is no layer chain")))
-        }
-    }
+    Ok(snapshot.parents.chain())
 }
 
 /// Outside CRI the record has only the image's name: the config it leads to now, if that is of this chain.
@@ -236,13 +225,11 @@ async fn named_config(
     record: &Record,
     chain: Option<Digest>,
 ) -> Result<Option<Digest>, Hindrance> {
-    let target = gate.containerd.image(namespace, &record.image_name).await;
-    let Some(target) = target.map_err(|error| Hindrance::unread("its image's record", &error))? else {
+    let Some(target) = gate.containerd.image(namespace, &record.image_name).await? else {
         let cause = format!("its record names the image `{}`, which is not there", record.image_name);
         return Err(Hindrance { reason: Reason::ImageUnknown, cause, remedy: PULL_AGAIN });
     };
-    let leaves = gate.links.leaves(&gate.containerd, namespace, target).await;
-    let leaves = leaves.map_err(|error| Hindrance::unread("its image", &error))?;
+    let leaves = gate.links.leaves(&gate.containerd, namespace, target).await?;
     match leaves.iter().find(|leaf| leaf.chain == chain) {
         Some(leaf) => Ok(Some(leaf.config)),
         None => Err(Hindrance {
@@ -288,11 +275,10 @@ async fn named(
     let mut images = Vec::with_capacity(roots.len());
     for root in roots {
         let leads = match &reference {
-            Some(reference) => leads(gate, creation, reference, &root).await,
-            None => Ok(false),
+            Some(reference) => leads(gate, creation, reference, &root).await?,
+            None => false,
         };
-        let leads = leads.map_err(|error| Hindrance::unread("the record of its name", &error))?;
-        images.push(Image { root, name: reference.clone().filter(|_| leads) });
+        images.push(Image { name: reference.clone().filter(|_| leads), root });
     }
     Ok(Bound { text, images })
 }
@@ -322,8 +308,7 @@ async fn leads(
 }
 
 async fn refresh(gate: &CreateGate, creation: &Creation) -> Result<(), Hindrance> {
-    let read = gate.links.refresh(&gate.containerd, &creation.namespace).await;
-    read.map_err(|error| Hindrance::unread("the images on this node", &error))
+    Ok(gate.links.refresh(&gate.containerd, &creation.namespace).await?)
 }
 
 impl Hindrance {
@@ -349,8 +334,21 @@ impl Hindrance {
         Self { reason: Reason::SnapshotUnknown, cause: cause.to_owned(), remedy: ASK_AGAIN }
     }
 
-    fn unread(what: &str, error: &ReadError) -> Self {
-        let cause = format!("containerd does not tell {what}: {}", crate::chain(error));
-        Self { reason: Reason::ContainerdUnread, cause, remedy: ASK_AGAIN }
+}
+
+impl From<ReadError> for Hindrance {
+    fn from(error: ReadError) -> Self {
+        let cause = crate::chain(&error);
+        let (reason, remedy) = match error {
+            ReadError::NotThere(_) | ReadError::Ambiguous(_) => (Reason::SnapshotUnknown, ASK_AGAIN),
+            ReadError::Corrupt(_) | ReadError::TooLarge { .. } | ReadError::NotAnImage(..) => {
+                (Reason::ImageUnknown, PULL_AGAIN)
+            }
+            ReadError::Unreachable { .. }
+            | ReadError::Late(_)
+            | ReadError::Refused(..)
+            | ReadError::Unreadable(_) => (Reason::ContainerdUnread, ASK_AGAIN),
+        };
+        Self { reason, cause, remedy }
     }
 }

@@ -7,16 +7,19 @@
 mod asked;
 mod bind;
 mod creation;
+mod follow;
 mod plugin;
 mod running;
 mod unseen;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Engine;
 use crate::audit::Place;
+use crate::config::Config;
 use crate::containerd::{Containerd, Links};
 use crate::decision::host_access::{self, Finding, HostAccess, HostRules};
 use crate::decision::{Decision, Reason, Subject, Verdict};
@@ -29,6 +32,7 @@ pub(super) use plugin::NriPlugin;
 
 use super::handlers::Handlers;
 use bind::{Bound, Hindrance};
+pub(super) use follow::{Followers, follow};
 use unseen::Passed;
 
 /// The rest before containerd is asked again what it did not tell.
@@ -57,9 +61,37 @@ pub(super) struct Settings {
     /// containerd's state folder.
     pub(super) state: PathBuf,
     /// Snapshotters whose content containerd itself has checked.
-    pub(super) snapshotters: Vec<String>,
+    pub(super) snapshotters: BTreeSet<String>,
     pub(super) host: HostRules,
     pub(super) trust_domain: Option<String>,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            namespace: config.containerd.namespace.clone(),
+            state: config.containerd.state.clone(),
+            snapshotters: config.containerd.snapshotters.clone(),
+            host: host_rules(config),
+            trust_domain: config.trust_domain.clone(),
+        }
+    }
+}
+
+/// What guards this node: where binauthd and containerd keep what they are and what they obey.
+fn host_rules(config: &Config) -> HostRules {
+    let ours = config.paths().map(|(_, path)| path.to_owned());
+    let containerd = [&config.containerd.root, &config.containerd.state, &config.containerd.nri_socket];
+    let configured = ours.chain(containerd.into_iter().cloned());
+    let guarded = host_access::GUARDED.iter().map(|path| (*path).to_owned());
+    let access = &config.host_access;
+    HostRules {
+        paths: access.paths,
+        privileged: access.privileged,
+        host_pid: access.host_pid,
+        guarded: guarded.chain(configured.map(|path| path.to_string_lossy().into_owned())).collect(),
+        allowed: access.allow_digests.clone(),
+    }
 }
 
 /// What was decided, and of what.
@@ -70,6 +102,20 @@ pub(super) struct Judged {
 }
 
 impl CreateGate {
+    /// A gate before `engine`, as `config` says. Must be called within a tokio runtime.
+    pub(super) fn new(config: &Config, engine: Arc<Engine>, pods: Option<Pods>) -> Self {
+        let containerd = Containerd::new(&config.containerd.address);
+        Self {
+            engine,
+            links: Links::default(),
+            pods,
+            handlers: Handlers::new(containerd.clone(), config.containerd.allow_handlers.clone()),
+            containerd,
+            settings: Settings::from(config),
+            passed: Passed::default(),
+        }
+    }
+
     /// Judges a container that is being made or started; records nothing.
     pub(super) async fn judge(&self, mut creation: Creation) -> Judged {
         let patience = creation.patience;

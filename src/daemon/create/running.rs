@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::bind::{self, Bound};
 use super::{CreateGate, Creation, Judged, Stage, place};
 use crate::audit::{Asked, Gate, Kind, Violation};
-use crate::config::OnViolation;
+use crate::config::{OnViolation, RunningConfig};
 use crate::containerd::Record;
 use crate::daemon::engine::Occasion;
 use crate::decision::{Decision, Reason, Verdict};
@@ -58,6 +58,13 @@ struct Known {
     verdict: Option<Verdict>,
     /// The node's own documents refuse it; until they do not.
     condemned: bool,
+}
+
+impl From<&RunningConfig> for Rules {
+    fn from(config: &RunningConfig) -> Self {
+        let RunningConfig { on_violation, period, stop_static_pods } = *config;
+        Self { on_violation, period, stop_static_pods }
+    }
 }
 
 impl Known {
