@@ -1,6 +1,32 @@
-//! containerd, as far as this version needs it: whether it answers, and whether it has the plugin that
-//! runs image verifiers.
+//! containerd's own API, read and never written: what a container is made from, and what an image's name
+//! leads to. Nothing here decides; what is found is a fact, and what could not be found out has a name.
+//!
+//! | question | answer |
+//! |---|---|
+//! | what a container's root filesystem is made from | [`Containerd::snapshot`] |
+//! | what containerd and CRI wrote down about a container | [`Containerd::container`], [`Record`] |
+//! | what a digest leads to, and which digests lead to a chain ID | [`Links`] |
+//! | whether a pod's name for its image leads to what runs | [`Links::name_leads_to`] |
+//! | whether containerd answers and has the verifier plugin | [`Probe`] |
 
+mod client;
+mod container;
+mod content;
+mod cri;
+mod facts;
+mod images;
+mod introspection;
+mod links;
+mod names;
 mod probe;
+mod snapshot;
+mod spec;
 
+pub use client::{Containerd, DEADLINE, ReadError};
+pub use container::Record;
+pub use cri::{CriContainer, CriMount, CriSandbox, PidNamespace};
+pub use introspection::Plugin;
+pub use links::{Leaf, Links, Root};
 pub use probe::{Probe, ProbeStatus};
+pub use snapshot::{Parents, Snapshot};
+pub use spec::{SpecFacts, SpecMount, SpecNamespace};

@@ -1,0 +1,93 @@
+//! What this containerd is made of.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use containerd_client::services::v1::PluginsRequest;
+use containerd_client::services::v1::introspection_client::IntrospectionClient;
+use containerd_client::services::v1::version_client::VersionClient;
+
+use super::client::{Containerd, MAX_MESSAGE, ReadError};
+
+/// The most snapshotters that are asked for a snapshot.
+const MAX_SNAPSHOTTERS: usize = 64;
+
+/// A plugin that containerd was built or configured with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugin {
+    /// Its type, such as `io.containerd.snapshotter.v1`.
+    pub kind: String,
+    /// Its id, such as `overlayfs`.
+    pub id: String,
+    /// Whether it is loaded and usable.
+    pub is_loaded: bool,
+}
+
+/// Snapshotters, and the connection on which they were asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    epoch: u64,
+    snapshotters: Arc<[String]>,
+}
+
+impl Containerd {
+    /// containerd's own word for its version. One RPC (`Version`).
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn version(&self) -> Result<String, ReadError> {
+        let rpc = |channel| async move { VersionClient::new(channel).version(()).await };
+        Ok(self.in_time(self.call("the version", rpc)).await?.version)
+    }
+
+    /// Every plugin, loaded or not. One RPC (`Introspection.Plugins`).
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn plugins(&self) -> Result<Vec<Plugin>, ReadError> {
+        self.in_time(self.plugins_of(Vec::new())).await
+    }
+
+    async fn plugins_of(&self, filters: Vec<String>) -> Result<Vec<Plugin>, ReadError> {
+        let rpc = |channel| {
+            let request = PluginsRequest { filters: filters.clone() };
+            async move {
+                let client = IntrospectionClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+                { client }.plugins(request).await
+            }
+        };
+        let found = self.call("the list of plugins", rpc).await?.plugins;
+        let plugin = |plugin: containerd_client::services::v1::Plugin| Plugin {
+            is_loaded: plugin.init_err.is_none(),
+            kind: plugin.r#type,
+            id: plugin.id,
+        };
+        Ok(found.into_iter().map(plugin).collect())
+    }
+
+    /// The snapshotters of the containerd that is connected to: remembered as long as the connection
+    /// lasts, unless `anew`. No RPC, or one (`Introspection.Plugins`).
+    pub(super) async fn snapshotters(&self, anew: bool) -> Result<Arc<[String]>, ReadError> {
+        let shared = self.shared();
+        let epoch = shared.epoch.load(Ordering::SeqCst);
+        let known = shared.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known.filter(|known| !anew && known.epoch == epoch) {
+            return Ok(known.snapshotters);
+        }
+        let found = self.plugins_of(vec!["type==io.containerd.snapshotter.v1".to_owned()]).await?;
+        let snapshotters: Arc<[String]> =
+            found.into_iter().filter(|plugin| plugin.is_loaded).map(|plugin| plugin.id).collect();
+        if snapshotters.len() > MAX_SNAPSHOTTERS {
+            let what = format!(
+                "{} snapshotters are loaded, more than the {MAX_SNAPSHOTTERS} allowed",
+                snapshotters.len()
+            );
+            return Err(ReadError::Unreadable(what));
+        }
+        // Counted before the call where that made the connection: asked for once more, then right.
+        let loaded = Loaded { epoch: shared.epoch.load(Ordering::SeqCst), snapshotters };
+        let snapshotters = Arc::clone(&loaded.snapshotters);
+        *shared.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+        Ok(snapshotters)
+    }
+}

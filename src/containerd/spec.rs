@@ -1,0 +1,186 @@
+//! The parts of a container's OCI runtime spec (`config.md`, runtime-spec 1.0 to 1.2) that say what it
+//! runs and what of the host it reaches.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::text::shown;
+
+/// What a container's spec asks for. For containers of CRI other plugins may change it after the record
+/// was written: the bundle's `config.json` is what runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpecFacts {
+    /// The process and its arguments.
+    pub args: Vec<String>,
+    /// The annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Path of the root filesystem, as it is written.
+    pub root: String,
+    /// The mounts, in their order.
+    pub mounts: Vec<SpecMount>,
+    /// The namespaces that it has of its own or joins; a kind that is not here is the host's.
+    pub namespaces: Vec<SpecNamespace>,
+    /// The capabilities that the process may come to have (`bounding`), as they are spelled.
+    pub capabilities: Vec<String>,
+    /// Whether every device of the host may be opened.
+    pub all_devices: bool,
+    /// The programs of the `createRuntime` hooks, in their order.
+    pub create_runtime_hooks: Vec<String>,
+}
+
+/// A mount of a spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecMount {
+    /// In the container.
+    pub destination: String,
+    /// On the host for a bind mount.
+    pub source: String,
+    /// Of what kind (`bind`, `proc`, …); empty where none is given.
+    pub kind: String,
+    /// As in fstab.
+    pub options: Vec<String>,
+}
+
+/// A namespace of a spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecNamespace {
+    /// `pid`, `network`, `mount`, …
+    pub kind: String,
+    /// The one that is joined; a new one where there is none.
+    pub path: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    process: Option<Process>,
+    annotations: Option<BTreeMap<String, String>>,
+    root: Option<Root>,
+    mounts: Option<Vec<Mount>>,
+    linux: Option<Linux>,
+    hooks: Option<Hooks>,
+}
+
+#[derive(Deserialize)]
+struct Process {
+    args: Option<Vec<String>>,
+    capabilities: Option<Capabilities>,
+}
+
+#[derive(Deserialize)]
+struct Capabilities {
+    bounding: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Root {
+    #[serde(default)]
+    path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Mount {
+    destination: String,
+    source: String,
+    r#type: String,
+    options: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Linux {
+    namespaces: Option<Vec<Namespace>>,
+    resources: Option<Resources>,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    r#type: String,
+    #[serde(default)]
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    devices: Option<Vec<Device>>,
+}
+
+#[derive(Deserialize)]
+struct Device {
+    #[serde(default)]
+    allow: bool,
+    r#type: Option<String>,
+    major: Option<i64>,
+    minor: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hooks {
+    create_runtime: Option<Vec<Hook>>,
+}
+
+#[derive(Deserialize)]
+struct Hook {
+    path: String,
+}
+
+impl SpecFacts {
+    /// From the JSON of a spec.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| shown(&error.to_string(), 160))?;
+        let (args, capabilities) =
+            wire.process.map(|process| (process.args, process.capabilities)).unwrap_or_default();
+        let (namespaces, resources) =
+            wire.linux.map(|linux| (linux.namespaces, linux.resources)).unwrap_or_default();
+        let devices = resources.and_then(|resources| resources.devices).unwrap_or_default();
+        let hooks = wire.hooks.and_then(|hooks| hooks.create_runtime).unwrap_or_default();
+        Ok(Self {
+            args: args.unwrap_or_default(),
+            annotations: wire.annotations.unwrap_or_default(),
+            root: wire.root.map(|root| root.path).unwrap_or_default(),
+            mounts: wire.mounts.unwrap_or_default().into_iter().map(SpecMount::from).collect(),
+            namespaces: namespaces.unwrap_or_default().into_iter().map(SpecNamespace::from).collect(),
+            capabilities: capabilities.and_then(|sets| sets.bounding).unwrap_or_default(),
+            all_devices: devices.iter().any(Device::is_all),
+            create_runtime_hooks: hooks.into_iter().map(|hook| hook.path).collect(),
+        })
+    }
+
+    /// Whether the container has no namespace of this kind of its own and joins none: it is in the host's.
+    #[must_use]
+    pub fn shares_with_host(&self, kind: &str) -> bool {
+        !self.namespaces.iter().any(|namespace| namespace.kind == kind)
+    }
+}
+
+impl Device {
+    fn is_all(&self) -> bool {
+        let any = |number: Option<i64>| number.is_none_or(|number| number < 0);
+        self.allow
+            && self.r#type.as_deref().is_none_or(|kind| matches!(kind, "" | "a"))
+            && any(self.major)
+            && any(self.minor)
+    }
+}
+
+impl From<Mount> for SpecMount {
+    fn from(wire: Mount) -> Self {
+        Self {
+            destination: wire.destination,
+            source: wire.source,
+            kind: wire.r#type,
+            options: wire.options.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Namespace> for SpecNamespace {
+    fn from(wire: Namespace) -> Self {
+        Self { kind: wire.r#type, path: Some(wire.path).filter(|path| !path.is_empty()) }
+    }
+}
