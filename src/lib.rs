@@ -62,6 +62,8 @@ pub mod evidence;
 pub mod gate;
 #[cfg(feature = "core")]
 pub mod image;
+#[cfg(feature = "full")]
+pub mod kubelet;
 #[cfg(feature = "nri")]
 pub mod nri;
 #[cfg(feature = "core")]

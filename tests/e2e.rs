@@ -19,6 +19,8 @@ mod rig;
 mod broken;
 #[path = "e2e/changes.rs"]
 mod changes;
+#[path = "e2e/create.rs"]
+mod create;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/forms.rs"]

@@ -224,7 +224,8 @@ impl Config {
         })
     }
 
-    fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+    /// Every path that the configuration names, with its key.
+    pub fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         [
             ("policy", self.policy.as_path()),
             ("attestors", &self.attestors),

@@ -7,6 +7,7 @@
 //! | what containerd and CRI wrote down about a container | [`Containerd::container`], [`Record`] |
 //! | what a digest leads to, and which digests lead to a chain ID | [`Links`] |
 //! | whether a pod's name for its image leads to what runs | [`Links::name_leads_to`] |
+//! | what runs, and what starts | [`Containerd::running`], [`Containerd::starts`] |
 //! | whether containerd answers and has the verifier plugin | [`Probe`] |
 
 mod client;
@@ -14,6 +15,7 @@ mod container;
 mod content;
 mod cri;
 mod facts;
+mod handlers;
 mod images;
 mod introspection;
 mod links;
@@ -21,12 +23,15 @@ mod names;
 mod probe;
 mod snapshot;
 mod spec;
+mod tasks;
 
 pub use client::{Containerd, DEADLINE, ReadError};
 pub use container::Record;
 pub use cri::{CriContainer, CriMount, CriSandbox, PidNamespace};
+pub use handlers::HandlerSet;
 pub use introspection::Plugin;
 pub use links::{Leaf, Links, Root};
 pub use probe::{Probe, ProbeStatus};
 pub use snapshot::{Parents, Snapshot};
 pub use spec::{SpecFacts, SpecMount, SpecNamespace};
+pub use tasks::{Start, Starts};

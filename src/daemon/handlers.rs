@@ -78,6 +78,11 @@ impl Handlers {
         Err(Ungated { reason: Reason::HandlerUngated, cause })
     }
 
+    /// Every handler, and whether it carries the hook.
+    pub(super) fn list(&self) -> Vec<(String, bool)> {
+        self.known().map(|known| known.list()).unwrap_or_default()
+    }
+
     /// What wants looking at.
     pub(super) fn problems(&self) -> Vec<String> {
         self.known().map(|known| problems(&known)).unwrap_or_default()

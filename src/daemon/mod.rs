@@ -34,6 +34,7 @@ use crate::evidence::Ledger;
 use crate::gate::listener::{BindError, Listener};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
+use create::CreateGate;
 pub use engine::Engine;
 
 const ADMIN_GROUP: &str = "binauthd";
@@ -116,9 +117,8 @@ async fn serve(
     let counters = Arc::new(Counters::default());
     let probe = Probe::start(config.containerd.address.clone());
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
-    let pods = pods(&config)?;
-    let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine), pods));
-    let followers = create::follow(&config, &create, stopped.clone());
+    let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine), None));
+    let followers = create::follow(&config, &create, stopped.clone())?;
     let inputs = status::Inputs {
         config,
         create: Arc::clone(&create),
@@ -155,7 +155,7 @@ async fn serve(
     // A daemon whose gate has ended must not live on and look well.
     let mut followers = followers.tasks;
     let told = tokio::select! {
-        Some(ended) = followers.join_next() => Err(ended_early("create gate", ended.map(Ok))),
+        Some(ended) = followers.join_next() => Err(ended_early("create gate", Ok(ended.map_err(io::Error::other)))),
         () = signals.stop(watcher) => Ok(()),
         ended = &mut gates => Err(ended_early("gate", ended)),
         ended = &mut admins => Err(ended_early("admin", ended)),

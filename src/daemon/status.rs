@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
+use tokio::sync::watch;
 
+use super::create::CreateGate;
 use super::engine::{Engine, GateCounts, LastProblem};
 use crate::attestation::key_ring::Entry;
 use crate::audit::{AuditStatus, Gate};
@@ -14,6 +16,7 @@ use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
 use crate::evidence::{CacheStatus, SourceStatus};
 use crate::gate::server::{Counters, Counts};
+use crate::nri::{self, State};
 use crate::policy::Policy;
 
 /// Where the status comes from.
@@ -22,6 +25,8 @@ pub(super) struct Inputs {
     pub(super) engine: Arc<Engine>,
     pub(super) gate: Arc<Counters>,
     pub(super) probe: Probe,
+    pub(super) create: Arc<CreateGate>,
+    pub(super) nri: watch::Receiver<nri::Status>,
     pub(super) started: Instant,
 }
 
@@ -43,6 +48,7 @@ pub(super) struct Status {
     gates: BTreeMap<&'static str, GateStatus>,
     audit: AuditStatus,
     containerd: ProbeStatus,
+    create: CreateStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_reload_error: Option<LastProblem>,
 }
@@ -93,7 +99,73 @@ struct GateStatus {
     connections: Option<Counts>,
 }
 
+/// How the create gate is wired.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateStatus {
+    nri: NriStatus,
+    handlers: Vec<HandlerStatus>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NriStatus {
+    /// `synchronized` where containers are asked about.
+    state: &'static str,
+    /// Why it is no better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    answered: u64,
+    refused: u64,
+    late: u64,
+    panicked: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HandlerStatus {
+    name: String,
+    /// Whether its base spec carries the create hook.
+    hooked: bool,
+}
+
+impl NriStatus {
+    fn of(status: &nri::Status) -> Self {
+        let (state, cause, found) = match &status.state {
+            State::Starting => ("starting", None, None),
+            State::Absent(cause) => ("absent", Some(cause.clone()), None),
+            State::Connecting => ("connecting", None, None),
+            State::Registered => ("registered", None, None),
+            State::Synchronized(found) => ("synchronized", None, Some(found)),
+            State::Lost(cause) => ("lost", Some(cause.clone()), None),
+            State::Stopped => ("stopped", None, None),
+        };
+        Self {
+            state,
+            cause,
+            runtime: found.map(|found| format!("{} {}", found.runtime.name, found.runtime.version)),
+            since: found.map(|found| humantime::format_rfc3339_seconds(found.since).to_string()),
+            answered: status.answered,
+            refused: status.refused,
+            late: status.late,
+            panicked: status.panicked,
+        }
+    }
+}
+
 impl Inputs {
+    fn create_status(&self) -> CreateStatus {
+        let handlers = self.create.handlers.list().into_iter();
+        CreateStatus {
+            nri: NriStatus::of(&self.nri.borrow()),
+            handlers: handlers.map(|(name, hooked)| HandlerStatus { name, hooked }).collect(),
+        }
+    }
+
     pub(super) fn status(&self) -> Status {
         let in_force = self.engine.in_force();
         let (policy_document, others, documents, problems) = {
@@ -118,6 +190,7 @@ impl Inputs {
             .chain(sources.iter().filter_map(|source| source.problem.clone()))
             .chain(audit.problem.iter().map(|problem| format!("audit: {problem}")))
             .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
+            .chain(self.create.handlers.problems())
             .chain(self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")))
             .collect();
         let gates = Gate::ALL.map(|gate| {
@@ -150,6 +223,7 @@ impl Inputs {
             gates: BTreeMap::from(gates),
             audit,
             containerd,
+            create: self.create_status(),
             last_reload_error: self.engine.last_problem(),
         }
     }

@@ -19,6 +19,7 @@ pub(crate) struct Etc {
     pub(crate) audit_file: PathBuf,
     containerd_socket: PathBuf,
     nri_socket: PathBuf,
+    home: PathBuf,
 }
 
 impl Etc {
@@ -32,6 +33,7 @@ impl Etc {
             audit_file: home.folder("log").join("audit.jsonl"),
             containerd_socket: containerd_socket.to_owned(),
             nri_socket: nri_socket.to_owned(),
+            home: home.path().to_owned(),
         };
         home.folder("etc/attestors");
         fs::set_permissions(&etc.state_dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -75,6 +77,8 @@ runtime_dir = "{runtime}"
 address = "{containerd}"
 namespace = "k8s.io"
 nri_socket = "{nri}"
+root = "{root}"
+state = "{state_of_containerd}"
 
 [[sources]]
 name = "local"
@@ -91,6 +95,8 @@ file = "{audit}"
             runtime = self.runtime_dir.display(),
             containerd = self.containerd_socket.display(),
             nri = self.nri_socket.display(),
+            root = self.home.join("root").display(),
+            state_of_containerd = self.home.join("state").display(),
             occurrences = self.occurrences.display(),
             audit = self.audit_file.display(),
         );

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{CreateGate, Creation, Judged};
-use crate::daemon::engine::Occasion;
 use crate::audit::{Asked, Gate};
+use crate::daemon::engine::Occasion;
 use crate::decision::{Reason, Verdict};
 use crate::gate::message::Ask;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::creation::is_static;
 use super::{CreateGate, Creation, PodOf, Stage};
 use crate::containerd::{PidNamespace, ReadError, Record, Root};
+use crate::daemon::handlers::Ungated;
 use crate::decision::{Reason, Subject};
 use crate::image::{Digest, DigestKind, Reference, Workload};
 
@@ -52,9 +53,9 @@ impl Bound {
 
     /// Every digest that leads to what it runs.
     pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.images.iter().flat_map(|image| {
-            image.root.digests.iter().map(|(digest, _)| *digest).chain([image.root.config])
-        })
+        self.images
+            .iter()
+            .flat_map(|image| image.root.digests.iter().map(|(digest, _)| *digest).chain([image.root.config]))
     }
 }
 
@@ -91,7 +92,7 @@ async fn lead(gate: &CreateGate, creation: &Creation, found: Found) -> Result<Bo
     if roots.is_empty() {
         return Err(rootless(gate, &found));
     }
-    named(gate, creation, found.text, roots).await
+    named(gate, creation, found, roots).await
 }
 
 /// The same after a look at every image on the node; `None` where that tells nothing new.
@@ -140,11 +141,7 @@ async fn find(gate: &CreateGate, creation: &mut Creation) -> Result<Found, Hindr
 }
 
 /// By the container's record: it names the snapshot, and the config whose settings the process gets.
-async fn recorded(
-    gate: &CreateGate,
-    creation: &mut Creation,
-    record: &Record,
-) -> Result<Found, Hindrance> {
+async fn recorded(gate: &CreateGate, creation: &mut Creation, record: &Record) -> Result<Found, Hindrance> {
     let namespace = creation.namespace.clone();
     if record.snapshot_key.is_empty() {
         return Err(Hindrance::unknown("its root file system is no snapshot of containerd's"));
@@ -211,7 +208,10 @@ async fn chain(
     if !gate.settings.snapshotters.contains(&snapshot.snapshotter) {
         return Err(Hindrance {
             reason: Reason::SnapshotterUnlisted,
-            cause: format!("its files come from the snapshotter `{}`, which is not listed", snapshot.snapshotter),
+            cause: format!(
+                "its files come from the snapshotter `{}`, which is not listed",
+                snapshot.snapshotter
+            ),
             remedy: "Use one whose content containerd checks, or list it in `[containerd] snapshotters`",
         });
     }
@@ -243,7 +243,7 @@ async fn named_config(
 /// What the pod's author wrote, by kubelet's word.
 fn author_text(gate: &CreateGate, creation: &Creation) -> Option<String> {
     let facts = gate.known(creation.pod.as_ref()?)?;
-    facts.image_of(&creation.name).map(str::to_owned)
+    facts.container(&creation.name).map(|container| container.image.clone())
 }
 
 fn roots(gate: &CreateGate, found: &Found) -> Vec<Root> {
@@ -257,7 +257,8 @@ fn rootless(gate: &CreateGate, found: &Found) -> Hindrance {
     let files = found.chain.map_or_else(|| "no layers".to_owned(), |chain| format!("the layers {chain}"));
     let (reason, cause) = match found.config {
         Some(config) if !gate.links.rooted(found.chain).is_empty() => {
-            let cause = format!("its files are {files}, and the config {config} of its record does not lead there");
+            let cause =
+                format!("its files are {files}, and the config {config} of its record does not lead there");
             (Reason::ImageMismatch, cause)
         }
         _ => (Reason::ImageUnknown, format!("its files are {files}, and no image on this node leads there")),
@@ -268,17 +269,17 @@ fn rootless(gate: &CreateGate, found: &Found) -> Hindrance {
 async fn named(
     gate: &CreateGate,
     creation: &Creation,
-    text: String,
+    Found { chain, text, .. }: Found,
     roots: Vec<Root>,
 ) -> Result<Bound, Hindrance> {
     let reference = Reference::parse(&text).ok();
     let mut images = Vec::with_capacity(roots.len());
     for root in roots {
-        let leads = match &reference {
-            Some(reference) => leads(gate, creation, reference, &root).await?,
-            None => false,
+        let name = match &reference {
+            Some(reference) => leads(gate, creation, chain, &root, reference).await?,
+            None => None,
         };
-        images.push(Image { name: reference.clone().filter(|_| leads), root });
+        images.push(Image { root, name });
     }
     Ok(Bound { text, images })
 }
@@ -288,23 +289,27 @@ async fn named(
 async fn leads(
     gate: &CreateGate,
     creation: &Creation,
-    name: &Reference,
+    chain: Option<Digest>,
     root: &Root,
-) -> Result<bool, ReadError> {
+    name: &Reference,
+) -> Result<Option<Reference>, ReadError> {
     let (containerd, namespace) = (&gate.containerd, &creation.namespace);
-    if gate.links.name_leads_to(containerd, namespace, name, root).await? {
-        return Ok(true);
+    match gate.links.name_leads_to(containerd, namespace, name, root.config, chain).await {
+        Ok(Some(recorded)) => return Ok(Some(recorded)),
+        // What it leads to is no image that is here.
+        Ok(None) | Err(ReadError::NotThere(_) | ReadError::NotAnImage(..) | ReadError::Corrupt(_)) => {}
+        Err(error) => return Err(error),
     }
     if creation.stage != Stage::Running || name.digest().is_some() {
-        return Ok(false);
+        return Ok(None);
     }
     for (digest, _) in &root.digests {
         let pulled = format!("{}@{digest}", name.repository());
         if containerd.image(namespace, &pulled).await? == Some(*digest) {
-            return Ok(true);
+            return Ok(Some(name.clone()));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 async fn refresh(gate: &CreateGate, creation: &Creation) -> Result<(), Hindrance> {
@@ -333,7 +338,14 @@ impl Hindrance {
     fn unknown(cause: &str) -> Self {
         Self { reason: Reason::SnapshotUnknown, cause: cause.to_owned(), remedy: ASK_AGAIN }
     }
+}
 
+impl From<Ungated> for Hindrance {
+    fn from(Ungated { reason, cause }: Ungated) -> Self {
+        let remedy = "Give the handler the base spec with the hook (`binauthctl containerd base-spec`), or list it in \
+                      `[containerd] allow_handlers`";
+        Self { reason, cause, remedy }
+    }
 }
 
 impl From<ReadError> for Hindrance {

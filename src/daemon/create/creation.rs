@@ -23,7 +23,7 @@ const GATE_PATIENCE: Duration = Duration::from_secs(6);
 
 /// How far a container has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::daemon) enum Stage {
     /// It is being made: containerd has its snapshot and no record of it yet.
     Create,
     /// It is about to start, and its record says which image config it was made from.
@@ -35,7 +35,7 @@ pub(super) enum Stage {
 
 /// A container that asks to be.
 #[derive(Debug, Clone)]
-pub(super) struct Creation {
+pub(in crate::daemon) struct Creation {
     pub(super) stage: Stage,
     /// containerd's namespace.
     pub(super) namespace: String,
@@ -56,7 +56,7 @@ pub(super) struct Creation {
 
 /// The pod it is to run in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct PodOf {
+pub(in crate::daemon) struct PodOf {
     pub(super) sandbox: String,
     pub(super) namespace: String,
     pub(super) name: String,
@@ -77,7 +77,7 @@ pub(super) fn is_static(mut annotation: impl FnMut(&str) -> Option<String>) -> b
 
 /// What of the host it reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Reach {
+pub(in crate::daemon) struct Reach {
     /// Host paths of its mounts.
     pub(super) sources: Vec<String>,
     pub(super) privileged: bool,

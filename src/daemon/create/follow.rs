@@ -40,14 +40,16 @@ pub(in crate::daemon) fn follow(
         Event::StartContainer,
         Event::ValidateContainerAdjustment,
     ]);
-    let options = nri::Options::new(&config.containerd.nri_socket, PLUGIN, INDEX, wanted).map_err(io::Error::other)?;
+    let options =
+        nri::Options::new(&config.containerd.nri_socket, PLUGIN, INDEX, wanted).map_err(io::Error::other)?;
     let plugin = NriPlugin { gate: Arc::clone(gate), changed: Arc::clone(&changed) };
     let (status, nri) = watch::channel(nri::Status::default());
-        let running = Running::new(Arc::clone(gate), Rules::from(&config.running), Arc::clone(&changed));
+    let running = Running::new(Arc::clone(gate), Rules::from(&config.running), Arc::clone(&changed));
     let mut tasks = JoinSet::new();
     tasks.spawn(nri::run(options, Arc::new(plugin), status, crate::daemon::until(stopped)));
     tasks.spawn(running.run());
-    tasks.spawn(Arc::clone(gate).follow_handlers());
+    let handlers = Arc::clone(gate);
+    tasks.spawn(async move { handlers.handlers.follow().await });
     tasks.spawn(unseen::follow(Arc::clone(gate), changed));
     Ok(Followers { nri, tasks })
 }

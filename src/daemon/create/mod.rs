@@ -13,7 +13,7 @@ mod running;
 mod unseen;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,16 +23,16 @@ use crate::config::Config;
 use crate::containerd::{Containerd, Links};
 use crate::decision::host_access::{self, Finding, HostAccess, HostRules};
 use crate::decision::{Decision, Reason, Subject, Verdict};
-use crate::image::{Digest, DigestKind, Workload};
+use crate::image::{Digest, Workload};
 use crate::kubelet::{PodFacts, Pods};
 use crate::nri::api::PodSandbox;
 
-pub(super) use creation::{Creation, PodOf, Reach, Stage};
-pub(super) use plugin::NriPlugin;
+use creation::{Creation, PodOf, Reach, Stage};
+use plugin::NriPlugin;
 
 use super::handlers::Handlers;
 use bind::{Bound, Hindrance};
-pub(super) use follow::{Followers, follow};
+pub(super) use follow::follow;
 use unseen::Passed;
 
 /// The rest before containerd is asked again what it did not tell.
@@ -80,18 +80,22 @@ impl From<&Config> for Settings {
 
 /// What guards this node: where binauthd and containerd keep what they are and what they obey.
 fn host_rules(config: &Config) -> HostRules {
-    let ours = config.paths().map(|(_, path)| path.to_owned());
-    let containerd = [&config.containerd.root, &config.containerd.state, &config.containerd.nri_socket];
-    let configured = ours.chain(containerd.into_iter().cloned());
-    let guarded = host_access::GUARDED.iter().map(|path| (*path).to_owned());
     let access = &config.host_access;
-    HostRules {
-        paths: access.paths,
-        privileged: access.privileged,
-        host_pid: access.host_pid,
-        guarded: guarded.chain(configured.map(|path| path.to_string_lossy().into_owned())).collect(),
-        allowed: access.allow_digests.clone(),
+    let mut rules = HostRules::default();
+    (rules.paths, rules.privileged, rules.host_pid) = (access.paths, access.privileged, access.host_pid);
+    rules.allowed.clone_from(&access.allow_digests);
+    for (_, path) in config.paths() {
+        rules.guard(&path.to_string_lossy());
     }
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    rules.guard_containerd(&text(&config.containerd.root), &text(&config.containerd.state));
+    rules.resolved(|path| resolved(Path::new(path)))
+}
+
+/// The path without symbolic links, where it is there and another one.
+fn resolved(path: &Path) -> Option<String> {
+    let real = path.canonicalize().ok()?;
+    (real != path).then(|| real.to_string_lossy().into_owned())
 }
 
 /// What was decided, and of what.
@@ -136,7 +140,7 @@ impl CreateGate {
     /// Hears of a pod before any container of it is asked about.
     fn meet(&self, pod: &PodSandbox) {
         if let Some(pods) = &self.pods {
-            pods.wanted(&pod.uid);
+            pods.wanted(&pod.uid, &pod.namespace);
         }
     }
 
@@ -145,7 +149,7 @@ impl CreateGate {
         let pods = self.pods.as_ref()?;
         let known = pods.known(&pod.uid, &pod.namespace);
         if known.is_none() {
-            pods.wanted(&pod.uid);
+            pods.wanted(&pod.uid, &pod.namespace);
         }
         known
     }
@@ -155,6 +159,7 @@ impl CreateGate {
         if creation.restored {
             return Err(Hindrance::restored());
         }
+        self.resolve_sources(creation).await;
         let bound = loop {
             match bind::bind(self, creation).await {
                 // A refusal of a start is the end of some pods: what may pass by itself is waited for.
@@ -165,9 +170,18 @@ impl CreateGate {
             }
         };
         if let Some(pod) = &creation.pod {
-            self.handlers.admit(&pod.handler)?;
+            self.handlers.admit(&pod.handler).await?;
         }
         Ok(bound)
+    }
+
+    /// Adds what the mounts' paths lead to on the host. What does not lead anywhere yet stays as it is written.
+    async fn resolve_sources(&self, creation: &mut Creation) {
+        let sources = creation.reach.sources.clone();
+        let real = super::off_the_runtime(move || {
+            sources.iter().filter_map(|source| resolved(Path::new(source))).collect::<Vec<_>>()
+        });
+        creation.reach.sources.extend(real.await);
     }
 
     async fn decide(&self, creation: &Creation, bound: Bound) -> Verdict {
@@ -242,20 +256,23 @@ impl CreateGate {
             privileged: creation.reach.privileged,
             host_pid: creation.reach.host_pid,
             sandbox: creation.pod.as_ref().map(|pod| pod.sandbox.as_str()),
+            container: Some(&creation.id),
         };
-        let findings = host_access::reaches(&self.settings.host, &access, &digests);
-        verdict.host_access = findings.iter().map(ToString::to_string).collect();
+        let findings = host_access::reaches(&self.settings.host, access, &digests);
+        verdict.host_access = findings.iter().map(|finding| finding.text.clone()).collect();
         match findings.iter().find(|finding| finding.refuses) {
-            Some(finding) if verdict.allows() => self.reaching(creation, finding, verdict),
+            Some(finding) if verdict.allows() => self.reaching(finding, verdict),
             _ => verdict,
         }
     }
 
     /// A container that reaches what guards the node. Only a policy that enforces nothing at all lets it
     /// through: one rule's dry run must not cost the guard of the others.
-    fn reaching(&self, creation: &Creation, finding: &Finding, verdict: Verdict) -> Verdict {
+    fn reaching(&self, finding: &Finding, verdict: Verdict) -> Verdict {
+        let cause = format!("the container {}", finding.text);
         let remedy = "Take that from the pod, or list the image's digest in `[host_access] allow_digests`";
-        let mut refusal = Verdict::refused(&verdict.image, verdict.digest, Reason::HostAccess, &finding.to_string(), remedy);
+        let mut refusal =
+            Verdict::refused(&verdict.image, verdict.digest, Reason::HostAccess, &cause, remedy);
         refusal.host_access.clone_from(&verdict.host_access);
         refusal.attestors.clone_from(&verdict.attestors);
         if self.engine.enforces_nothing() { refusal.in_dry_run() } else { refusal }

@@ -32,8 +32,7 @@ impl NriPlugin {
     fn tell(&self, judged: Judged, gate: Gate, entry: &str, took: Duration) -> Result<(), Refusal> {
         let Judged { verdict, place } = judged;
         if entry != VALIDATE || !verdict.allows() {
-            let asked =
-                Asked { pid: 0, uid: 0, program: super::PROGRAM.to_owned(), entry: entry.to_owned() };
+            let asked = Asked { pid: 0, uid: 0, program: super::PROGRAM.to_owned(), entry: entry.to_owned() };
             self.gate.engine.record(&verdict, Occasion::at(gate, &asked, took).of(&place));
         }
         if !verdict.allows() {
@@ -72,7 +71,8 @@ impl Plugin for NriPlugin {
 
     async fn run_pod(&self, pod: &PodSandbox) -> Result<(), Refusal> {
         self.gate.meet(pod);
-        let creation = Creation::of_sandbox(&self.gate.settings.namespace, PodOf::from(pod), Reach::default());
+        let creation =
+            Creation::of_sandbox(&self.gate.settings.namespace, PodOf::from(pod), Reach::default());
         self.ask(creation, Gate::Pod, RUN_POD).await
     }
 
@@ -96,6 +96,8 @@ impl Plugin for NriPlugin {
     }
 
     async fn disconnected(&self, why: &str) {
-        tracing::warn!("NRI is gone: {why}; containers are created unasked until it is back, the hook still holds");
+        tracing::warn!(
+            "NRI is gone: {why}; containers are created unasked until it is back, the hook still holds"
+        );
     }
 }

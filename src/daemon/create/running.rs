@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::bind::{self, Bound};
-use super::{CreateGate, Creation, Judged, Stage, place};
+use super::{CreateGate, Creation, Judged, place};
+use crate::attestation::AttestorName;
 use crate::audit::{Asked, Gate, Kind, Violation};
 use crate::config::{OnViolation, RunningConfig};
 use crate::containerd::Record;
@@ -114,8 +115,13 @@ impl Running {
         let error = |error| crate::chain(&error);
         let running = self.gate.containerd.running(namespace).await.map_err(error)?;
         let records = self.gate.containerd.containers(namespace).await.map_err(error)?;
-        let records: Vec<_> =
-            records.into_iter().filter(|record| record.cri.is_some() && running.contains(&record.id)).collect();
+        let records: Vec<_> = records
+            .into_iter()
+            .filter(|(id, _)| running.contains(id))
+            // One that cannot be understood is refused where it starts; here it is told of.
+            .filter_map(|(id, record)| record.inspect_err(|error| tracing::warn!(%id, "{error}")).ok())
+            .filter(|record| record.cri.is_some())
+            .collect();
         let here: HashSet<_> = records.iter().map(|record| record.id.as_str()).collect();
         self.known.retain(|id, _| here.contains(id.as_str()));
         let count = records.len();
@@ -136,8 +142,7 @@ impl Running {
             None => (None, is_by_documents(None, &verdict)),
         };
         let kind = self.kind_of(&record.id);
-        let violation =
-            Violation { place: &place, verdict: &verdict, kind, deployed: Some(record.created) };
+        let violation = Violation { place: &place, verdict: &verdict, kind, deployed: record.created };
         if !violation.is_one() {
             return false;
         }
@@ -188,7 +193,7 @@ impl Running {
     fn kind_of(&self, id: &str) -> Kind {
         let creation = self.known.get(id).map(|known| &known.bound.0);
         let facts = creation.and_then(|creation| {
-            self.gate.known(creation.pod.as_ref()?)?.kind_of(&creation.name)
+            Some(self.gate.known(creation.pod.as_ref()?)?.container(&creation.name)?.kind)
         });
         facts.map_or(Kind::Container, |kind| match kind {
             ContainerKind::Container => Kind::Container,
@@ -209,7 +214,7 @@ impl Running {
             return;
         }
         self.stops.push_back(now);
-        match self.gate.cri.stop(&record.id, GRACE).await {
+        match self.gate.containerd.stop_container(&record.id, GRACE).await {
             Ok(()) => tracing::warn!(%reason, %image, %id, "stopped: {}", verdict.message),
             Err(error) => tracing::error!(%reason, %image, %id, "cannot be stopped: {error}"),
         }
@@ -230,7 +235,8 @@ fn is_by_documents(before: Option<&Verdict>, verdict: &Verdict) -> bool {
         }
         // The policy asks for an attestor that it did not ask for when this was allowed.
         Reason::NoAttestation => before.is_some_and(|before| {
-            let satisfied = |name| before.attestors.iter().any(|one| one.satisfied && one.name == *name);
+            let satisfied =
+                |name: &AttestorName| before.attestors.iter().any(|one| one.satisfied && one.name == *name);
             allowed_under_other(before, verdict)
                 && verdict.attestors.iter().filter(|one| !one.satisfied).all(|one| !satisfied(&one.name))
         }),
