@@ -34,6 +34,7 @@
 //! | what counts as an attestation | [`attestation::verify`]; its forms [`attestation::occurrence`], its keys [`attestation::algorithm`] and [`attestation::pgp`] |
 //! | what signed statements say | [`attestation::statement`] |
 //! | how a verdict came about | [`decision::explain`]; its reason codes [`decision::reason`] |
+//! | what a container may reach of the node | [`decision::host_access`] |
 //! | what is valid and probably not meant | [`policy::lint`] |
 //!
 //! [`nri`] stands as if it were a crate of its own: a runtime for NRI plugins that knows nothing of

@@ -9,6 +9,7 @@ use super::sections::{ContainerdConfig, HostAccessConfig, KubeletConfig, Running
 use super::tables::{ConfigFile, Wrong};
 use super::trusted::{self, TrustError};
 use crate::attestation::payload;
+use crate::decision::host_access::HostRules;
 use crate::policy::Subjects;
 
 /// Where the configuration lies unless told otherwise.
@@ -224,8 +225,35 @@ impl Config {
         })
     }
 
-    /// Every path that the configuration names, with its key.
-    pub fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+    /// What a container may reach of this node: what is guarded everywhere, and beside it what lies elsewhere
+    /// here. Occurrence folders and what belongs to kubelet are left out: neither is trusted for what only
+    /// root could write. Nothing is resolved yet; see [`HostRules::resolved`].
+    #[must_use]
+    pub fn host_rules(&self) -> HostRules {
+        let HostAccessConfig { paths, privileged, host_pid, allow_digests } = &self.host_access;
+        let mut rules = HostRules::default();
+        (rules.paths, rules.privileged, rules.host_pid) = (*paths, *privileged, *host_pid);
+        rules.allowed.clone_from(allow_digests);
+        let containerd = &self.containerd;
+        rules.guard_containerd(&containerd.root.to_string_lossy(), &containerd.state.to_string_lossy());
+        let own = [
+            &self.policy,
+            &self.deny_list,
+            &self.system_policy,
+            &self.attestors,
+            &self.state_dir,
+            &self.runtime_dir,
+            &self.audit_file,
+            &containerd.address,
+            &containerd.nri_socket,
+        ];
+        for path in own.into_iter().chain(&self.platform_policy) {
+            rules.guard(&path.to_string_lossy());
+        }
+        rules
+    }
+
+    fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         [
             ("policy", self.policy.as_path()),
             ("attestors", &self.attestors),

@@ -1,4 +1,50 @@
 //! Host access: whether a container reaches that by which this node guards itself.
+//!
+//! An attested image runs with whatever mounts and rights its pod gives it. One that reaches binauthd's
+//! policy, containerd's socket or the programs that containerd executes needs no gate any more.
+//!
+//! # What a text tells
+//!
+//! A mount reaches a guarded path where its source is that path, lies below it, or is a folder above it.
+//! Sources are compared as texts: without `.`, `..`, `//` and a last `/`, with `/var/run` as `/run`, and
+//! with `/proc/PID/root` as `/`. A relative source starts in the bundle, among containerd's files, and
+//! counts as reaching; so does what leads through another link of a process (`/proc/PID/cwd`, `exe`, `fd/N`,
+//! `map_files/N`). `/proc` itself, and what else lies below `/proc/PID`, shows the processes of the node.
+//!
+//! A text does not tell of symbolic links on the host, of bind mounts and propagation there, of devices
+//! that hold a file system, or of what a mount of another type takes from its options. So whoever calls
+//! this hands every source in two spellings, as it is written and as it resolves on the host, and resolves
+//! the rules with [`HostRules::resolved`]; what somebody changes on the host afterwards is not seen.
+
+use std::collections::BTreeSet;
+
+use crate::image::Digest;
+use crate::text::shown;
+
+/// What is guarded wherever binauthd and containerd keep their files.
+pub const GUARDED: &[&str] = &[
+    // binauthd's policy, state, sockets, audit trail and programs
+    "/etc/binauthd",
+    "/var/lib/binauthd",
+    "/run/binauthd",
+    "/var/log/binauthd",
+    "/usr/libexec/binauthd",
+    "/usr/sbin/binauthd",
+    // containerd's configuration, what it executes, and where it takes orders from
+    "/etc/containerd",
+    "/opt/containerd",
+    "/run/containerd",
+    "/var/lib/containerd",
+    "/run/nri",
+    // plugins that containerd starts by itself
+    "/etc/nri",
+    "/opt/nri",
+];
+/// The folder of CRI in containerd's root and in its state, in every version.
+const CRI: &str = "io.containerd.grpc.v1.cri";
+/// Mounts that are told of one container; whether it is refused does not hang on their number.
+const MAX_MOUNTS_TOLD: usize = 16;
+const MAX_SHOWN: usize = 200;
 
 /// What is done about a container that reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,3 +56,257 @@ pub enum Mode {
     /// It is let through.
     Allow,
 }
+
+/// What a container may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRules {
+    /// Mounts that reach a guarded path.
+    pub paths: Mode,
+    /// Privileged containers.
+    pub privileged: Mode,
+    /// Containers that see the processes of the node.
+    pub host_pid: Mode,
+    /// Images that may reach all of it.
+    pub allowed: BTreeSet<Digest>,
+    /// Absolute and normalised.
+    guarded: BTreeSet<String>,
+    roots: BTreeSet<String>,
+    states: BTreeSet<String>,
+}
+
+/// What a container would get of the node.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostAccess<'a> {
+    /// The sources of its bind mounts, as they are written and as they resolve on the host. Mounts of
+    /// other types have none.
+    pub sources: &'a [&'a str],
+    /// It has the node's devices and every capability.
+    pub privileged: bool,
+    /// It shares the PID namespace of the node.
+    pub host_pid: bool,
+    /// Its pod's sandbox, where CRI creates it; what CRI itself mounts for that sandbox does not count.
+    pub sandbox: Option<&'a str>,
+    /// Its own id; the volumes that CRI makes for this container, because its image asks for them, do not
+    /// count.
+    pub container: Option<&'a str>,
+}
+
+/// What is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    /// A guarded path, by a mount.
+    Path,
+    /// Everything, by being privileged.
+    Privileged,
+    /// The processes of the node, by its PID namespace or its `/proc`.
+    Processes,
+}
+
+/// One thing that a container reaches.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it reaches.
+    pub what: Reached,
+    /// Whether that refuses it; otherwise it is recorded.
+    pub refuses: bool,
+    /// For people: how, as what follows "the container".
+    pub text: String,
+}
+
+impl Default for HostRules {
+    /// [`GUARDED`], refused; the rest reported; containerd where it is without configuration.
+    fn default() -> Self {
+        Self {
+            paths: Mode::Refuse,
+            privileged: Mode::Report,
+            host_pid: Mode::Report,
+            allowed: BTreeSet::new(),
+            guarded: GUARDED.iter().map(|path| (*path).to_owned()).collect(),
+            roots: ["/var/lib/containerd".to_owned()].into(),
+            states: ["/run/containerd".to_owned()].into(),
+        }
+    }
+}
+
+impl HostRules {
+    /// Guards `path`, too. A relative path guards nothing: there is nothing it could be compared with.
+    pub fn guard(&mut self, path: &str) {
+        if let Place::At(path) = place(path) {
+            self.guarded.insert(path);
+        }
+    }
+
+    /// Guards a `root` and a `state` of containerd, too, but for what CRI mounts from there itself.
+    pub fn guard_containerd(&mut self, root: &str, state: &str) {
+        for (path, known) in [(root, &mut self.roots), (state, &mut self.states)] {
+            if let Place::At(path) = place(path) {
+                known.insert(path.clone());
+                self.guarded.insert(path);
+            }
+        }
+    }
+
+    /// The same, guarding each path also as `resolve` spells it; `None` where there is no such path.
+    #[must_use]
+    pub fn resolved(mut self, resolve: impl Fn(&str) -> Option<String>) -> Self {
+        for known in [&mut self.guarded, &mut self.roots, &mut self.states] {
+            let spelled = known.iter().filter_map(|path| match place(&resolve(path)?) {
+                Place::At(path) => Some(path),
+                _ => None,
+            });
+            let spelled: Vec<_> = spelled.collect();
+            known.extend(spelled);
+        }
+        self
+    }
+
+    /// What is guarded, absolute and normalised.
+    pub fn guarded(&self) -> impl Iterator<Item = &str> {
+        self.guarded.iter().map(String::as_str)
+    }
+}
+
+/// What a container of the image with these `digests` reaches, of that which `rules` do not allow. What
+/// refuses comes first; of mounts, sixteen are told.
+#[must_use]
+pub fn reaches(rules: &HostRules, access: HostAccess<'_>, digests: &[Digest]) -> Vec<Finding> {
+    if digests.iter().any(|digest| rules.allowed.contains(digest)) {
+        return Vec::new();
+    }
+    let (mut paths, mut processes) = (Vec::new(), Vec::new());
+    for source in access.sources {
+        let mounted = shown(source, MAX_SHOWN);
+        let found = match place(source) {
+            Place::Relative => {
+                Some(format!("mounts `{mounted}`, which starts among the files of containerd"))
+            }
+            Place::Link => Some(format!("mounts `{mounted}`, which leads wherever a process has it")),
+            Place::Process => {
+                processes.push(format!("mounts `{mounted}`, which shows the processes of the node"));
+                None
+            }
+            Place::At(path) if is_of_cri(&path, rules, access) => None,
+            Place::At(path) => rules
+                .guarded()
+                .find(|guarded| lies_in(&path, guarded) || lies_in(guarded, &path))
+                .map(|guarded| format!("mounts `{mounted}`, which reaches `{guarded}` of the node")),
+        };
+        paths.extend(found);
+    }
+    if access.host_pid {
+        processes.insert(0, "shares the process ids of the node".to_owned());
+    }
+    let privileged = access.privileged.then(|| "is privileged".to_owned()).into_iter().collect();
+    let found = [
+        (Reached::Path, rules.paths, paths),
+        (Reached::Privileged, rules.privileged, privileged),
+        (Reached::Processes, rules.host_pid, processes),
+    ];
+    let mut findings: Vec<_> = found
+        .into_iter()
+        .filter(|(_, mode, _)| *mode != Mode::Allow)
+        .flat_map(|(what, mode, mut texts)| {
+            let mut told = BTreeSet::new();
+            texts.retain(|text| told.len() < MAX_MOUNTS_TOLD && told.insert(text.clone()));
+            let refuses = mode == Mode::Refuse;
+            texts.into_iter().map(move |text| Finding { what, refuses, text })
+        })
+        .collect();
+    findings.sort_by_key(|finding| !finding.refuses);
+    findings
+}
+
+/// Where a path leads, as far as its text tells.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// Absolute and normalised; `/` for the root.
+    At(String),
+    /// It does not begin with `/`.
+    Relative,
+    /// `/proc`, or below `/proc/PID` what is no link.
+    Process,
+    /// Through a link of a process.
+    Link,
+}
+
+/// Goes along the path as the kernel would, with the links that every node has. So `..` behind one of them
+/// leads up from where it leads.
+fn place(path: &str) -> Place {
+    if !path.starts_with('/') {
+        return Place::Relative;
+    }
+    let mut at: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                at.pop();
+            }
+            part => at.push(part),
+        }
+        match at.as_slice() {
+            ["var", "run"] => at = vec!["run"],
+            ["proc", process, "root"] if is_process(process) => at.clear(),
+            ["proc", process, "task", thread] if is_process(process) && is_process(thread) => {
+                at = vec!["proc", thread];
+            }
+            ["proc", process, link @ ..] if is_process(process) && is_link(link) => return Place::Link,
+            _ => {}
+        }
+    }
+    match at.as_slice() {
+        ["proc"] => Place::Process,
+        ["proc", process, ..] if is_process(process) => Place::Process,
+        at => Place::At(format!("/{}", at.join("/"))),
+    }
+}
+
+fn is_process(name: &str) -> bool {
+    matches!(name, "self" | "thread-self") || name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether these parts below `/proc/PID` are a link to what the process has open or runs in.
+fn is_link(parts: &[&str]) -> bool {
+    match parts {
+        ["cwd" | "exe"] => true,
+        ["fd", number] => number.bytes().all(|byte| byte.is_ascii_digit()),
+        ["map_files", range] => range.contains('-'),
+        _ => false,
+    }
+}
+
+/// Whether `path` is `folder` or lies below it; both are normalised.
+fn lies_in(path: &str, folder: &str) -> bool {
+    folder == "/" || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether CRI mounts `path` into this container by itself: the files of its own sandbox, volumes that its
+/// image declares, and the content of image volumes, which is judged by its digest. Never a folder above.
+fn is_of_cri(path: &str, rules: &HostRules, access: HostAccess<'_>) -> bool {
+    let is_sandbox = |id: &str| access.sandbox == Some(id);
+    let of_root = rules.roots.iter().any(|root| match parts_in_cri(path, root).as_slice() {
+        ["sandboxes", id, "hostname" | "hosts" | "resolv.conf"] => is_sandbox(id),
+        ["containers", id, "volumes", _] => access.container == Some(*id),
+        _ => false,
+    });
+    of_root
+        || rules.states.iter().any(|state| match parts_in_cri(path, state).as_slice() {
+            ["sandboxes", id, "shm"] => is_sandbox(id),
+            ["image-volumes", id, digest, ..] => is_sandbox(id) && is_hex64(digest),
+            _ => false,
+        })
+}
+
+/// The parts of `path` below CRI's folder in `folder`; none where it does not lie there.
+fn parts_in_cri<'a>(path: &'a str, folder: &str) -> Vec<&'a str> {
+    let rest = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')?.strip_prefix(CRI));
+    rest.and_then(|rest| rest.strip_prefix('/')).map(|rest| rest.split('/').collect()).unwrap_or_default()
+}
+
+fn is_hex64(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests;

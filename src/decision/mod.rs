@@ -3,7 +3,8 @@
 //!
 //! A [`Case`] finds first what decides and which digests that needs evidence of; judging it gives the
 //! [`Verdict`]. Rules and their attestors are judged in [`judge`](mod@judge) and [`attestors`], check sets
-//! in `conformance`. [`explain`] tells afterwards how a verdict came about, and changes none.
+//! in `conformance`. Beside the image, [`host_access`] judges what a container would reach of the node.
+//! [`explain`] tells afterwards how a verdict came about, and changes none.
 
 pub mod attestors;
 mod conformance;
@@ -16,6 +17,7 @@ pub mod verdict;
 
 pub use attestors::weigh;
 pub use explain::{Ladder, Looks};
+pub use host_access::{Finding, HostAccess, HostRules, Reached, reaches};
 pub use judge::{Case, Known, judge};
 pub use reason::Reason;
 pub use subject::{Subject, SubjectError};

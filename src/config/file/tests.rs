@@ -230,3 +230,30 @@ fn under_a_folder_nothing_else_is_named() {
         assert!(path.starts_with("/srv/x"), "{key} is {}", path.display());
     }
 }
+
+#[test]
+fn what_lies_elsewhere_is_guarded_too() {
+    let here = Config::under(Path::new("/srv/x")).host_rules();
+    let everywhere = HostRules::default();
+    for path in everywhere.guarded() {
+        assert!(here.guarded().any(|guarded| guarded == path), "{path}");
+    }
+    let more: Vec<_> = here.guarded().filter_map(|path| path.strip_prefix("/srv/x/")).collect();
+    let expected = [
+        "attestors",
+        "audit.jsonl",
+        "containerd-root",
+        "containerd-state",
+        "containerd.sock",
+        "deny.yaml",
+        "nri.sock",
+        "policy.yaml",
+        "run",
+        "state",
+        "system-policy.yaml",
+    ];
+    assert_eq!(more, expected);
+    let text = format!("[host_access]\npaths = 'report'\nallow_digests = ['sha256:{}']", "ab".repeat(32));
+    let rules = parse(&text).unwrap().host_rules();
+    assert_eq!((rules.paths, rules.privileged, rules.allowed.len()), (Mode::Report, Mode::Report, 1));
+}

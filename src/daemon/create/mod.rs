@@ -72,24 +72,10 @@ impl From<&Config> for Settings {
             namespace: config.containerd.namespace.clone(),
             state: config.containerd.state.clone(),
             snapshotters: config.containerd.snapshotters.clone(),
-            host: host_rules(config),
+            host: config.host_rules().resolved(|path| resolved(Path::new(path))),
             trust_domain: config.trust_domain.clone(),
         }
     }
-}
-
-/// What guards this node: where binauthd and containerd keep what they are and what they obey.
-fn host_rules(config: &Config) -> HostRules {
-    let access = &config.host_access;
-    let mut rules = HostRules::default();
-    (rules.paths, rules.privileged, rules.host_pid) = (access.paths, access.privileged, access.host_pid);
-    rules.allowed.clone_from(&access.allow_digests);
-    for (_, path) in config.paths() {
-        rules.guard(&path.to_string_lossy());
-    }
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    rules.guard_containerd(&text(&config.containerd.root), &text(&config.containerd.state));
-    rules.resolved(|path| resolved(Path::new(path)))
 }
 
 /// The path without symbolic links, where it is there and another one.
