@@ -82,13 +82,12 @@ impl Verb {
 
 impl BaseSpec {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        if !self.hook.starts_with('/') {
-            let why = format!(
-                "`{}` is a relative path: name the hook from the root, as {}",
+        if !self.hook.starts_with('/') || !CreateHook::is_run_by(&self.hook) {
+            return Err(CliError::MalformedCommand(format!(
+                "`{}` cannot be the hook: it is named by an absolute path that ends in `{}`, by which it is found again",
                 self.hook,
-                CreateHook::PATH
-            );
-            return Err(CliError::MalformedCommand(why));
+                CreateHook::PROGRAM
+            )));
         }
         let (spec, made_for, from) = match &self.from {
             Some(path) => self.existing(path.clone())?,

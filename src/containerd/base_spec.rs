@@ -124,12 +124,11 @@ fn spec_of(text: &str) -> Result<Fields<'_>, BaseSpecError> {
     }
 }
 
-/// By the program's name, wherever it lies: a hook that moved is still the same hook.
 fn is_ours(entry: &RawValue) -> Result<bool, BaseSpecError> {
     let fields = Fields::of(entry, LIST, ENTRY)?;
     let path = fields.value("path").and_then(|path| serde_json::from_str::<String>(path.get()).ok());
     let path = path.ok_or_else(|| BaseSpecError::Type("path".into(), "a string"))?;
-    Ok(path.rsplit('/').next() == Some(CreateHook::PROGRAM))
+    Ok(CreateHook::is_run_by(&path))
 }
 
 fn parse(entry: &RawValue) -> Result<CreateHook, BaseSpecError> {

@@ -23,7 +23,7 @@ pub struct CreateHook {
 }
 
 impl CreateHook {
-    /// The program's name: a hook that runs a program of this name is ours.
+    /// The program's name.
     pub const PROGRAM: &str = "binauthd-create-hook";
     /// Where the package puts it.
     pub const PATH: &str = "/usr/libexec/binauthd/binauthd-create-hook";
@@ -45,6 +45,13 @@ impl CreateHook {
             made_for: None,
             found_timeout: None,
         }
+    }
+
+    /// Whether a hook that runs `program` is ours: by its name, wherever it lies. One that moved is still
+    /// the same hook.
+    #[must_use]
+    pub fn is_run_by(program: &str) -> bool {
+        program.rsplit('/').next() == Some(Self::PROGRAM)
     }
 
     /// The `timeout` that is written, in seconds. It must not come before the hook's own answer: the runtime
