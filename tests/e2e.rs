@@ -15,6 +15,8 @@
 
 mod rig;
 
+#[path = "e2e/base_specs.rs"]
+mod base_specs;
 #[path = "e2e/broken.rs"]
 mod broken;
 #[path = "e2e/changes.rs"]

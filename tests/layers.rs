@@ -30,6 +30,7 @@ const NOT_IN_CORE: &[&str] = &[
     "caps",
     "clap",
     "containerd_client",
+    "k8s_cri",
     "log",
     "nix",
     "notify",

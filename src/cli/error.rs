@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, Kind, NameError, OccurrenceError};
 use crate::config::ConfigError;
+use crate::containerd::VersionError;
+use crate::containerd::base_spec::BaseSpecError;
 use crate::decision::SubjectError;
 use crate::document::DocumentError;
 use crate::evidence::folder::ReadError;
@@ -249,6 +251,30 @@ pub enum CliError {
         /// Why.
         cause: String,
     },
+    /// A base runtime spec that is refused.
+    #[error("the base runtime spec {from} is refused")]
+    BaseSpec {
+        /// Where it is from.
+        from: String,
+        /// Why.
+        #[source]
+        cause: BaseSpecError,
+    },
+    /// Nobody tells containerd's own defaults.
+    #[error(
+        "`{program}` does not tell the defaults of containerd {wanted}: {why}; name the right one with --ctr, or save its `ctr oci spec` and name that with --defaults"
+    )]
+    Ctr {
+        /// What was run.
+        program: String,
+        /// The containerd that runs.
+        wanted: String,
+        /// Why not.
+        why: String,
+    },
+    /// containerd does not say which it is.
+    #[error("{0}: name its version with --containerd-version")]
+    ContainerdVersion(VersionError),
     /// Flags that contradict each other.
     #[error("{0}")]
     MalformedCommand(String),

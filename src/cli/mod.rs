@@ -12,6 +12,7 @@ mod artifact;
 mod attestations;
 mod attestors;
 mod config;
+mod containerd;
 mod daemon;
 mod defaults;
 mod error;
@@ -74,6 +75,9 @@ enum Command {
     /// The daemon's configuration file
     #[command(subcommand)]
     Config(config::Verb),
+    /// What containerd is told, so that it asks binauthd
+    #[command(subcommand)]
+    Containerd(containerd::Verb),
     /// Judge an image, by files or by the daemon
     ///
     /// Without flags the daemon on this node is asked. Files decide with --offline, or with any flag that names a
@@ -124,6 +128,7 @@ impl Command {
             Self::Attestations(verb) => verb.run(context),
             Self::Policy(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Containerd(verb) => verb.run(context),
             Self::Evaluate(verb) => verb.run(context),
             Self::Status => status::status(context),
         }

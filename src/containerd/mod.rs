@@ -1,5 +1,5 @@
-//! containerd's own API, read and never written: what a container is made from, and what an image's name
-//! leads to. Nothing here decides; what is found is a fact, and what could not be found out has a name.
+//! containerd's own API, read and hardly written: what a container is made from, and what an image's name
+//! leads to. The one thing done here is stopping a container ([`Containerd::stop_container`]). Nothing here decides; what is found is a fact, and what could not be found out has a name.
 //!
 //! | question | answer |
 //! |---|---|
@@ -8,11 +8,15 @@
 //! | what a digest leads to, and which digests lead to a chain ID | [`Links`] |
 //! | whether a pod's name for its image leads to what runs | [`Links::name_leads_to`] |
 //! | what runs, and what starts | [`Containerd::running`], [`Containerd::starts`] |
+//! | which runtime handlers there are, and which carry the create hook | [`Handlers`] |
+//! | the base runtime spec through which they carry it | [`base_spec`] |
 //! | whether containerd answers and has the verifier plugin | [`Probe`] |
 
+pub mod base_spec;
 mod client;
 mod container;
 mod content;
+mod create_hook;
 mod cri;
 mod facts;
 mod handlers;
@@ -23,12 +27,15 @@ mod names;
 mod probe;
 mod snapshot;
 mod spec;
+mod stop;
 mod tasks;
+mod version;
 
 pub use client::{Containerd, DEADLINE, ReadError};
 pub use container::Record;
+pub use create_hook::CreateHook;
 pub use cri::{CriContainer, CriMount, CriSandbox, PidNamespace};
-pub use handlers::HandlerSet;
+pub use handlers::{Handler, Handlers, HandlersError, Hooked};
 pub use introspection::Plugin;
 pub use links::{Leaf, Links, Root};
 pub use probe::{Probe, ProbeStatus};

@@ -5,19 +5,27 @@
 //! go around; that is an alarm, and NRI alone holds.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::containerd::{Containerd, HandlerSet};
+use crate::containerd::{Handlers as Found, HandlersError, Hooked};
 use crate::decision::Reason;
 
 const PERIOD: Duration = Duration::from_secs(30);
 
 /// What is known of the handlers.
 pub(super) struct Handlers {
-    containerd: Containerd,
+    address: PathBuf,
     allowed: BTreeSet<String>,
-    last: Mutex<Option<Arc<HandlerSet>>>,
+    last: Mutex<Option<Arc<Known>>>,
+}
+
+/// One look at containerd's configuration.
+struct Known {
+    default: String,
+    all: Vec<(String, Hooked)>,
+    sandbox_image: Option<String>,
 }
 
 /// Why a pod may not run under its handler.
@@ -28,8 +36,8 @@ pub(super) struct Ungated {
 }
 
 impl Handlers {
-    pub(super) fn new(containerd: Containerd, allowed: BTreeSet<String>) -> Self {
-        Self { containerd, allowed, last: Mutex::default() }
+    pub(super) fn new(address: PathBuf, allowed: BTreeSet<String>) -> Self {
+        Self { address, allowed, last: Mutex::default() }
     }
 
     /// Looks again and again.
@@ -41,16 +49,20 @@ impl Handlers {
     }
 
     /// Asks containerd's CRI for its configuration, and reads the base specs that it names.
-    pub(super) async fn look(&self) -> Option<Arc<HandlerSet>> {
-        let found = self.containerd.handlers().await;
-        let found = found.inspect_err(|error| tracing::debug!("handlers: {}", crate::chain(error))).ok();
-        let found = found.map(Arc::new)?;
-        let before = self.lock().replace(Arc::clone(&found));
-        let problems = |set: Option<&Arc<HandlerSet>>| set.map(|set| problems(set)).unwrap_or_default();
-        for problem in problems(Some(&found)) {
-            if !problems(before.as_ref()).contains(&problem) {
-                tracing::warn!("{problem}");
+    async fn look(&self) -> Option<Arc<Known>> {
+        let found = Found::ask(&self.address).await.map(Known::from);
+        let found = match found {
+            Ok(found) => Arc::new(found.await),
+            Err(HandlersError::NoAnswer { .. }) => return None,
+            Err(error) => {
+                tracing::warn!("{}", crate::chain(&error));
+                return None;
             }
+        };
+        let before = self.lock().replace(Arc::clone(&found));
+        let told = before.map(|before| before.problems(&self.allowed)).unwrap_or_default();
+        for problem in found.problems(&self.allowed).iter().filter(|problem| !told.contains(problem)) {
+            tracing::warn!("{problem}");
         }
         Some(found)
     }
@@ -60,9 +72,8 @@ impl Handlers {
         if self.allowed.contains(handler) {
             return Ok(());
         }
-        let known = self.known();
-        let known = match known {
-            Some(known) if known.knows(handler) => Some(known),
+        let known = match self.known() {
+            Some(known) if known.of(handler).is_some() => Some(known),
             // A runtime that was restarted may have others now.
             _ => self.look().await,
         };
@@ -70,33 +81,80 @@ impl Handlers {
             let cause = "containerd does not tell which runtime handlers it has".to_owned();
             return Err(Ungated { reason: Reason::ContainerdUnread, cause });
         };
-        let name = known.resolve(handler);
-        if self.allowed.contains(name) || known.is_hooked(name) || !known.any_hooked() {
+        if known.is_admitted(handler, &self.allowed) {
             return Ok(());
         }
-        let cause = format!("its runtime handler `{name}` carries no create hook");
+        let cause = format!("its runtime handler `{}` carries no create hook", known.name(handler));
         Err(Ungated { reason: Reason::HandlerUngated, cause })
     }
 
     /// Every handler, and whether it carries the hook.
     pub(super) fn list(&self) -> Vec<(String, bool)> {
-        self.known().map(|known| known.list()).unwrap_or_default()
+        let Some(known) = self.known() else { return Vec::new() };
+        known.all.iter().map(|(name, hooked)| (name.clone(), is_hooked(hooked))).collect()
     }
 
     /// What wants looking at.
     pub(super) fn problems(&self) -> Vec<String> {
-        self.known().map(|known| problems(&known)).unwrap_or_default()
+        self.known().map(|known| known.problems(&self.allowed)).unwrap_or_default()
     }
 
-    fn known(&self) -> Option<Arc<HandlerSet>> {
+    fn known(&self) -> Option<Arc<Known>> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<HandlerSet>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Known>>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn problems(known: &HandlerSet) -> Vec<String> {
-    known.problems()
+impl Known {
+    async fn from(found: Found) -> Self {
+        super::off_the_runtime(move || Self {
+            all: found.all.iter().map(|handler| (handler.name.clone(), handler.hooked())).collect(),
+            default: found.default,
+            sandbox_image: found.sandbox_image,
+        })
+        .await
+    }
+
+    /// The handler's own name.
+    fn name<'a>(&'a self, handler: &'a str) -> &'a str {
+        if handler.is_empty() { &self.default } else { handler }
+    }
+
+    fn of(&self, handler: &str) -> Option<&Hooked> {
+        let name = self.name(handler);
+        self.all.iter().find(|(known, _)| known == name).map(|(_, hooked)| hooked)
+    }
+
+    fn is_admitted(&self, handler: &str, allowed: &BTreeSet<String>) -> bool {
+        allowed.contains(self.name(handler))
+            || self.of(handler).is_some_and(is_hooked)
+            || !self.all.iter().any(|(_, hooked)| is_hooked(hooked))
+    }
+
+    fn problems(&self, allowed: &BTreeSet<String>) -> Vec<String> {
+        let tag = self.sandbox_image.as_deref().filter(|image| !image.contains("@sha256:")).map(|image| {
+            format!("containerd: the pause image `{image}` is named by a tag, which others may move: pin its digest")
+        });
+        let unhooked = self.all.iter().filter(|(name, hooked)| !is_hooked(hooked) && !allowed.contains(name));
+        let held = self.all.iter().any(|(_, hooked)| is_hooked(hooked));
+        let handlers = unhooked.map(|(name, hooked)| {
+            let why = match hooked {
+                Hooked::Yes(_) => String::new(),
+                Hooked::NoSpec => "it has no base runtime spec".to_owned(),
+                Hooked::NoHook => "its base runtime spec has no hook of binauthd's".to_owned(),
+                Hooked::OtherRuntime => "its runtime may run no hooks".to_owned(),
+                Hooked::Unusable(why) => why.clone(),
+            };
+            let what = if held { "its pods are refused" } else { "nothing holds its pods while binauthd is down" };
+            format!("containerd: runtime handler `{name}` carries no create hook ({why}): {what}")
+        });
+        tag.into_iter().chain(handlers).collect()
+    }
+}
+
+fn is_hooked(hooked: &Hooked) -> bool {
+    matches!(hooked, Hooked::Yes(_))
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use binauthd::containerd::{Handlers, Hooked};
+
 use super::guarded::{SOON, Share};
 use super::rig::{
     Container, Generation, Image, Node, Pod, Wiring, bind, env, eventually, host_pid, own_users, privileged,
@@ -59,6 +61,33 @@ async fn containerd_1_7_brings_up_pods() {
 #[tokio::test]
 async fn containerd_2_1_brings_up_pods() {
     brings_up_pods(Generation::V2_1).await;
+}
+
+/// What `containerd` tells of its handlers is what it was told.
+#[tokio::test]
+async fn every_generation_tells_which_handlers_carry_the_hook() {
+    let _machine = Share::some().await;
+    for generation in Generation::ALL {
+        let hook = Path::new("@NODE@/binauthd-create-hook");
+        let wiring = Wiring::of(generation).with_handler("other").hooked(hook, &["--observe"]);
+        let node = Node::start_with(wiring.with_handler("bare")).await;
+        let hook = node.home.path().join("binauthd-create-hook");
+        fs::write(&hook, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let handlers = Handlers::ask(&node.socket()).await.unwrap();
+        let found: Vec<_> =
+            handlers.all.iter().map(|handler| (handler.name.as_str(), handler.hooked())).collect();
+        let [("bare", Hooked::NoSpec), ("other", Hooked::Yes(_)), ("runc", Hooked::Yes(told))] = &found[..]
+        else {
+            panic!("{generation:?}: {found:?}");
+        };
+        assert!(told.observe && told.path == hook.to_str().unwrap(), "{told:?}");
+        assert_eq!(told.socket.as_deref(), node.etc.gate_socket().to_str());
+        assert_eq!(handlers.default, "runc");
+        let pause = (generation != Generation::V2_1).then(|| node.pause.pinned());
+        assert_eq!(handlers.sandbox_image, pause, "{generation:?}");
+        node.stop().await;
+    }
 }
 
 /// The images and pods that the tests of the create gate are made of.

@@ -146,7 +146,7 @@ pub(crate) fn bind(host: &Path, container: &str) -> Mount {
 
 /// An environment variable.
 pub(crate) fn env(key: &str, value: &str) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: value.into(), ..Default::default() }
+    KeyValue { key: key.to_owned(), value: value.into() }
 }
 
 /// Those of a pod with `hostNetwork: true`: it needs no CNI.

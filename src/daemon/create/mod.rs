@@ -99,7 +99,7 @@ impl CreateGate {
             engine,
             links: Links::default(),
             pods,
-            handlers: Handlers::new(containerd.clone(), config.containerd.allow_handlers.clone()),
+            handlers: Handlers::new(config.containerd.address.clone(), config.containerd.allow_handlers.clone()),
             containerd,
             settings: Settings::from(config),
             passed: Passed::default(),

@@ -1,0 +1,198 @@
+//! `containerd`: what containerd is told, so that it asks binauthd.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::Context;
+use super::error::{CliError, Outcome};
+use super::output::{Answer, fields};
+use super::{files, write};
+use crate::config::Config;
+use crate::containerd::base_spec::{self, BaseSpecError, MAX_BYTES};
+use crate::containerd::{self, CreateHook};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Print or write the base runtime spec that makes every container of a runtime handler pass the create gate
+    ///
+    /// With --from, everything in that spec stays, and the hook is put into it once. Without, the spec is what
+    /// this containerd starts from when a handler names none, so that containers get the hook and nothing else:
+    /// `ctr oci spec`, without the limits and security profiles that containerd takes out by itself. The version
+    /// it was made from is kept in the hook's arguments; write it anew when containerd changes.
+    ///
+    /// containerd uses it for handlers whose table names it as `base_runtime_spec`; 1.6 and 1.7 read it when they
+    /// start.
+    BaseSpec(BaseSpec),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BaseSpec {
+    /// The base runtime spec that the handlers have already
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Where to write it; replaced in one step [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// The hook's program
+    #[arg(long, value_name = "PATH", default_value = CreateHook::PATH)]
+    hook: String,
+    /// Let containers start for which the daemon gives no answer
+    #[arg(long)]
+    observe: bool,
+    /// How long the hook asks a daemon that gives no answer
+    #[arg(long, value_name = "SECONDS", default_value_t = CreateHook::WAIT,
+          value_parser = clap::value_parser!(u16).range(..=i64::from(CreateHook::MAX_WAIT)))]
+    wait: u16,
+    /// What `ctr oci spec` of this containerd printed [default: it is run]
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    defaults: Option<PathBuf>,
+    /// The `ctr` to run: it must be of the version of containerd
+    #[arg(long, value_name = "PROGRAM", default_value = "ctr", conflicts_with_all = ["from", "defaults"])]
+    ctr: PathBuf,
+    /// containerd's version [default: the one that answers on its socket is asked]
+    #[arg(long, value_name = "VERSION", conflicts_with = "from")]
+    containerd_version: Option<String>,
+    /// containerd's socket [default: the configured one]
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["from", "containerd_version"])]
+    address: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    file: PathBuf,
+    hook: String,
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made_for: Option<String>,
+}
+
+impl Verb {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let Self::BaseSpec(verb) = self;
+        verb.run(context)
+    }
+}
+
+impl BaseSpec {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        if !self.hook.starts_with('/') || !CreateHook::is_run_by(&self.hook) {
+            return Err(CliError::MalformedCommand(format!(
+                "`{}` cannot be the hook: it is named by an absolute path that ends in `{}`, by which it is found again",
+                self.hook,
+                CreateHook::PROGRAM
+            )));
+        }
+        let (spec, made_for, from) = match &self.from {
+            Some(path) => self.existing(path.clone())?,
+            None => self.defaults(context)?,
+        };
+        let settings = &context.defaults.settings;
+        let socket = settings.gate_socket();
+        let is_usual = socket == Config::default().gate_socket();
+        let hook = CreateHook {
+            observe: self.observe,
+            wait: self.wait,
+            socket: (!is_usual).then(|| socket.display().to_string()),
+            made_for,
+            ..CreateHook::new(&self.hook)
+        };
+        let merged = base_spec::merge(&spec, &hook).map_err(|cause| CliError::BaseSpec { from, cause })?;
+        let Some(to) = self.to else {
+            return Ok(Answer { text: merged, outcome: Outcome::Fine });
+        };
+        write::replace(&to, merged.as_bytes())?;
+        let mode = if hook.observe { "observe" } else { "enforce" };
+        let report = Report { file: to, hook: hook.path, mode, made_for: hook.made_for };
+        context.answer(Outcome::Fine, &report, || {
+            fields(&[
+                ("base runtime spec", report.file.display().to_string()),
+                ("hook", report.hook.clone()),
+                ("mode", report.mode.to_owned()),
+                ("made for containerd", report.made_for.clone().unwrap_or_default()),
+            ])
+        })
+    }
+
+    /// A spec of somebody's own, or one written before: whose defaults are in it, it says itself.
+    fn existing(&self, path: PathBuf) -> Result<(String, Option<String>, String), CliError> {
+        let from = format!("`{}`", path.display());
+        let refused = |cause| CliError::BaseSpec { from: from.clone(), cause };
+        let spec = read(path)?;
+        let found = match base_spec::hooks(&spec) {
+            // What cannot be understood is about to be replaced.
+            Err(BaseSpecError::Hook { .. }) => Vec::new(),
+            found => found.map_err(refused)?,
+        };
+        let made_for = found.into_iter().find_map(|hook| hook.made_for);
+        Ok((spec, made_for, from))
+    }
+
+    /// What the running containerd starts from, and its version.
+    fn defaults(&self, context: &Context) -> Result<(String, Option<String>, String), CliError> {
+        let version = match &self.containerd_version {
+            Some(version) => version.clone(),
+            None => self.running(context)?,
+        };
+        let (text, from) = match &self.defaults {
+            Some(path) => (read(path.clone())?, format!("`{}`", path.display())),
+            None => (self.ask_ctr(&version)?, format!("of `{} oci spec`", self.ctr.display())),
+        };
+        let spec =
+            base_spec::defaults(&text).map_err(|cause| CliError::BaseSpec { from: from.clone(), cause })?;
+        Ok((spec, Some(version), from))
+    }
+
+    fn running(&self, context: &Context) -> Result<String, CliError> {
+        let address = self.address.as_ref().unwrap_or(&context.defaults.settings.containerd_address);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(containerd::version(address)).map_err(CliError::ContainerdVersion)
+    }
+
+    /// `ctr` is built from containerd's own tree: one of the same version prints the same defaults.
+    fn ask_ctr(&self, wanted: &str) -> Result<String, CliError> {
+        let failed = |why: String| CliError::Ctr {
+            program: self.ctr.display().to_string(),
+            wanted: wanted.to_owned(),
+            why,
+        };
+        let ask = |args: &[&str]| self.ctr_output(args).map_err(|error| failed(error.to_string()));
+        let version = ask(&["--version"])?;
+        let found = version.split_whitespace().last().unwrap_or_default();
+        if found.trim_start_matches('v') != wanted.trim_start_matches('v') {
+            return Err(failed(format!("it is of version {found}")));
+        }
+        ask(&["oci", "spec"])
+    }
+
+    fn ctr_output(&self, args: &[&str]) -> io::Result<String> {
+        let mut child = Command::new(&self.ctr)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let output = child.stdout.take().map(|stdout| File::from(OwnedFd::from(stdout)));
+        let output = output.map_or(Ok(Vec::new()), |output| files::read_capped(output, MAX_BYTES));
+        if output.is_err() {
+            let _ = child.kill();
+        }
+        let status = child.wait()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("`{}` ended with {status}", args.join(" "))));
+        }
+        String::from_utf8(output?).map_err(io::Error::other)
+    }
+}
+
+fn read(path: PathBuf) -> Result<String, CliError> {
+    let text =
+        files::read(&path, MAX_BYTES).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    text.map_err(|cause| CliError::Read { what: "base runtime spec", path, cause })
+}
