@@ -373,14 +373,14 @@ async fn an_image_without_layers() {
     node.stop().await;
 }
 
-/// Containers that are created and not started: that needs no user namespace of the kernel.
+/// `ctr` copies layers, and labels snapshots, for a user namespace as CRI does.
 #[tokio::test]
 async fn a_user_namespace_is_seen_through() {
     let (node, containerd) = node().await;
     let image = Image::service("app");
     let app = node.registry.push("shop/app", "1", &image).await;
     node.cri.pull(&app.tagged()).await.unwrap();
-    ctr(&node, &format!("images unpack --snapshotter native {}", app.tagged())).await;
+    ctr(&node, &format!("images pull --local --snapshotter native {}", app.tagged())).await;
     let chain = chain(&image);
     // `native` cannot map ids: its layers are copied. The node's own snapshotter may or may not.
     for (snapshotter, id, more) in [
@@ -390,14 +390,18 @@ async fn a_user_namespace_is_seen_through() {
         ("native", "other", "--uidmap 0:300000:65536 --gidmap 0:300000:65536 --remap-labels"),
         ("overlayfs", "overlay", "--uidmap 0:100000:65536 --gidmap 0:200000:65536 --remap-labels"),
     ] {
-        let line =
-            format!("containers create --snapshotter {snapshotter} {more} {} {id} sleep 1", app.tagged());
+        // Whether it then starts is the kernel's affair: record and snapshot stay either way.
+        let runc = rig::program("runc");
+        let line = format!(
+            "run --null-io --runc-binary {} --snapshotter {snapshotter} {more} {} {id} true",
+            runc.display(),
+            app.tagged()
+        );
         let output = node.ctr().run(&line.split_whitespace().collect::<Vec<_>>()).await;
-        if snapshotter == "overlayfs" && output.code != Some(0) {
-            println!("no overlayfs for a user namespace here: {}", output.stderr);
-            continue;
+        println!("{id}: ctr ends with {:?}: {}", output.code, output.stderr);
+        if containerd.container(K8S, id).await.is_err() && snapshotter == "overlayfs" {
+            continue; // no overlayfs for a user namespace here
         }
-        output.success();
         let snapshot = containerd.snapshot(K8S, id).await.unwrap();
         println!("{id}: {snapshot:?}");
         assert_eq!((snapshot.snapshotter.as_str(), snapshot.parents.chain()), (snapshotter, chain), "{id}");
