@@ -38,7 +38,7 @@ pub struct Record {
     pub snapshot_key: String,
     /// The runtime, such as `io.containerd.runc.v2`, or the path of a shim.
     pub runtime: String,
-    /// The sandbox that it belongs to, where containerd (2.0 and later) notes one.
+    /// The sandbox that it belongs to, as containerd (2.0 and later) or CRI notes it; empty where neither does.
     pub sandbox_id: String,
     /// When it was made, by containerd's clock.
     pub created: Option<SystemTime>,
@@ -142,12 +142,13 @@ impl Record {
         let extension = |name| wire.extensions.get(name).map(|any| any.value.as_slice());
         let cri = extension(CONTAINER).map(CriContainer::read).transpose();
         let sandbox = extension(SANDBOX).map(CriSandbox::read).transpose();
+        let cri = cri.map_err(|why| unreadable("CRI metadata", why))?;
+        let of_cri = || cri.as_ref().map(|cri| cri.sandbox_id.clone()).unwrap_or_default();
         let spec = wire.spec.as_ref().map(|spec| match spec.type_url.ends_with(SPEC) {
             true => SpecFacts::read(&spec.value),
             false => Err(format!("`{}` is not known here", shown(&spec.type_url, 100))),
         });
         Ok(Self {
-            cri: cri.map_err(|why| unreadable("CRI metadata", why))?,
             sandbox: sandbox.map_err(|why| unreadable("CRI metadata", why))?,
             spec: spec.transpose().map_err(|why| unreadable("spec", why))?,
             image_name: wire.image,
@@ -157,7 +158,8 @@ impl Record {
             labels: wire.labels,
             snapshotter: wire.snapshotter,
             snapshot_key: wire.snapshot_key,
-            sandbox_id: wire.sandbox,
+            sandbox_id: if wire.sandbox.is_empty() { of_cri() } else { wire.sandbox },
+            cri,
         })
     }
 }

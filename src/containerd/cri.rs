@@ -18,6 +18,8 @@ const VERSION: &str = "v1";
 pub struct CriContainer {
     /// Its name in the pod.
     pub name: String,
+    /// The sandbox of its pod.
+    pub sandbox_id: String,
     /// Digest of the config of the image it was made from (`ImageRef`): its process, user and environment
     /// come from that config.
     pub config: Digest,
@@ -97,6 +99,8 @@ struct OnlyVersion {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct WireContainer {
+    #[serde(rename = "SandboxID")]
+    sandbox_id: String,
     config: WireContainerConfig,
     image_ref: String,
 }
@@ -180,12 +184,13 @@ impl CriContainer {
     /// # Errors
     /// What is wrong, in words: no JSON, another version, no config digest.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let WireContainer { config, image_ref } = versioned(bytes)?;
+        let WireContainer { sandbox_id, config, image_ref } = versioned(bytes)?;
         let digest = image_ref.parse().map_err(|error| format!("`ImageRef`: {error}"))?;
         let image = config.image.unwrap_or_default();
         let (pid, is_privileged) = security(config.linux);
         Ok(Self {
             name: config.metadata.name,
+            sandbox_id,
             config: digest,
             image: image.image,
             user_specified_image: image.user_specified_image,
@@ -250,4 +255,112 @@ fn security(linux: Option<WireLinux>) -> (PidNamespace, bool) {
         other => PidNamespace::Unknown(other),
     };
     (pid, context.privileged)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ID: &str = "sha256:259f39f4b5f7b8b2f127f55fae76f15bbd1fc0fc53869a5cff07f5b7942cb88a";
+
+    /// As containerd 2.1.9 writes it, shortened.
+    fn container() -> Value {
+        json!({"Version": "v1", "Metadata": {
+            "ID": "17b2", "Name": "main_app_default_app-0_0", "SandboxID": "acdd",
+            "Config": {
+                "metadata": {"name": "main"},
+                "image": {"image": ID, "user_specified_image": "localhost:5000/shop/app:1"},
+                "labels": {"io.kubernetes.pod.name": "app"},
+                "annotations": {"a": "b"},
+                "mounts": [
+                    {"container_path": "/data", "host_path": "/srv", "readonly": true, "propagation": 1},
+                    {"container_path": "/models", "image": {"image": "localhost:5000/models:1"}},
+                ],
+                "log_path": "main.log",
+                "linux": {"security_context": {"privileged": true, "namespace_options": {"network": 2, "pid": 2}}},
+            },
+            "ImageRef": ID, "LogPath": "/main.log", "StopSignal": "", "ProcessLabel": "",
+        }})
+    }
+
+    fn sandbox() -> Value {
+        json!({"Version": "v1", "Metadata": {
+            "ID": "acdd", "Name": "app_default_app-0_0",
+            "Config": {
+                "metadata": {"name": "app", "uid": "app-0", "namespace": "default"},
+                "log_directory": "/pods/app-0",
+                "linux": {"cgroup_parent": "/x", "security_context": {"namespace_options": {"network": 2, "pid": 1}}},
+            },
+            "NetNSPath": "", "IP": "", "AdditionalIPs": null, "RuntimeHandler": "kata", "CNIResult": null,
+        }})
+    }
+
+    #[test]
+    fn a_container_of_cri() {
+        let found = CriContainer::read(container().to_string().as_bytes()).unwrap();
+        let mount = |host: &str, container: &str, is_readonly, image: Option<&str>| CriMount {
+            host_path: host.into(),
+            container_path: container.into(),
+            is_readonly,
+            image: image.map(str::to_owned),
+        };
+        let expected = CriContainer {
+            name: "main".into(),
+            sandbox_id: "acdd".into(),
+            config: ID.parse().unwrap(),
+            image: ID.into(),
+            user_specified_image: "localhost:5000/shop/app:1".into(),
+            annotations: [("a".to_owned(), "b".to_owned())].into(),
+            mounts: vec![
+                mount("/srv", "/data", true, None),
+                mount("", "/models", false, Some("localhost:5000/models:1")),
+            ],
+            is_privileged: true,
+            pid: PidNamespace::Node,
+        };
+        assert_eq!(found, expected);
+        // What is zero or empty, Go leaves out.
+        let bare = json!({"Version": "v1", "Metadata": {
+            "SandboxID": "", "Config": {"metadata": {"name": "main"}}, "ImageRef": ID,
+        }});
+        let found = CriContainer::read(bare.to_string().as_bytes()).unwrap();
+        assert_eq!((found.is_privileged, found.pid, found.mounts.len()), (false, PidNamespace::Pod, 0));
+        let odd = container().to_string().replace("\"pid\":2", "\"pid\":9");
+        assert_eq!(CriContainer::read(odd.as_bytes()).unwrap().pid, PidNamespace::Unknown(9));
+    }
+
+    #[test]
+    fn a_sandbox_of_cri() {
+        let found = CriSandbox::read(sandbox().to_string().as_bytes()).unwrap();
+        assert_eq!(
+            (found.namespace.as_str(), found.name.as_str(), found.uid.as_str()),
+            ("default", "app", "app-0")
+        );
+        assert_eq!((found.runtime_handler.as_str(), found.is_privileged), ("kata", false));
+        assert_eq!((found.pid, found.annotations.len()), (PidNamespace::Container, 0));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        let rows = [
+            (container().to_string().replace("\"v1\"", "\"v2\""), "version `v2`"),
+            (container().to_string().replace("Version", "version"), "missing field `Version`"),
+            (r#"{"Version":"v2"}"#.to_owned(), "version `v2`"),
+            (r#"{"Version":"v1"}"#.to_owned(), "missing field `Metadata`"),
+            (container().to_string().replace("\"ImageRef\":\"sha256:", "\"ImageRef\":\""), "`ImageRef`"),
+            (container().to_string().replace("ImageRef", "imageRef"), "missing field `ImageRef`"),
+            (
+                container().to_string().replace("\"privileged\":true", "\"privileged\":\"true\""),
+                "invalid type",
+            ),
+            (sandbox().to_string(), "missing field `ImageRef`"),
+            (String::new(), "EOF"),
+        ];
+        for (text, part) in rows {
+            let error = CriContainer::read(text.as_bytes()).unwrap_err();
+            assert!(error.contains(part), "{text} gave {error:?}, which lacks {part:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
@@ -19,6 +19,9 @@ use crate::image::{ContentError, Digest, DigestKind};
 
 /// The most manifests and indexes below one target that are read.
 const MAX_DOCUMENTS: usize = 1_024;
+
+/// The longest that one part of a look takes, if anybody waits that long.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// How many targets a refresh reads at a time.
 const AT_A_TIME: usize = 8;
@@ -175,7 +178,9 @@ impl Links {
         let look = Arc::clone(self.looks().entry(key.clone()).or_default());
         let _end = EndOfLook { links: self, key, look: Arc::clone(&look) };
         let begin = || async {
-            let found = look_at(containerd, namespace, target).await?;
+            // Every waiter has a deadline of its own: that of whoever began must not end up in the answer.
+            let patient = containerd.within(LONGEST_LOOK);
+            let found = look_at(&patient, namespace, target).await?;
             Ok(self.facts().learn(target, found, written, Instant::now()))
         };
         containerd.in_time(async { look.get_or_init(begin).await.clone() }).await

@@ -1,14 +1,14 @@
 //! A look at the running containerd, now and then: its version, and whether the image-verifier plugin is
 //! loaded. Decides nothing; a gate that nothing calls should not look like one that guards.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use containerd_client::services::v1::PluginsRequest;
-use containerd_client::services::v1::introspection_client::IntrospectionClient;
-use containerd_client::services::v1::version_client::VersionClient;
 use serde::Serialize;
+
+use super::client::{Containerd, ReadError};
+use super::introspection::Plugin;
 
 const PERIOD: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -58,9 +58,10 @@ impl Probe {
             ProbeStatus { address: address.clone(), version: None, verifier_plugin: false, error: None };
         let probe = Self { last: Arc::new(Mutex::new(first)) };
         let last = Arc::clone(&probe.last);
+        let containerd = Containerd::new(&address).within(DEADLINE);
         tokio::spawn(async move {
             loop {
-                let found = look(&address).await;
+                let found = look(&containerd).await;
                 *last.lock().unwrap_or_else(PoisonError::into_inner) = found;
                 tokio::time::sleep(PERIOD).await;
             }
@@ -75,28 +76,19 @@ impl Probe {
     }
 }
 
-async fn look(address: &Path) -> ProbeStatus {
-    let asked = tokio::time::timeout(DEADLINE, ask(address)).await;
-    let (version, verifier_plugin, error) = match asked {
-        Ok(Ok((version, verifier_plugin))) => (Some(version), verifier_plugin, None),
-        Ok(Err(error)) => (None, false, Some(error)),
-        Err(_) => (None, false, Some(format!("nothing within {} s", DEADLINE.as_secs()))),
+async fn look(containerd: &Containerd) -> ProbeStatus {
+    let (version, verifier_plugin, error) = match ask(containerd).await {
+        Ok((version, verifier_plugin)) => (Some(version), verifier_plugin, None),
+        // The socket is told beside it.
+        Err(ReadError::Unreachable { cause, .. }) => (None, false, Some(cause)),
+        Err(error) => (None, false, Some(error.to_string())),
     };
-    ProbeStatus { address: address.to_owned(), version, verifier_plugin, error }
+    ProbeStatus { address: containerd.address().to_owned(), version, verifier_plugin, error }
 }
 
-async fn ask(address: &Path) -> Result<(String, bool), String> {
-    let channel = containerd_client::connect(address).await.map_err(|error| crate::chain(&error))?;
-    let status = |status: tonic::Status| status.message().to_owned();
-    let version = VersionClient::new(channel.clone()).version(()).await.map_err(status)?.into_inner();
-    let plugins = IntrospectionClient::new(channel)
-        .plugins(PluginsRequest { filters: Vec::new() })
-        .await
-        .map_err(status)?
-        .into_inner()
-        .plugins;
-    let (kind, id) = VERIFIER;
-    let verifier =
-        plugins.iter().any(|plugin| plugin.r#type == kind && plugin.id == id && plugin.init_err.is_none());
-    Ok((format!("containerd {}", version.version), verifier))
+async fn ask(containerd: &Containerd) -> Result<(String, bool), ReadError> {
+    let version = containerd.version().await?;
+    let is_verifier = |plugin: &Plugin| (plugin.kind.as_str(), plugin.id.as_str()) == VERIFIER;
+    let verifier = containerd.plugins().await?.iter().any(|plugin| is_verifier(plugin) && plugin.is_loaded);
+    Ok((format!("containerd {version}"), verifier))
 }

@@ -155,22 +155,21 @@ impl Containerd {
         if info.parent.is_empty() {
             return snapshot(Parents::Scratch);
         }
-        if !info.labels.contains_key(UID_MAP) && !info.labels.contains_key(GID_MAP) {
-            return match info.parent.parse() {
-                Ok(chain) => snapshot(Parents::Chain(chain)),
-                Err(_) => unreadable(format!("its parent `{}` is no chain ID", shown(&info.parent, 100))),
-            };
+        let chain = info.parent.parse::<Digest>();
+        let is_mapped = info.labels.contains_key(UID_MAP) || info.labels.contains_key(GID_MAP);
+        if let (Ok(chain), false) = (&chain, is_mapped) {
+            return snapshot(Parents::Chain(*chain));
         }
-        // A user namespace: the parent is the chain ID, or the copy of it for this mapping, which only its
-        // name tells from a chain that happens to have a parent of its own.
-        let above = self.stat(namespace, snapshotter, &info.parent).await?;
-        let Some(layers) = chain_of(&above.parent) else {
-            return unreadable(format!("its parent's parent `{}` is no chain ID", shown(&above.parent, 100)));
+        // A user namespace: the parent is the chain ID, or the copy of it for this mapping. Only its name
+        // tells the copy from a chain, whose parent is the chain below it.
+        let below = self.stat(namespace, snapshotter, &info.parent).await?.parent;
+        let Some(layers) = chain_of(&below) else {
+            return unreadable(format!("its parent's parent `{}` is no chain ID", shown(&below, 100)));
         };
-        if remapped_names(&above.parent, &info.labels).contains(&info.parent) {
+        if is_plain_copy(&info.parent, &below) || names_of_copy(&below, &info.labels).contains(&info.parent) {
             return snapshot(Parents::Remapped(layers));
         }
-        match info.parent.parse() {
+        match chain {
             Ok(chain) => snapshot(Parents::Chain(chain)),
             Err(_) => unreadable(format!("its parent `{}` is no chain ID", shown(&info.parent, 100))),
         }
@@ -212,23 +211,26 @@ struct IdMap<'a> {
     gid_map: &'a [Mapping],
 }
 
-/// Every name that a containerd of some version gives the copy of `parent` for the mapping in `labels`
-/// (`client/snapshotter_opts_unix.go`): parent and first ids up to 2.0; after that the digest of a JSON
-/// document, lately with a version in it.
-fn remapped_names(parent: &str, labels: &HashMap<String, String>) -> Vec<String> {
+/// Whether `name` is what containerds up to 2.0 call the copy of `parent`: `PARENT-UID-GID`, which is never
+/// a chain ID.
+fn is_plain_copy(name: &str, parent: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let ids = name.strip_prefix(parent).and_then(|rest| rest.strip_prefix('-'));
+    ids.and_then(|ids| ids.split_once('-')).is_some_and(|(uid, gid)| is_number(uid) && is_number(gid))
+}
+
+/// Every name that a later containerd gives the copy of `parent` for the mapping in `labels`: the digest of
+/// a JSON document, lately with a version in it (`client/snapshotter_opts_unix.go`).
+fn names_of_copy(parent: &str, labels: &HashMap<String, String>) -> Vec<String> {
     let mappings = |label| labels.get(label).map_or(Some(Vec::new()), |text| mappings(text));
     let (Some(mut uids), Some(mut gids)) = (mappings(UID_MAP), mappings(GID_MAP)) else { return Vec::new() };
-    let mut names = Vec::new();
-    if let ([uid], [gid]) = (uids.as_slice(), gids.as_slice()) {
-        names.push(format!("{parent}-{}-{}", uid.host, gid.host));
-    }
     let digests = |uids: &[Mapping], gids: &[Mapping]| {
         [None, Some(1)].map(|version| {
             let copied = Copied { parent, id_map: IdMap { uid_map: uids, gid_map: gids }, version };
             serde_json::to_vec(&copied).map(|bytes| Digest::of(&bytes).to_string()).unwrap_or_default()
         })
     };
-    names.extend(digests(&uids, &gids));
+    let mut names = digests(&uids, &gids).to_vec();
     uids.sort_by_key(|mapping| mapping.container);
     gids.sort_by_key(|mapping| mapping.container);
     names.extend(digests(&uids, &gids));
@@ -263,12 +265,11 @@ mod tests {
     fn names_of_copies() {
         let digest = |json: String| Digest::of(json.as_bytes()).to_string();
         let map = r#"[{"containerID":0,"hostID":1000,"size":65536}]"#;
-        let one = remapped_names(A, &labels("0:1000:65536", "0:1000:65536"));
-        assert!(one.contains(&format!("{A}-1000-1000")));
+        let one = names_of_copy(A, &labels("0:1000:65536", "0:1000:65536"));
         let json = format!(r#"{{"Parent":"{A}","IDMap":{{"UidMap":{map},"GidMap":{map}}}"#);
         assert!(one.contains(&digest(format!("{json}}}"))), "{json}");
         assert!(one.contains(&digest(format!(r#"{json},"Version":1}}"#))));
-        let two = remapped_names("", &labels("1:5:9,0:3:1", "0:7:10"));
+        let two = names_of_copy("", &labels("1:5:9,0:3:1", "0:7:10"));
         let (sorted, given) = (
             r#"[{"containerID":0,"hostID":3,"size":1},{"containerID":1,"hostID":5,"size":9}]"#,
             r#"[{"containerID":1,"hostID":5,"size":9},{"containerID":0,"hostID":3,"size":1}]"#,
@@ -278,15 +279,31 @@ mod tests {
             let json = format!(r#"{{"Parent":"","IDMap":{{"UidMap":{uids},"GidMap":{gids}}}}}"#);
             assert!(two.contains(&digest(json)));
         }
-        assert!(!two.iter().any(|name| name.ends_with("-7")));
+    }
+
+    #[test]
+    fn plain_names_of_copies() {
+        let rows = [
+            (format!("{A}-1000-1001"), A, true),
+            ("-0-0".to_owned(), "", true),
+            (A.to_owned(), A, false),
+            (format!("{A}-1000"), A, false),
+            (format!("{A}-1000-"), A, false),
+            (format!("{A}-a-1"), A, false),
+            (format!("{A}-1-1-remap"), A, false),
+            (A.to_owned(), "", false),
+        ];
+        for (name, parent, is_copy) in rows {
+            assert_eq!(is_plain_copy(&name, parent), is_copy, "{name} of {parent}");
+        }
     }
 
     #[test]
     fn mappings_that_are_none_name_no_copy() {
         for text in ["", "0", "0:1", "0:1:x", "0:1:2:3", "-1:1:1", "0:1:2,", "0:1:4294967296"] {
-            assert_eq!(remapped_names(A, &labels(text, "0:1:1")), [""; 0], "{text}");
+            assert_eq!(names_of_copy(A, &labels(text, "0:1:1")), [""; 0], "{text}");
         }
         let many = vec!["0:1:2"; MAX_MAPPINGS + 1].join(",");
-        assert_eq!(remapped_names(A, &labels(&many, "0:1:1")), [""; 0]);
+        assert_eq!(names_of_copy(A, &labels(&many, "0:1:1")), [""; 0]);
     }
 }

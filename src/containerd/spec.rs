@@ -184,3 +184,84 @@ impl From<Namespace> for SpecNamespace {
         Self { kind: wire.r#type, path: Some(wire.path).filter(|path| !path.is_empty()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(value: &Value) -> SpecFacts {
+        SpecFacts::read(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_a_spec_asks_for() {
+        let found = read(&json!({
+            "ociVersion": "1.2.1",
+            "process": {"args": ["sh", "-c", "true"], "capabilities": {"bounding": ["CAP_KILL"]}},
+            "root": {"path": "rootfs"},
+            "annotations": {"a": "b"},
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid"]},
+                {"destination": "/data", "source": "/srv"},
+            ],
+            "hooks": {"createRuntime": [{"path": "/usr/libexec/hook", "args": ["hook"]}]},
+            "linux": {
+                "namespaces": [{"type": "pid"}, {"type": "network", "path": "/proc/1/ns/net"}],
+                "resources": {"devices": [{"allow": false, "access": "rwm"}]},
+            },
+        }));
+        let mount = |destination: &str, source: &str, kind: &str, options: &[&str]| SpecMount {
+            destination: destination.into(),
+            source: source.into(),
+            kind: kind.into(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+        };
+        let namespace = |kind: &str, path: Option<&str>| SpecNamespace {
+            kind: kind.into(),
+            path: path.map(str::to_owned),
+        };
+        let expected = SpecFacts {
+            args: vec!["sh".into(), "-c".into(), "true".into()],
+            annotations: [("a".to_owned(), "b".to_owned())].into(),
+            root: "rootfs".into(),
+            mounts: vec![mount("/proc", "proc", "proc", &["nosuid"]), mount("/data", "/srv", "", &[])],
+            namespaces: vec![namespace("pid", None), namespace("network", Some("/proc/1/ns/net"))],
+            capabilities: vec!["CAP_KILL".into()],
+            all_devices: false,
+            create_runtime_hooks: vec!["/usr/libexec/hook".into()],
+        };
+        assert_eq!(found, expected);
+        assert!(found.shares_with_host("user") && !found.shares_with_host("network"));
+        assert_eq!(read(&json!({})), SpecFacts::default());
+        let empty = json!({"process": null, "mounts": null, "linux": {"namespaces": null}, "hooks": {}});
+        assert_eq!(read(&empty), SpecFacts::default());
+    }
+
+    #[test]
+    fn whether_every_device_may_be_opened() {
+        let rows = [
+            (json!([{"allow": true, "access": "rwm"}]), true),
+            (json!([{"allow": true, "type": "a"}]), true),
+            (json!([{"allow": false}, {"allow": true, "type": "a", "major": -1, "minor": -1}]), true),
+            (json!([{"allow": true, "type": "c", "major": 1, "minor": 3}]), false),
+            (json!([{"allow": true, "type": "b"}]), false),
+            (json!([{"allow": true, "type": "a", "major": 1}]), false),
+            (json!([{"allow": false}]), false),
+            (json!([{}]), false),
+            (json!(null), false),
+        ];
+        for (devices, all) in rows {
+            let spec = read(&json!({"linux": {"resources": {"devices": devices}}}));
+            assert_eq!(spec.all_devices, all, "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_spec() {
+        for text in ["", "[", "5", r#"{"mounts":5}"#, r#"{"process":{"args":"sh"}}"#] {
+            assert!(SpecFacts::read(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}
