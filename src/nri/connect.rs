@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use super::ended::Ended;
 use super::options::Options;
 use super::plugin::Plugin;
-use super::session::{Ended, serve};
+use super::session::serve_with;
 use super::status::{State, Status};
 
 /// Why there is no connection.
@@ -32,9 +34,55 @@ enum NoConnection {
 /// plugin's registration is not asked about. While nobody listens on the socket it is tried every
 /// [`first_pause`](super::Limits::first_pause), which costs a system call; after a connection that came
 /// to nothing pauses grow, so that a runtime which refuses this plugin is not kept busy with it.
+///
+/// Connection and deadlines have a thread of their own, and handlers run on the caller's tokio runtime: one
+/// that blocks there is refused in time all the same.
 pub async fn run<P: Plugin>(
     options: Options,
     plugin: Arc<P>,
+    status: watch::Sender<Status>,
+    stop: impl Future<Output = ()>,
+) {
+    let mut stop = pin!(stop);
+    let handlers = Handle::current();
+    loop {
+        let (options, plugin) = (options.clone(), Arc::clone(&plugin));
+        let (ends, end) = oneshot::channel::<()>();
+        let (done, mut over) = oneshot::channel::<()>();
+        let (handlers, status) = (handlers.clone(), status.clone());
+        let pause = options.limits.longest_pause;
+        let thread = Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+            let kept = move || {
+                let end = async { drop(end.await) };
+                runtime.block_on(keep(options, plugin, handlers, status, end));
+                let _ = done.send(());
+            };
+            std::thread::Builder::new().name("nri".to_owned()).spawn(kept)
+        });
+        if let Err(error) = &thread {
+            tracing::error!("NRI: its thread cannot be started: {error}; nothing is asked");
+        }
+        tokio::select! {
+            ended = &mut over => match ended {
+                Ok(()) => return,
+                Err(_) if thread.is_ok() => tracing::error!("NRI: its thread has died; it is started again"),
+                Err(_) => {}
+            },
+            () = stop.as_mut() => {
+                drop(ends);
+                let _ = over.await;
+                return;
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// What the thread does.
+async fn keep<P: Plugin>(
+    options: Options,
+    plugin: Arc<P>,
+    handlers: Handle,
     status: watch::Sender<Status>,
     stop: impl Future<Output = ()>,
 ) {
@@ -46,7 +94,8 @@ pub async fn run<P: Plugin>(
             connected = connect(&options) => match connected {
                 Ok(stream) => {
                     let before = status.borrow().synchronized;
-                    let ended = serve(stream, &options, Arc::clone(&plugin), &status, stop.as_mut()).await;
+                    let (plugin, handlers) = (Arc::clone(&plugin), handlers.clone());
+                    let ended = serve_with(stream, &options, plugin, handlers, &status, stop.as_mut()).await;
                     if matches!(ended, Ended::Stopped) {
                         break;
                     }

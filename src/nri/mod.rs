@@ -88,6 +88,8 @@ pub mod call;
 mod chunks;
 #[cfg(feature = "full")]
 mod connect;
+#[cfg(feature = "full")]
+mod ended;
 mod event;
 pub mod mux;
 mod options;
@@ -97,13 +99,18 @@ mod session;
 mod status;
 pub mod ttrpc;
 pub mod version;
+#[cfg(feature = "full")]
+mod work;
 
 pub use chunks::Chunks;
 #[cfg(feature = "full")]
 pub use connect::run;
+#[cfg(feature = "full")]
+pub use ended::Ended;
 pub use event::{Event, Events};
 pub use options::{Limits, Options, OptionsError};
 pub use plugin::{Plugin, Proposal, Refusal, Runtime};
 #[cfg(feature = "full")]
-pub use session::{Ended, serve};
+pub use session::serve;
 pub use status::{State, Status, Synchronized};
+pub use version::Version;

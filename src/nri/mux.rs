@@ -152,8 +152,8 @@ mod tests {
         let long = MAX_RECEIVED as u32;
         assert_eq!(Demux::default().next(&mut header(long).as_slice()), Ok(None));
         for length in [long + 1, u32::MAX] {
-            let error = Demux::default().next(&mut header(length).as_slice());
-            assert_eq!(error, Err(MuxError::TooLong(length)));
+            let header = header(length);
+            assert_eq!(Demux::default().next(&mut header.as_slice()), Err(MuxError::TooLong(length)));
         }
     }
 }

@@ -1,81 +1,55 @@
 //! One connection to a runtime, from registration to its end.
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::api::{self, RegisterPluginRequest};
 use super::call::Call;
 use super::chunks::Chunks;
-use super::mux::{self, Demux, MuxError, PLUGIN_SERVICE, RUNTIME_SERVICE};
+use super::ended::Ended;
+use super::mux::{self, Demux, PLUGIN_SERVICE, RUNTIME_SERVICE};
 use super::options::Options;
-use super::plugin::{Plugin, Proposal, Refusal, Runtime};
+use super::plugin::{Plugin, Refusal, Runtime};
 use super::status::{State, Status, Synchronized};
-use super::ttrpc::{self, Code, Decoder, Envelope, Kind, Request, Response, TtrpcError};
+use super::ttrpc::{self, Code, Decoder, Envelope, Kind, Request, Response};
+use super::work::{Done, Outcome, Then, Work, by};
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
 /// How many messages wait to be written; more are waited for.
 const QUEUE: usize = 64;
 
-/// Why a connection has ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Ended {
-    /// It was told to.
-    #[error("the plugin was stopped")]
-    Stopped,
-    /// The runtime closed it.
-    #[error("the runtime closed the connection")]
-    Closed,
-    /// The runtime said so.
-    #[error("the runtime shut this plugin down")]
-    Shutdown,
-    /// It broke.
-    #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
-    /// What came is not the multiplexer's protocol.
-    #[error("the runtime sent {0}")]
-    Mux(#[from] MuxError),
-    /// What came is not ttrpc.
-    #[error("the runtime sent {0}")]
-    Ttrpc(#[from] TtrpcError),
-    /// The runtime does not want this plugin.
-    #[error("the runtime refuses to register this plugin (code {code}): {message}")]
-    Unwanted {
-        /// Of gRPC.
-        code: i32,
-        /// In the runtime's words.
-        message: String,
-    },
-    /// Registration got no answer.
-    #[error("the runtime did not register this plugin within {} s", .0.as_secs_f32())]
-    Unregistered(Duration),
-    /// The runtime did not say what is there.
-    #[error("the runtime did not synchronize this plugin within {} s", .0.as_secs_f32())]
-    Unsynchronized(Duration),
-    /// A message began, and its rest did not come.
-    #[error("the runtime did not send the rest of a message within {} s", .0.as_secs_f32())]
-    Stalled(Duration),
-    /// The runtime does not read.
-    #[error("the runtime did not take an answer within {} s", .0.as_secs_f32())]
-    Unread(Duration),
-}
-
 /// Serves a runtime on a stream that is open already, such as one of a test, or the socket that a runtime
 /// has handed to a plugin it started itself. Ends when the stream does, or `stop`.
 ///
 /// `status` is kept up to date, but for how the connection ended, which is returned.
+///
+/// Reads, writes and counts deadlines on the caller's own tokio runtime: a handler that blocks its thread
+/// may hold up all of them. [`run`](super::run) is not held up.
 pub async fn serve<P: Plugin, S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: S,
     options: &Options,
     plugin: Arc<P>,
+    status: &watch::Sender<Status>,
+    stop: impl Future<Output = ()>,
+) -> Ended {
+    serve_with(stream, options, plugin, Handle::current(), status, stop).await
+}
+
+/// The same, with handlers that run elsewhere.
+pub(super) async fn serve_with<P: Plugin, S: AsyncRead + AsyncWrite + Send + 'static>(
+    stream: S,
+    options: &Options,
+    plugin: Arc<P>,
+    handlers: Handle,
     status: &watch::Sender<Status>,
     stop: impl Future<Output = ()>,
 ) -> Ended {
@@ -85,6 +59,7 @@ pub async fn serve<P: Plugin, S: AsyncRead + AsyncWrite + Send + 'static>(
     let mut writer = tokio::spawn(write(output, queue, options.limits.write));
     let mut session = Session {
         plugin: Arc::clone(&plugin),
+        handlers: handlers.clone(),
         options: options.clone(),
         status,
         out,
@@ -110,12 +85,13 @@ pub async fn serve<P: Plugin, S: AsyncRead + AsyncWrite + Send + 'static>(
     }
     let why = ended.to_string();
     let told = async move { plugin.disconnected(&why).await };
-    let _ = at_work(told, Instant::now() + options.handler_deadline).await;
+    let _ = by(Instant::now() + options.handler_deadline, &handlers, told).await;
     ended
 }
 
 struct Session<'a, P> {
     plugin: Arc<P>,
+    handlers: Handle,
     options: Options,
     status: &'a watch::Sender<Status>,
     out: mpsc::Sender<Vec<u8>>,
@@ -126,27 +102,6 @@ struct Session<'a, P> {
     last_stream: u32,
     registered: bool,
     synchronized: bool,
-}
-
-/// A request whose handler is done, or done with.
-struct Done {
-    stream: u32,
-    outcome: Outcome,
-    /// What is the case once this is answered.
-    then: Then,
-}
-
-enum Outcome {
-    Allowed,
-    Refused(Refusal),
-    Late(Duration),
-    Panicked,
-}
-
-enum Then {
-    Nothing,
-    Configured(i32),
-    Synchronized { pods: usize, containers: usize },
 }
 
 impl<P: Plugin> Session<'_, P> {
@@ -293,66 +248,21 @@ impl<P: Plugin> Session<'_, P> {
             return self.refuse(stream, &why).await;
         }
         let allowance = self.allowance(request.timeout_nano);
-        self.work(stream, call, now + allowance, allowance).await
-    }
-
-    /// Starts the handler of `call`.
-    async fn work(
-        &mut self,
-        stream: u32,
-        call: Call,
-        deadline: Instant,
-        allowance: Duration,
-    ) -> Result<(), Ended> {
-        let plugin = Arc::clone(&self.plugin);
-        let mut then = Then::Nothing;
-        let calls = &mut self.calls;
-        macro_rules! work {
-            ($work:expr) => {
-                calls.spawn(async move {
-                    let outcome = match at_work($work, deadline).await {
-                        Ok(Ok(())) => Outcome::Allowed,
-                        Ok(Err(refusal)) => Outcome::Refused(refusal),
-                        Err(Failed::Late) => Outcome::Late(allowance),
-                        Err(Failed::Panicked) => Outcome::Panicked,
-                    };
-                    Done { stream, outcome, then }
-                })
-            };
+        if let Call::Configure(_) = &call
+            && let Some(runtime) = &self.runtime
+            && runtime.events.is_empty()
+        {
+            // An empty mask would be read as a wish for everything.
+            let why = format!("this runtime knows none of the events {:?}", runtime.left_out);
+            return self.refuse(stream, &why).await;
         }
-        match call {
-            Call::Configure(_) => {
-                let Some(runtime) = self.runtime.clone() else { return Ok(()) };
-                if runtime.events.is_empty() {
-                    // An empty mask would be read as a wish for everything.
-                    let why = format!("this runtime knows none of the events {:?}", runtime.left_out);
-                    return self.refuse(stream, &why).await;
-                }
-                then = Then::Configured(runtime.events.mask());
-                work!(async move { plugin.configured(&runtime).await })
-            }
-            Call::Synchronize(all) => {
-                then = Then::Synchronized { pods: all.pods.len(), containers: all.containers.len() };
-                work!(async move { plugin.synchronize(all.pods, all.containers).await })
-            }
-            Call::RunPod(pod) => work!(async move { plugin.run_pod(&pod).await }),
-            Call::Create(pod, container) => work!(async move { plugin.create(&pod, &container).await }),
-            Call::Start(pod, container) => work!(async move { plugin.start(&pod, &container).await }),
-            Call::Validate(pod, container, asked) => {
-                let proposal = Proposal {
-                    adjust: asked.adjust.unwrap_or_default(),
-                    update: asked.update,
-                    owners: asked.owners.unwrap_or_default(),
-                    plugins: asked.plugins,
-                };
-                work!(async move { plugin.validate(&pod, &container, &proposal).await })
-            }
-            Call::Notice(event, pod, container) => work!(async move {
-                plugin.state_changed(event, pod.as_ref(), container.as_ref()).await;
-                Ok::<(), Refusal>(())
-            }),
-            Call::Shutdown => return Ok(()),
-        };
+        let work = Work { stream, deadline: now + allowance, allowance };
+        self.calls.spawn(work.done(
+            call,
+            self.runtime.as_ref(),
+            Arc::clone(&self.plugin),
+            self.handlers.clone(),
+        ));
         Ok(())
     }
 
@@ -363,7 +273,7 @@ impl<P: Plugin> Session<'_, P> {
             Outcome::Refused(Refusal(why)) => return self.refuse(stream, &why).await,
             Outcome::Late(allowance) => {
                 self.count(|status| status.late += 1);
-                let why = format!("no decision within {} ms", allowance.as_millis());
+                let why = format!("no decision within {:.1} s", allowance.as_secs_f32());
                 return self.refuse(stream, &why).await;
             }
             Outcome::Panicked => {
@@ -431,34 +341,6 @@ impl<P: Plugin> Session<'_, P> {
         let runtime = self.runtime.as_ref().map_or(Duration::from_secs(2), |runtime| runtime.request_timeout);
         let allowance = self.options.handler_deadline.min(most(runtime));
         told.map_or(allowance, |told| allowance.min(most(told)))
-    }
-}
-
-enum Failed {
-    Late,
-    Panicked,
-}
-
-/// Ends a task with whoever waits for it.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// What `work` says by `deadline`. It runs in a task of its own, so that one which blocks its thread is
-/// late, too.
-async fn at_work<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-    deadline: Instant,
-) -> Result<T, Failed> {
-    let mut task = Task(tokio::spawn(work));
-    match timeout_at(deadline, &mut task.0).await {
-        Err(_) => Err(Failed::Late),
-        Ok(Err(_)) => Err(Failed::Panicked),
-        Ok(Ok(said)) => Ok(said),
     }
 }
 
