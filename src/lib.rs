@@ -10,7 +10,7 @@
 //! | row | modules | what |
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
-//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`audit`] | each talks to one outside thing, none names another |
+//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
 //! # The main path
@@ -59,6 +59,8 @@ pub mod evidence;
 pub mod gate;
 #[cfg(feature = "core")]
 pub mod image;
+#[cfg(feature = "full")]
+pub mod kubelet;
 #[cfg(feature = "core")]
 pub mod policy;
 pub mod text;
