@@ -111,7 +111,13 @@ fn pods_that_are_left_out() {
         (|pod| pod["metadata"]["uid"] = json!("a".repeat(129)), "uid"),
         (|pod| pod["metadata"]["uid"] = json!(5), "cannot be read"),
         (|pod| pod["metadata"] = json!(["web-1", "shop", "u", null]), "cannot be read"),
-        (|pod| pod["spec"]["serviceAccountName"] = json!("a:b"), "service account"),
+        (
+            |pod| {
+                (pod["spec"]["serviceAccountName"], pod["spec"]["serviceAccount"]) =
+                    (json!("a:b"), json!("a:b"))
+            },
+            "service account is no name",
+        ),
         (|pod| pod["spec"]["serviceAccount"] = json!("admin"), "differ"),
         (|pod| pod["spec"]["serviceAccountName"] = json!(null), "differ"),
         (|pod| pod["spec"]["nodeName"] = json!("n2"), "another node's"),
