@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Each names only those before it.
 const CORE: &[&str] = &["text", "document", "image", "attestation", "policy", "decision"];
 /// Each names only the core. Those of later versions have their place already.
-const EDGES: &[&str] = &["config", "gate", "evidence", "containerd", "audit", "nri", "metrics"];
+const EDGES: &[&str] = &["config", "gate", "evidence", "containerd", "kubelet", "audit", "nri", "metrics"];
 /// Each names core and edges, and neither the other; nobody names them.
 const PROGRAMS: &[&str] = &["daemon", "cli"];
 /// Items of the crate's root that any module may name.
@@ -34,6 +34,8 @@ const NOT_IN_CORE: &[&str] = &[
     "log",
     "nix",
     "notify",
+    "reqwest",
+    "rustls",
     "sd_notify",
     "tempfile",
     "tokio",

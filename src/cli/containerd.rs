@@ -15,7 +15,7 @@ use super::output::{Answer, fields};
 use super::{files, write};
 use crate::config::Config;
 use crate::containerd::base_spec::{self, BaseSpecError, MAX_BYTES};
-use crate::containerd::{self, CreateHook};
+use crate::containerd::{Containerd, CreateHook};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -150,9 +150,9 @@ impl BaseSpec {
     }
 
     fn running(&self, context: &Context) -> Result<String, CliError> {
-        let address = self.address.as_ref().unwrap_or(&context.defaults.settings.containerd_address);
+        let address = self.address.as_ref().unwrap_or(&context.defaults.settings.containerd.address);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(containerd::version(address)).map_err(CliError::ContainerdVersion)
+        runtime.block_on(async { Containerd::new(address).version().await }).map_err(CliError::ContainerdVersion)
     }
 
     /// `ctr` is built from containerd's own tree: one of the same version prints the same defaults.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, Kind, NameError, OccurrenceError};
 use crate::config::ConfigError;
-use crate::containerd::VersionError;
 use crate::containerd::base_spec::BaseSpecError;
 use crate::decision::SubjectError;
 use crate::document::DocumentError;
@@ -274,7 +273,7 @@ pub enum CliError {
     },
     /// containerd does not say which it is.
     #[error("{0}: name its version with --containerd-version")]
-    ContainerdVersion(VersionError),
+    ContainerdVersion(crate::containerd::ReadError),
     /// Flags that contradict each other.
     #[error("{0}")]
     MalformedCommand(String),

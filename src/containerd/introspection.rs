@@ -9,6 +9,8 @@ use containerd_client::services::v1::version_client::VersionClient;
 
 use super::client::{Containerd, MAX_MESSAGE, ReadError};
 
+/// The longest version that is believed, in bytes.
+const MAX_VERSION: usize = 128;
 /// The most snapshotters that are asked for a snapshot.
 const MAX_SNAPSHOTTERS: usize = 64;
 
@@ -31,13 +33,18 @@ pub(super) struct Loaded {
 }
 
 impl Containerd {
-    /// containerd's own word for its version. One RPC (`Version`).
+    /// containerd's own word for its version (`1.7.24~ds1`, `v2.1.4`). One RPC (`Version`).
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn version(&self) -> Result<String, ReadError> {
         let rpc = |channel| async move { VersionClient::new(channel).version(()).await };
-        Ok(self.in_time(self.call("the version", rpc)).await?.version)
+        let version = self.in_time(self.call("the version", rpc)).await?.version;
+        let is_plain = version.bytes().all(|byte| byte.is_ascii_graphic());
+        if version.is_empty() || version.len() > MAX_VERSION || !is_plain {
+            return Err(ReadError::Unreadable("containerd gives no version that can be believed".to_owned()));
+        }
+        Ok(version)
     }
 
     /// Every plugin, loaded or not. One RPC (`Introspection.Plugins`).

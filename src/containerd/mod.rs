@@ -29,7 +29,6 @@ mod snapshot;
 mod spec;
 mod stop;
 mod tasks;
-mod version;
 
 pub use client::{Containerd, DEADLINE, ReadError};
 pub use container::Record;

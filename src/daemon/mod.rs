@@ -117,7 +117,7 @@ async fn serve(
     let counters = Arc::new(Counters::default());
     let probe = Probe::start(config.containerd.address.clone());
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
-    let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine), None));
+    let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
     let followers = create::follow(&config, &create, stopped.clone())?;
     let inputs = status::Inputs {
         config,

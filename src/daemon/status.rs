@@ -16,6 +16,7 @@ use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
 use crate::evidence::{CacheStatus, SourceStatus};
 use crate::gate::server::{Counters, Counts};
+use crate::kubelet::{Pods, PodsStatus};
 use crate::nri::{self, State};
 use crate::policy::Policy;
 
@@ -105,6 +106,9 @@ struct GateStatus {
 struct CreateStatus {
     nri: NriStatus,
     handlers: Vec<HandlerStatus>,
+    /// Where service accounts come from, if anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pods: Option<PodsStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -163,6 +167,7 @@ impl Inputs {
         CreateStatus {
             nri: NriStatus::of(&self.nri.borrow()),
             handlers: handlers.map(|(name, hooked)| HandlerStatus { name, hooked }).collect(),
+            pods: self.create.pods.as_ref().map(Pods::status),
         }
     }
 
@@ -184,6 +189,7 @@ impl Inputs {
         let audit = self.engine.audit();
         let containerd = self.probe.status();
         let (digests, age) = self.engine.ledger().size();
+        let create = self.create_status();
         let alarms = problems
             .into_iter()
             .chain(unsatisfiable(&in_force))
@@ -191,6 +197,7 @@ impl Inputs {
             .chain(audit.problem.iter().map(|problem| format!("audit: {problem}")))
             .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
             .chain(self.create.handlers.problems())
+            .chain(create.pods.iter().filter_map(|pods| Some(format!("kubelet: {}", pods.problem.as_ref()?))))
             .chain(self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")))
             .collect();
         let gates = Gate::ALL.map(|gate| {
@@ -223,7 +230,7 @@ impl Inputs {
             gates: BTreeMap::from(gates),
             audit,
             containerd,
-            create: self.create_status(),
+            create,
             last_reload_error: self.engine.last_problem(),
         }
     }

@@ -10,4 +10,4 @@ pub mod workload;
 pub use content::{Content, ContentError};
 pub use digest::{Digest, DigestError, DigestKind};
 pub use reference::{Reference, ReferenceError};
-pub use workload::Workload;
+pub use workload::{Workload, mesh_identity};

@@ -17,6 +17,7 @@ use super::document::PolicyError;
 use super::rule::{AdmissionRule, RuleDocument};
 use crate::document::{Object, UniqueMap};
 use crate::image::Workload;
+use crate::image::workload::{is_label, is_subdomain, is_trust_domain};
 use crate::text;
 
 /// The most rules that one map may have.
@@ -346,29 +347,6 @@ fn joined(namespace: &str, account: &str) -> String {
 
 fn bare(identity: &str) -> &str {
     identity.strip_prefix("spiffe://").unwrap_or(identity)
-}
-
-/// An RFC 1123 label.
-pub(super) fn is_label(key: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    (1..=63).contains(&key.len())
-        && key.bytes().all(|b| inner(b) || b == b'-')
-        && key.bytes().next().is_some_and(inner)
-        && key.bytes().next_back().is_some_and(inner)
-}
-
-/// What a service account's name is (RFC 1123).
-fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label)
-}
-
-/// SPIFFE-ID section 2.1.
-/// Whether `name` could be a trust domain (SPIFFE-ID, section 2.1): lower-case letters, digits, `.`, `-` and
-/// `_`, at most 255 of them.
-#[must_use]
-pub fn is_trust_domain(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
-    (1..=255).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 
 use super::check::{CheckKind, CheckSet, Scope};
 use super::image_pattern::ImagePattern;
-use super::maps::is_label;
 use crate::attestation::{Attestor, AttestorName};
 use crate::document::{self, DocumentError, Format, Object, Version};
+use crate::image::workload::is_label;
 pub use checks::CheckError;
 use wire::{CheckSetDocument, PlatformPolicyDocument, ScopeDocument};
 

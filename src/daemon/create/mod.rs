@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use crate::audit::Place;
-use crate::config::Config;
+use crate::config::{Config, KubeletConfig, Login, PodSource};
 use crate::containerd::{Containerd, Links};
 use crate::decision::host_access::{self, Finding, HostAccess, HostRules};
 use crate::decision::{Decision, Reason, Subject, Verdict};
 use crate::image::{Digest, Workload};
-use crate::kubelet::{PodFacts, Pods};
+use crate::kubelet::{self, Credentials, KubeletError, PodFacts, Pods};
 use crate::nri::api::PodSandbox;
 
 use creation::{Creation, PodOf, Reach, Stage};
@@ -78,6 +78,24 @@ impl From<&Config> for Settings {
     }
 }
 
+fn source(config: &KubeletConfig) -> kubelet::Options {
+    match config.source.clone() {
+        PodSource::Endpoint { url, ca, login } => kubelet::Options::Kubelet {
+            url,
+            server_name: config.node_name.clone(),
+            authority: Some(ca),
+            credentials: match login {
+                None => Credentials::None,
+                Some(Login::Token(path)) => Credentials::Token(path),
+                Some(Login::Certificate { certificate, key }) => Credentials::Certificate { certificate, key },
+            },
+        },
+        PodSource::Kubeconfig(path) => {
+            kubelet::Options::Kubeconfig { path, node: config.node_name.clone() }
+        }
+    }
+}
+
 /// The path without symbolic links, where it is there and another one.
 fn resolved(path: &Path) -> Option<String> {
     let real = path.canonicalize().ok()?;
@@ -93,9 +111,13 @@ pub(super) struct Judged {
 
 impl CreateGate {
     /// A gate before `engine`, as `config` says. Must be called within a tokio runtime.
-    pub(super) fn new(config: &Config, engine: Arc<Engine>, pods: Option<Pods>) -> Self {
+    ///
+    /// # Errors
+    /// Those of a source of pods that could never be asked.
+    pub(super) fn new(config: &Config, engine: Arc<Engine>) -> Result<Self, KubeletError> {
         let containerd = Containerd::new(&config.containerd.address);
-        Self {
+        let pods = config.kubelet.as_ref().map(|kubelet| Pods::start(source(kubelet))).transpose()?;
+        Ok(Self {
             engine,
             links: Links::default(),
             pods,
@@ -103,7 +125,7 @@ impl CreateGate {
             containerd,
             settings: Settings::from(config),
             passed: Passed::default(),
-        }
+        })
     }
 
     /// Judges a container that is being made or started; records nothing.

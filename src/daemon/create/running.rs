@@ -196,7 +196,7 @@ impl Running {
             Some(self.gate.known(creation.pod.as_ref()?)?.container(&creation.name)?.kind)
         });
         facts.map_or(Kind::Container, |kind| match kind {
-            ContainerKind::Container => Kind::Container,
+            ContainerKind::Regular => Kind::Container,
             ContainerKind::Init => Kind::InitContainer,
             ContainerKind::Ephemeral => Kind::EphemeralContainer,
         })

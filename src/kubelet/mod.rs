@@ -1,0 +1,27 @@
+//! The node's own pods, as kubelet reports them: whose they are and what their authors wrote.
+//!
+//! Neither CRI nor NRI tell a pod's service account, and what they do tell is the word of whoever dialled
+//! the runtime. So this module asks kubelet itself, or the API server with the node's own credentials
+//! ([`Options`]), and keeps what it was told by pod uid ([`Pods`]). Questions are answered from memory;
+//! a pod that is not known is looked up behind them, and the next question finds it.
+//!
+//! What is refused, by name: an endpoint that cannot prove who it is (no certificate authority, plain
+//! HTTP off loopback, a loopback port that another user listens on), a redirect, an answer over 64 MiB or
+//! 5 s or without end, credentials that a program would have to be run for, and each pod that could be
+//! understood in two ways. No proxy is used and no certificate authority of the system counts.
+
+mod access;
+mod ask;
+mod error;
+mod facts;
+mod files;
+mod kubeconfig;
+mod list;
+mod listener;
+mod memory;
+mod pods;
+
+pub use access::{Credentials, Options};
+pub use error::KubeletError;
+pub use facts::{Container, ContainerKind, ImageVolume, PodFacts};
+pub use pods::{Pods, PodsStatus};
