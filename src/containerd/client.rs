@@ -24,6 +24,10 @@ use crate::text::shown;
 /// How long one call of [`Containerd`] may take, unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(1);
 
+/// How much later than the caller containerd gives up, and after how long at the latest.
+const GRACE: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// The longest single message that is read, in bytes. containerd itself sends at most 16 MiB unless
 /// configured otherwise.
 pub(super) const MAX_MESSAGE: usize = 32 * 1024 * 1024;
@@ -160,7 +164,7 @@ impl Containerd {
         }
     }
 
-    /// A request that containerd answers for `namespace`, and gives up at the deadline.
+    /// What a request carries that containerd answers for `namespace`, and gives up soon after the deadline.
     ///
     /// # Errors
     /// [`ReadError::Unreadable`] for a namespace that no header can carry.
@@ -188,7 +192,8 @@ impl Namespaced {
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("containerd-namespace", self.namespace.clone());
-        request.set_timeout(self.deadline);
+        // containerd, and tonic, give up after the caller has: the caller's word for it is the one to hear.
+        request.set_timeout(self.deadline.min(LONGEST).saturating_add(GRACE));
         request
     }
 }

@@ -11,6 +11,8 @@ use super::client::{Containerd, MAX_MESSAGE, ReadError};
 
 /// The longest version that is believed, in bytes.
 const MAX_VERSION: usize = 128;
+const SNAPSHOTTERS: &str = "type==io.containerd.snapshotter.v1";
+
 /// The most snapshotters that are asked for a snapshot.
 const MAX_SNAPSHOTTERS: usize = 64;
 
@@ -73,28 +75,33 @@ impl Containerd {
     }
 
     /// The snapshotters of the containerd that is connected to: remembered as long as the connection
-    /// lasts, unless `anew`. No RPC, or one (`Introspection.Plugins`).
+    /// lasts, unless `anew`. No RPC, or one (`Introspection.Plugins`), two on a new connection.
     pub(super) async fn snapshotters(&self, anew: bool) -> Result<Arc<[String]>, ReadError> {
         let shared = self.shared();
-        let epoch = shared.epoch.load(Ordering::SeqCst);
+        let mut epoch = shared.epoch.load(Ordering::SeqCst);
         let known = shared.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known.filter(|known| !anew && known.epoch == epoch) {
             return Ok(known.snapshotters);
         }
-        let found = self.plugins_of(vec!["type==io.containerd.snapshotter.v1".to_owned()]).await?;
-        let snapshotters: Arc<[String]> =
-            found.into_iter().filter(|plugin| plugin.is_loaded).map(|plugin| plugin.id).collect();
-        if snapshotters.len() > MAX_SNAPSHOTTERS {
-            let what = format!(
-                "{} snapshotters are loaded, more than the {MAX_SNAPSHOTTERS} allowed",
-                snapshotters.len()
-            );
-            return Err(ReadError::Unreadable(what));
+        loop {
+            let found = self.plugins_of(vec![SNAPSHOTTERS.to_owned()]).await?;
+            let now = shared.epoch.load(Ordering::SeqCst);
+            if now != epoch {
+                // Connected meanwhile: whose answer it is, is not known.
+                epoch = now;
+                continue;
+            }
+            let snapshotters: Arc<[String]> =
+                found.into_iter().filter(|plugin| plugin.is_loaded).map(|plugin| plugin.id).collect();
+            let number = snapshotters.len();
+            if number > MAX_SNAPSHOTTERS {
+                let what =
+                    format!("{number} snapshotters are loaded, more than the {MAX_SNAPSHOTTERS} allowed");
+                return Err(ReadError::Unreadable(what));
+            }
+            let loaded = Loaded { epoch, snapshotters: Arc::clone(&snapshotters) };
+            *shared.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+            return Ok(snapshotters);
         }
-        // Counted before the call where that made the connection: asked for once more, then right.
-        let loaded = Loaded { epoch: shared.epoch.load(Ordering::SeqCst), snapshotters };
-        let snapshotters = Arc::clone(&loaded.snapshotters);
-        *shared.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
-        Ok(snapshotters)
     }
 }
