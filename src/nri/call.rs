@@ -26,7 +26,7 @@ pub enum Call {
     Create(PodSandbox, Container),
     /// A container is being created, and this is what all plugins made of it: pod and container are
     /// there.
-    Validate(PodSandbox, Container, ValidateContainerAdjustmentRequest),
+    Validate(PodSandbox, Container, Box<ValidateContainerAdjustmentRequest>),
     /// A container is about to be started.
     Start(PodSandbox, Container),
     /// Something else happened.
@@ -64,7 +64,7 @@ impl Call {
                 let (Some(pod), Some(container)) = (asked.pod.take(), asked.container.take()) else {
                     return Err(invalid(request, "it names no pod or no container"));
                 };
-                return Ok(Self::Validate(pod, container, asked));
+                return Ok(Self::Validate(pod, container, Box::new(asked)));
             }
             "StateChange" => {
                 let StateChangeEvent { event, pod, container } = message(request)?;

@@ -92,10 +92,12 @@ mod connect;
 mod ended;
 mod event;
 pub mod mux;
+#[cfg(feature = "full")]
 mod options;
 mod plugin;
 #[cfg(feature = "full")]
 mod session;
+#[cfg(feature = "full")]
 mod status;
 pub mod ttrpc;
 pub mod version;
@@ -108,9 +110,11 @@ pub use connect::run;
 #[cfg(feature = "full")]
 pub use ended::Ended;
 pub use event::{Event, Events};
+#[cfg(feature = "full")]
 pub use options::{Limits, Options, OptionsError};
 pub use plugin::{Plugin, Proposal, Refusal, Runtime};
 #[cfg(feature = "full")]
 pub use session::serve;
+#[cfg(feature = "full")]
 pub use status::{State, Status, Synchronized};
 pub use version::Version;

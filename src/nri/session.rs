@@ -30,7 +30,7 @@ const QUEUE: usize = 64;
 /// Serves a runtime on a stream that is open already, such as one of a test, or the socket that a runtime
 /// has handed to a plugin it started itself. Ends when the stream does, or `stop`.
 ///
-/// `status` is kept up to date, but for how the connection ended, which is returned.
+/// `status` is kept up to date.
 ///
 /// Reads, writes and counts deadlines on the caller's own tokio runtime: a handler that blocks its thread
 /// may hold up all of them. [`run`](super::run) is not held up.
@@ -79,6 +79,7 @@ pub(super) async fn serve_with<P: Plugin, S: AsyncRead + AsyncWrite + Send + 'st
         () = stop => Ended::Stopped,
     };
     drop(session); // and with it the handlers that are still at work
+    status.send_modify(|status| status.state = State::Lost(ended.to_string()));
     // An answer that is under way still goes out.
     if !writer.is_finished() && timeout(options.limits.write, &mut writer).await.is_err() {
         writer.abort();
@@ -147,13 +148,16 @@ impl<P: Plugin> Session<'_, P> {
                         return Ok(());
                     }
                     let mut bytes = chunk.get(..have).unwrap_or_default();
+                    let mut messages = 0;
                     while let Some(piece) = demux.next(&mut bytes)? {
                         let mut payload = piece.payload;
                         match piece.connection {
                             PLUGIN_SERVICE => while let Some(envelope) = calls.next(&mut payload)? {
+                                messages += 1;
                                 self.asked(&envelope).await?;
                             },
                             RUNTIME_SERVICE => while let Some(envelope) = answers.next(&mut payload)? {
+                                messages += 1;
                                 self.answered(&envelope)?;
                             },
                             _ => {} // whose ever that is, as runtimes do
@@ -162,7 +166,11 @@ impl<P: Plugin> Session<'_, P> {
                     let whole = demux.is_between_frames()
                         && calls.is_between_messages()
                         && answers.is_between_messages();
-                    begun = if whole { None } else { begun.or_else(|| Some(Instant::now())) };
+                    begun = match begun {
+                        _ if whole => None,
+                        Some(begun) if messages == 0 => Some(begun),
+                        _ => Some(Instant::now()),
+                    };
                 }
             }
         }
@@ -210,7 +218,7 @@ impl<P: Plugin> Session<'_, P> {
         if envelope.kind != Kind::Request as u8 {
             return Ok(()); // nothing that was asked for
         }
-        if stream % 2 == 0 || stream <= self.last_stream {
+        if stream.is_multiple_of(2) || stream <= self.last_stream {
             let why = format!("stream {stream} cannot follow stream {}", self.last_stream);
             return self.answer(stream, ttrpc::Status::new(Code::InvalidArgument, why).into()).await;
         }

@@ -86,7 +86,7 @@ async fn against_containerd() {
     let stopped = async { drop(stopped.await) };
     let running = tokio::spawn(run(options, Arc::clone(&plugin), sender, stopped));
 
-    let State::Synchronized(is) = synchronized(&mut status, 1).await.state else { unreachable!() };
+    let State::Synchronized(is) = synchronized(&mut status, 1).await.state else { panic!("another state") };
     assert_eq!((is.runtime.name.as_str(), is.runtime.nri), ("containerd", Some(Version(0, 8, 0))));
     assert_eq!((is.runtime.events.mask(), is.pods), (0x7ff, 0));
     assert_eq!(is.runtime.request_timeout, Duration::from_secs(2));
@@ -116,7 +116,9 @@ async fn against_containerd() {
     assert_eq!(status.borrow().late, 1);
 
     node.restart_containerd().await;
-    let State::Synchronized(again) = synchronized(&mut status, 2).await.state else { unreachable!() };
+    let State::Synchronized(again) = synchronized(&mut status, 2).await.state else {
+        panic!("another state")
+    };
     assert!(again.since > is.since && again.containers >= 1, "{again:?}");
     assert_eq!((plugin.seen("disconnected"), plugin.seen("synchronize")), (1, 2));
     // A pod that was refused may still be listed; what runs in the other one is.

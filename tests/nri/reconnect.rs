@@ -67,7 +67,7 @@ async fn a_runtime_that_comes_late_goes_and_comes_again() {
     let socket = folder.path().join("nri.sock");
     let mut kept = Kept::at(&socket);
     let status = kept.until(|state| matches!(state, State::Absent(_))).await;
-    let State::Absent(why) = &status.state else { unreachable!() };
+    let State::Absent(why) = &status.state else { panic!("another state") };
     assert!(why.contains("nri.sock` is not there or nobody listens on it"), "{why}");
 
     for round in 1..=4 {
@@ -78,7 +78,7 @@ async fn a_runtime_that_comes_late_goes_and_comes_again() {
         runtime.containers = vec![container.clone(); round];
         runtime.accept().await;
         let status = kept.synchronized().await;
-        let State::Synchronized(is) = &status.state else { unreachable!() };
+        let State::Synchronized(is) = &status.state else { panic!("another state") };
         assert_eq!((is.runtime.version.as_str(), is.containers), (version.version, round));
         assert_eq!(status.synchronized, round as u64);
         assert_eq!(runtime.run(&pod, &container).await, Outcome::Allowed);
@@ -123,6 +123,20 @@ async fn a_runtime_that_refuses_is_tried_again() {
     assert_eq!(gate.seen().last().unwrap(), "disconnected: the plugin was stopped");
     let (pod, container) = pod_and_container("c", &[]);
     assert_eq!(runtime.run(&pod, &container).await, Outcome::Unasked);
+}
+
+/// Whoever forgets about a plugin has ended it.
+#[tokio::test]
+async fn a_plugin_that_is_dropped_is_disconnected() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nri.sock");
+    let mut runtime = FakeRuntime::listen(Version::CONTAINERD_2_2, &socket);
+    let mut kept = Kept::at(&socket);
+    runtime.accept().await;
+    kept.synchronized().await;
+    kept.task.abort();
+    kept.until(|state| *state == State::Stopped).await;
+    assert_eq!(kept.gate.seen().last().unwrap(), "disconnected: the plugin was stopped");
 }
 
 /// A handler that blocks its thread, and with it the only one that handlers have, is refused in time.

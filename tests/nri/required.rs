@@ -43,50 +43,57 @@ async fn a_required_plugin_that_is_absent_blocks_creation_and_nothing_else() {
 /// A plugin that dies over a CREATE, and one whose process hangs: only VALIDATE sees that.
 #[tokio::test]
 async fn create_and_validate_together_fail_closed() {
+    let mut rows = tokio::task::JoinSet::new();
     for version in [Version::CONTAINERD_2_1, Version::CONTAINERD_2_2, Version::CONTAINERD_2_3] {
         for wanted in [&WANTED[..], &NO_VALIDATE[..]] {
-            for fault in ["dies", "hangs"] {
-                let mut runtime = FakeRuntime::new(version.clone());
-                runtime.required = vec!["binauthd".to_owned()];
-                runtime.request_timeout = Duration::from_secs(1);
-                // What is between the two can stop carrying.
-                let ((ours, mut left), (mut right, theirs)) =
-                    (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
-                let (hang, hangs) = oneshot::channel::<()>();
-                let between = tokio::spawn(async move {
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut left, &mut right) => {}
-                        _ = hangs => std::future::pending().await,
-                    }
-                });
-                let mut served = Served::start(theirs, options(wanted), Gate::default());
-                runtime.adopt(ours).await.unwrap();
-                let (pod, container) = pod_and_container("c", &[("create", "wait")]);
-                let gate = served.gate.clone();
-                let creating = tokio::spawn(async move {
-                    let created = runtime.create(&pod, &container).await;
-                    (runtime, created, pod, container)
-                });
-                eventually("the handler", Duration::from_secs(5), || async {
-                    (gate.at_work.load(Ordering::SeqCst) == 1).then_some(())
-                })
-                .await;
-                match fault {
-                    "dies" => served.stop(),
-                    _ => drop(hang.send(())),
-                }
-                let (mut runtime, created, pod, container) = creating.await.unwrap();
-                let validated = wanted == WANTED && version.events == 0x3fff;
-                let what = format!("{} {fault} {wanted:?}: {created:?}", version.version);
-                assert_eq!(created.goes_on(), !validated, "{what}");
-                if validated {
-                    assert!(created.refusal().contains("validator plugin"), "{what}");
-                }
-                // From now on it is known to be gone.
-                let next = runtime.create(&pod, &container).await;
-                assert_eq!(next.goes_on(), version.events != 0x3fff, "{what}");
-                between.abort();
-            }
+            rows.spawn(dies_or_hangs(version.clone(), wanted, false));
+            rows.spawn(dies_or_hangs(version.clone(), wanted, true));
         }
     }
+    while let Some(row) = rows.join_next().await {
+        row.unwrap();
+    }
+}
+
+async fn dies_or_hangs(version: Version, wanted: &'static [Event], hangs: bool) {
+    let mut runtime = FakeRuntime::new(version.clone());
+    runtime.required = vec!["binauthd".to_owned()];
+    runtime.request_timeout = Duration::from_secs(1);
+    // What is between the two can stop carrying.
+    let ((ours, mut left), (mut right, theirs)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    let (hang, stuck) = oneshot::channel::<()>();
+    let between = tokio::spawn(async move {
+        tokio::select! {
+            _ = copy_bidirectional(&mut left, &mut right) => {}
+            _ = stuck => std::future::pending().await,
+        }
+    });
+    let mut served = Served::start(theirs, options(wanted), Gate::default());
+    runtime.adopt(ours).await.unwrap();
+    let (pod, container) = pod_and_container("c", &[("create", "wait")]);
+    let gate = served.gate.clone();
+    let creating = tokio::spawn(async move {
+        let created = runtime.create(&pod, &container).await;
+        (runtime, created, pod, container)
+    });
+    eventually("the handler", Duration::from_secs(5), || async {
+        (gate.at_work.load(Ordering::SeqCst) == 1).then_some(())
+    })
+    .await;
+    if hangs {
+        hang.send(()).unwrap();
+    } else {
+        served.stop();
+    }
+    let (mut runtime, created, pod, container) = creating.await.unwrap();
+    let what = format!("{} {hangs} {wanted:?}: {created:?}", version.version);
+    let validated = wanted == WANTED && version.events == 0x3fff;
+    assert_eq!(created.goes_on(), !validated, "{what}");
+    if validated {
+        assert!(created.refusal().contains("validator plugin"), "{what}");
+    }
+    // From now on it is known to be gone.
+    let next = runtime.create(&pod, &container).await;
+    assert_eq!(next.goes_on(), version.events != 0x3fff, "{what}");
+    between.abort();
 }
