@@ -14,8 +14,6 @@ use super::kubeconfig::{Held, Kubeconfig};
 use super::list::Reporter;
 use crate::image::workload::is_subdomain;
 
-/// Kubernetes knows a node by this name in lower case, unless it was told another.
-const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 /// The longest token, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
@@ -200,9 +198,10 @@ fn shown_url(text: &str) -> String {
     crate::text::shown(after, 300)
 }
 
+/// What Kubernetes knows a node by, unless it was told another name.
 fn host_name() -> Result<String, KubeletError> {
-    let io = |cause| KubeletError::Io { path: HOSTNAME.into(), cause };
-    let name = std::fs::read_to_string(HOSTNAME).map_err(io)?.trim().to_ascii_lowercase();
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy().trim().to_ascii_lowercase();
     if is_subdomain(&name) { Ok(name) } else { Err(KubeletError::Node(name)) }
 }
 

@@ -8,8 +8,9 @@ use std::io::{BufRead, BufReader, Read as _};
 
 use super::error::KubeletError;
 
-/// Listening sockets lead these tables, so the rest of a busy node's need not be read.
-const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+/// Listening sockets lead these tables, so the rest of a busy node's need not be read. Below `self` they
+/// are there also where a unit sees processes alone (`ProcSubset=pid`).
+const TABLES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// `TCP_LISTEN` of the kernel's `net/tcp_states.h`.
 const LISTENING: &str = "0A";

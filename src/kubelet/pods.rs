@@ -95,7 +95,8 @@ impl Pods {
     /// What is known of the pod with this uid, if it is of this namespace. From memory, at once.
     ///
     /// For a static pod the uid is the one that kubelet gives it, which containers carry, also where the
-    /// API server is asked: it holds the hash of the manifest.
+    /// API server is asked: it holds the hash of the manifest. A manifest that sets a uid of its own is
+    /// known by kubelet alone.
     #[must_use]
     pub fn known(&self, uid: &str, namespace: &str) -> Option<Arc<PodFacts>> {
         match self.shared.memory().find(uid, namespace)? {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use binauthd::kubelet::{Options, Pods};
 use serde_json::{Value, json};
@@ -128,6 +127,20 @@ async fn kubeconfigs() {
     assert!(Pods::start(node).unwrap_err().to_string().contains("no name of a node"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_name_is_the_nodes() {
+    let files = Files::new();
+    let (ours, path) = (Authority::new("ours"), files.path().join("kubeconfig"));
+    let server = Server::start(Some((&ours, "127.0.0.1")), |_| Answer::Whole(200, list(&[]))).await;
+    let ca = encoded(&ours.pem());
+    let cluster = format!("server: {}\ncertificate-authority-data: {ca}", server.url("https", ""));
+    files.write("kubeconfig", &config(&cluster, "token: secret"));
+    assert_eq!(first_look(Options::Kubeconfig { path, node: None }).await.problem, None);
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap().to_ascii_lowercase();
+    let target = server.counts.targets.lock().unwrap()[0].clone();
+    assert!(target.contains(&format!("fieldSelector=spec.nodeName%3D{host}&")), "{target}");
+}
+
 /// Pages of one pod each: the continuation is the number of the next.
 fn page(question: &Question, pages: usize) -> Answer {
     let number = question.target.split_once("&continue=").map_or(0, |(_, number)| number.parse().unwrap());
@@ -170,8 +183,8 @@ async fn pages() {
         false => page(question, 3),
     })
     .await;
-    assert!(pods.known_within("uid-0", "shop", Duration::from_millis(500)).await.is_none());
-    assert_problem(&pods.status(), "410 Gone (the continue token is too old)");
+    pods.wanted("uid-0", "shop");
+    assert_problem(&super::settled(&pods).await, "410 Gone (the continue token is too old)");
 }
 
 #[tokio::test(flavor = "multi_thread")]

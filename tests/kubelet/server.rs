@@ -140,6 +140,12 @@ impl Server {
         Self { address, counts, task }
     }
 
+    /// Closes the port and every connection.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        assert!((&mut self.task).await.unwrap_err().is_cancelled());
+    }
+
     pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
         format!("{scheme}://{}{path}", self.address)
     }

@@ -64,18 +64,19 @@ fn static_pods() {
     let file = json!({"kubernetes.io/config.source": "file", "kubernetes.io/config.hash": HASH_OF});
     let mirror = json!({"kubernetes.io/config.source": "file", "kubernetes.io/config.hash": HASH_OF,
         "kubernetes.io/config.mirror": HASH_OF});
-    let uid = "8b6a3d5e-1";
-    let rows: &[(Value, Reporter, Result<(bool, &[&str]), &str>)] = &[
-        (json!({"kubernetes.io/config.source": "api"}), Reporter::Kubelet, Ok((false, &[uid]))),
-        (json!({"kubernetes.io/config.source": "http"}), Reporter::Kubelet, Ok((true, &[uid]))),
-        (file.clone(), Reporter::Kubelet, Ok((true, &[uid]))),
+    const UID: &str = "8b6a3d5e-1";
+    type Expected = Result<(bool, &'static [&'static str]), &'static str>;
+    let rows: &[(Value, Reporter, Expected)] = &[
+        (json!({"kubernetes.io/config.source": "api"}), Reporter::Kubelet, Ok((false, &[UID]))),
+        (json!({"kubernetes.io/config.source": "http"}), Reporter::Kubelet, Ok((true, &[UID]))),
+        (file.clone(), Reporter::Kubelet, Ok((true, &[UID]))),
         // Anybody may write these into a pod of their own.
-        (file, api(), Ok((false, &[uid]))),
-        (json!({"kubernetes.io/config.mirror": HASH_OF}), Reporter::Kubelet, Ok((false, &[uid]))),
-        (mirror, api(), Ok((true, &[uid, HASH_OF]))),
+        (file, api(), Ok((false, &[UID]))),
+        (json!({"kubernetes.io/config.mirror": HASH_OF}), Reporter::Kubelet, Ok((false, &[UID]))),
+        (mirror, api(), Ok((true, &[UID, HASH_OF]))),
         (json!({"kubernetes.io/config.mirror": HASH_OF}), api(), Err("mirrors")),
         (
-            json!({"kubernetes.io/config.mirror": uid, "kubernetes.io/config.hash": uid}),
+            json!({"kubernetes.io/config.mirror": UID, "kubernetes.io/config.hash": UID}),
             api(),
             Err("mirrors"),
         ),
