@@ -162,7 +162,8 @@ fn record(criterion: &mut Criterion) {
         bencher.iter(|| {
             let duration_micros = Duration::from_micros(7);
             let (time, verdict) = (SystemTime::now(), black_box(&verdict));
-            let record = Record { time, gate: Gate::Pull, verdict, asked: &asked, duration_micros };
+            let (gate, container, event) = (Gate::Pull, None, None);
+            let record = Record { time, gate, verdict, asked: &asked, container, event, duration_micros };
             serde_json::to_string(&record)
         });
     });

@@ -152,7 +152,9 @@ impl BaseSpec {
     fn running(&self, context: &Context) -> Result<String, CliError> {
         let address = self.address.as_ref().unwrap_or(&context.defaults.settings.containerd.address);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async { Containerd::new(address).version().await }).map_err(CliError::ContainerdVersion)
+        runtime
+            .block_on(async { Containerd::new(address).version().await })
+            .map_err(CliError::ContainerdVersion)
     }
 
     /// `ctr` is built from containerd's own tree: one of the same version prints the same defaults.

@@ -15,8 +15,8 @@ use super::sections::{
 };
 use crate::decision::host_access::Mode;
 use crate::image::Digest;
-use crate::policy::Subjects;
 use crate::image::workload::is_trust_domain;
+use crate::policy::Subjects;
 use crate::policy::maps::is_cluster;
 use crate::text::shown;
 

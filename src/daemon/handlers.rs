@@ -148,7 +148,8 @@ impl Known {
                 Hooked::OtherRuntime => "its runtime may run no hooks".to_owned(),
                 Hooked::Unusable(why) => why.clone(),
             };
-            let what = if held { "its pods are refused" } else { "nothing holds its pods while binauthd is down" };
+            let what =
+                if held { "its pods are refused" } else { "nothing holds its pods while binauthd is down" };
             format!("containerd: runtime handler `{name}` carries no create hook ({why}): {what}")
         });
         tag.into_iter().chain(handlers).collect()

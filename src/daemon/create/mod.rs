@@ -87,12 +87,12 @@ fn source(config: &KubeletConfig) -> kubelet::Options {
             credentials: match login {
                 None => Credentials::None,
                 Some(Login::Token(path)) => Credentials::Token(path),
-                Some(Login::Certificate { certificate, key }) => Credentials::Certificate { certificate, key },
+                Some(Login::Certificate { certificate, key }) => {
+                    Credentials::Certificate { certificate, key }
+                }
             },
         },
-        PodSource::Kubeconfig(path) => {
-            kubelet::Options::Kubeconfig { path, node: config.node_name.clone() }
-        }
+        PodSource::Kubeconfig(path) => kubelet::Options::Kubeconfig { path, node: config.node_name.clone() },
     }
 }
 
@@ -121,7 +121,10 @@ impl CreateGate {
             engine,
             links: Links::default(),
             pods,
-            handlers: Handlers::new(config.containerd.address.clone(), config.containerd.allow_handlers.clone()),
+            handlers: Handlers::new(
+                config.containerd.address.clone(),
+                config.containerd.allow_handlers.clone(),
+            ),
             containerd,
             settings: Settings::from(config),
             passed: Passed::default(),
