@@ -8,7 +8,7 @@ use super::create::CreateGate;
 use super::engine::Engine;
 use super::pull;
 use crate::audit::Asked;
-use crate::decision::Verdict;
+use crate::decision::{Reason, Verdict};
 use crate::gate::message::{Answer, Ask, Decision};
 use crate::gate::server::Peer;
 use crate::text::{cut, shown};
@@ -29,7 +29,7 @@ pub(super) fn handler(
         Box::pin(async move {
             let verdict = match ask.gate.as_str() {
                 "create" => create.answer(&ask, &asked(&peer, &ask)).await,
-                _ => pull::answer(engine, asked(&peer, &ask), ask).await,
+                _ => pull::answer(engine, asked(&peer, &ask), ask, create.is_wired()).await,
             };
             answer(&verdict)
         })
@@ -43,7 +43,11 @@ fn asked(peer: &Peer, ask: &Ask) -> Asked {
 
 fn answer(verdict: &Verdict) -> Answer {
     Answer {
-        decision: if verdict.allows() { Decision::Allow } else { Decision::Refuse },
+        decision: match verdict.allows() {
+            true if verdict.reason == Reason::PodContextUnknown => Decision::Defer,
+            true => Decision::Allow,
+            false => Decision::Refuse,
+        },
         reason: verdict.reason.code().to_owned(),
         message: cut(&verdict.line(), MAX_MESSAGE).to_owned(),
     }

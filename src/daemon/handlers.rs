@@ -88,6 +88,15 @@ impl Handlers {
         Err(Ungated { reason: Reason::HandlerUngated, cause })
     }
 
+    /// Whether every handler carries the hook, but for those that need not.
+    pub(super) fn hold(&self) -> bool {
+        self.known().is_some_and(|known| {
+            let mut all = known.all.iter();
+            !known.all.is_empty()
+                && all.all(|(name, hooked)| is_hooked(hooked) || self.allowed.contains(name))
+        })
+    }
+
     /// Every handler, and whether it carries the hook.
     pub(super) fn list(&self) -> Vec<(String, bool)> {
         let Some(known) = self.known() else { return Vec::new() };

@@ -118,11 +118,10 @@ async fn serve(
     let probe = Probe::start(config.containerd.address.clone());
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
     let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
-    let followers = create::follow(&config, &create, stopped.clone())?;
+    let mut followers = create::follow(&config, &create, stopped.clone())?;
     let inputs = status::Inputs {
         config,
         create: Arc::clone(&create),
-        nri: followers.nri.clone(),
         engine: Arc::clone(&engine),
         gate: Arc::clone(&counters),
         probe,
@@ -153,7 +152,6 @@ async fn serve(
     supervisor::ready();
     tracing::info!("ready");
     // A daemon whose gate has ended must not live on and look well.
-    let mut followers = followers.tasks;
     let told = tokio::select! {
         Some(ended) = followers.join_next() => Err(ended_early("create gate", Ok(ended.map_err(io::Error::other)))),
         () = signals.stop(watcher) => Ok(()),

@@ -21,11 +21,12 @@ const IMAGES: &[(&str, DigestKind)] = &[
     ("application/vnd.docker.distribution.manifest.v2+json", DigestKind::Manifest),
 ];
 
-/// Answers a question of the gate `pull` with a verdict, and records it.
-pub(super) async fn answer(engine: Arc<Engine>, asked: Asked, ask: Ask) -> Verdict {
+/// Answers a question of the gate `pull` with a verdict, and records it. Where creation `is_judged` too, an
+/// image that only its pod could decide about may be fetched.
+pub(super) async fn answer(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judged: bool) -> Verdict {
     match answer_at_once(&engine, &asked, &ask) {
         Some(verdict) => verdict,
-        None => super::off_the_runtime(move || answer_slowly(&engine, &asked, &ask)).await,
+        None => super::off_the_runtime(move || answer_slowly(&engine, &asked, &ask, is_judged)).await,
     }
 }
 
@@ -42,9 +43,14 @@ fn answer_at_once(engine: &Engine, asked: &Asked, ask: &Ask) -> Option<Verdict> 
     Some(verdict)
 }
 
-fn answer_slowly(engine: &Engine, asked: &Asked, ask: &Ask) -> Verdict {
+fn answer_slowly(engine: &Engine, asked: &Asked, ask: &Ask, is_judged: bool) -> Verdict {
     let started = Instant::now();
-    let verdict = judge_pull(engine, ask);
+    let mut verdict = judge_pull(engine, ask);
+    if is_judged && verdict.reason == Reason::PodContextUnknown {
+        verdict.message.push_str(". It may be fetched, and is judged when a container is created from it");
+        verdict.remedy.clear();
+        verdict = verdict.in_dry_run();
+    }
     engine.record(&verdict, Occasion::at(Gate::Pull, asked, started.elapsed()));
     verdict
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use tokio::sync::watch;
 
 use super::create::CreateGate;
 use super::engine::{Engine, GateCounts, LastProblem};
@@ -27,7 +26,6 @@ pub(super) struct Inputs {
     pub(super) gate: Arc<Counters>,
     pub(super) probe: Probe,
     pub(super) create: Arc<CreateGate>,
-    pub(super) nri: watch::Receiver<nri::Status>,
     pub(super) started: Instant,
 }
 
@@ -165,7 +163,7 @@ impl Inputs {
     fn create_status(&self) -> CreateStatus {
         let handlers = self.create.handlers.list().into_iter();
         CreateStatus {
-            nri: NriStatus::of(&self.nri.borrow()),
+            nri: NriStatus::of(&self.create.nri()),
             handlers: handlers.map(|(name, hooked)| HandlerStatus { name, hooked }).collect(),
             pods: self.create.pods.as_ref().map(Pods::status),
         }

@@ -242,7 +242,7 @@ async fn named_config(
 
 /// What the pod's author wrote, by kubelet's word.
 fn author_text(gate: &CreateGate, creation: &Creation) -> Option<String> {
-    let facts = gate.known(creation.pod.as_ref()?)?;
+    let facts = gate.known(creation.pod.as_ref()?, &creation.name)?;
     facts.container(&creation.name).map(|container| container.image.clone())
 }
 
@@ -331,7 +331,7 @@ impl Hindrance {
     }
 
     pub(super) fn late(time: Duration) -> Self {
-        let cause = format!("containerd had not said within {} ms what it would run", time.as_millis());
+        let cause = format!("it was not known within {} ms what it would run", time.as_millis());
         Self { reason: Reason::NotInTime, cause, remedy: ASK_AGAIN }
     }
 

@@ -21,6 +21,9 @@ const NRI_PATIENCE: Duration = Duration::from_millis(900);
 /// Of the gate socket: less than the time that its server gives.
 const GATE_PATIENCE: Duration = Duration::from_secs(6);
 
+/// Of that, for kubelet.
+const POD_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How far a container has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::daemon) enum Stage {
@@ -51,6 +54,8 @@ pub(in crate::daemon) struct Creation {
     pub(super) restored: bool,
     /// How long may be spent on finding out what it runs.
     pub(super) patience: Duration,
+    /// How long of that may be waited for kubelet's word about its pod, if at all.
+    pub(super) pod_patience: Option<Duration>,
     pub(super) reach: Reach,
 }
 
@@ -105,6 +110,7 @@ impl Creation {
             image: annotation(IMAGE_NAME),
             config: image.and_then(|image| image.config_digest.parse().ok()),
             patience: NRI_PATIENCE,
+            pod_patience: None,
             restored: RESTORED.iter().any(|mark| container.annotations.contains_key(*mark)),
             reach: Reach {
                 sources: sources(&container.mounts).collect(),
@@ -127,6 +133,7 @@ impl Creation {
             image: annotation(IMAGE_NAME),
             config: None,
             patience: GATE_PATIENCE,
+            pod_patience: Some(POD_PATIENCE),
             restored: asked.command == "restore"
                 || RESTORED.iter().any(|mark| annotations.contains_key(*mark)),
             reach: Reach {
@@ -154,6 +161,7 @@ impl Creation {
             image: String::new(),
             config: None,
             patience: NRI_PATIENCE,
+            pod_patience: None,
             restored: false,
             reach: Reach::default(),
         }

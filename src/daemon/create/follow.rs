@@ -16,15 +16,7 @@ const PLUGIN: &str = "binauthd";
 /// First of all plugins.
 const INDEX: &str = "00";
 
-/// What follows containerd for the create gate.
-pub(in crate::daemon) struct Followers {
-    /// How NRI stands.
-    pub(in crate::daemon) nri: watch::Receiver<nri::Status>,
-    /// None of them ends before it is told to.
-    pub(in crate::daemon) tasks: JoinSet<()>,
-}
-
-/// Starts to ask what containerd does and to be asked by it, until `stopped`.
+/// Starts to ask what containerd does and to be asked by it, until `stopped`. None of the tasks ends before.
 ///
 /// # Errors
 /// Those of a socket path that NRI cannot have.
@@ -32,7 +24,7 @@ pub(in crate::daemon) fn follow(
     config: &Config,
     gate: &Arc<CreateGate>,
     stopped: watch::Receiver<bool>,
-) -> io::Result<Followers> {
+) -> io::Result<JoinSet<()>> {
     let changed = gate.engine.changed();
     let wanted = Events::of([
         Event::RunPodSandbox,
@@ -43,13 +35,12 @@ pub(in crate::daemon) fn follow(
     let options =
         nri::Options::new(&config.containerd.nri_socket, PLUGIN, INDEX, wanted).map_err(io::Error::other)?;
     let plugin = NriPlugin { gate: Arc::clone(gate), changed: Arc::clone(&changed) };
-    let (status, nri) = watch::channel(nri::Status::default());
     let running = Running::new(Arc::clone(gate), Rules::from(&config.running), Arc::clone(&changed));
     let mut tasks = JoinSet::new();
-    tasks.spawn(nri::run(options, Arc::new(plugin), status, crate::daemon::until(stopped)));
+    tasks.spawn(nri::run(options, Arc::new(plugin), gate.nri.clone(), crate::daemon::until(stopped)));
     tasks.spawn(running.run());
     let handlers = Arc::clone(gate);
     tasks.spawn(async move { handlers.handlers.follow().await });
     tasks.spawn(unseen::follow(Arc::clone(gate), changed));
-    Ok(Followers { nri, tasks })
+    Ok(tasks)
 }

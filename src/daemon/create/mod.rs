@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::engine::Engine;
 use crate::audit::Place;
 use crate::config::{Config, KubeletConfig, Login, PodSource};
@@ -25,7 +27,7 @@ use crate::decision::host_access::{self, Finding, HostAccess, HostRules};
 use crate::decision::{Decision, Reason, Subject, Verdict};
 use crate::image::{Digest, Workload};
 use crate::kubelet::{self, Credentials, KubeletError, PodFacts, Pods};
-use crate::nri::api::PodSandbox;
+use crate::nri::{self, api::PodSandbox};
 
 use creation::{Creation, PodOf, Reach, Stage};
 use plugin::NriPlugin;
@@ -51,6 +53,8 @@ pub(super) struct CreateGate {
     pub(super) handlers: Handlers,
     pub(super) settings: Settings,
     passed: Passed,
+    /// How NRI stands.
+    nri: watch::Sender<nri::Status>,
 }
 
 /// What the configuration says.
@@ -128,18 +132,32 @@ impl CreateGate {
             containerd,
             settings: Settings::from(config),
             passed: Passed::default(),
+            nri: watch::Sender::default(),
         })
     }
 
     /// Judges a container that is being made or started; records nothing.
     pub(super) async fn judge(&self, mut creation: Creation) -> Judged {
         let patience = creation.patience;
-        let verdict = match tokio::time::timeout(patience, self.bound(&mut creation)).await {
-            Ok(Ok(bound)) => self.decide(&creation, bound).await,
-            Ok(Err(hindrance)) => self.hindered(&creation, hindrance),
-            Err(_) => self.hindered(&creation, Hindrance::late(patience)),
-        };
+        let decided = tokio::time::timeout(patience, async {
+            let bound = self.bound(&mut creation).await?;
+            Ok(self.decide(&creation, bound).await)
+        })
+        .await;
+        let verdict = decided
+            .unwrap_or_else(|_| Err(Hindrance::late(patience)))
+            .unwrap_or_else(|hindrance| self.hindered(&creation, hindrance));
         Judged { verdict, place: place(&creation) }
+    }
+
+    /// Whether something is judged again when a container is created, also what the pull gate could not know.
+    pub(super) fn is_wired(&self) -> bool {
+        self.handlers.hold() || matches!(self.nri.borrow().state, nri::State::Synchronized(_))
+    }
+
+    /// How NRI stands.
+    pub(super) fn nri(&self) -> nri::Status {
+        self.nri.borrow().clone()
     }
 
     /// Judges one that runs, of which everything is known already.
@@ -156,11 +174,15 @@ impl CreateGate {
     }
 
     /// What kubelet says of the pod; what it is not known to say is asked for, for the next time.
-    fn known(&self, pod: &PodOf) -> Option<Arc<PodFacts>> {
+    fn known(&self, pod: &PodOf, container: &str) -> Option<Arc<PodFacts>> {
         let pods = self.pods.as_ref()?;
         let known = pods.known(&pod.uid, &pod.namespace);
-        if known.is_none() {
-            pods.wanted(&pod.uid, &pod.namespace);
+        match &known {
+            None => pods.wanted(&pod.uid, &pod.namespace),
+            Some(facts) if facts.container(container).is_none() && !container.is_empty() => {
+                pods.container_wanted(&pod.uid, &pod.namespace, container);
+            }
+            Some(_) => {}
         }
         known
     }
@@ -182,6 +204,7 @@ impl CreateGate {
         };
         if let Some(pod) = &creation.pod {
             self.handlers.admit(&pod.handler).await?;
+            self.learn(creation, pod).await;
         }
         Ok(bound)
     }
@@ -193,6 +216,14 @@ impl CreateGate {
             sources.iter().filter_map(|source| resolved(Path::new(source))).collect::<Vec<_>>()
         });
         creation.reach.sources.extend(real.await);
+    }
+
+    /// Where nobody was asked when the container was made, its pod may not be known yet; a refusal now would
+    /// be the end of it.
+    async fn learn(&self, creation: &Creation, pod: &PodOf) {
+        if let (Some(pods), Some(time)) = (&self.pods, creation.pod_patience) {
+            let _ = pods.known_within(&pod.uid, &pod.namespace, time).await;
+        }
     }
 
     async fn decide(&self, creation: &Creation, bound: Bound) -> Verdict {
@@ -305,7 +336,7 @@ impl CreateGate {
         let mut workload = self.engine.workload();
         let Some(pod) = &creation.pod else { return workload };
         workload.namespace = Some(pod.namespace.clone());
-        workload.service_account = self.known(pod).map(|facts| facts.service_account.clone());
+        workload.service_account = self.known(pod, &creation.name).map(|facts| facts.service_account.clone());
         if let (Some(domain), Some(account)) = (&self.settings.trust_domain, &workload.service_account) {
             workload.mesh_identity = crate::image::workload::mesh_identity(domain, &pod.namespace, account);
         }

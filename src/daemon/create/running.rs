@@ -193,7 +193,7 @@ impl Running {
     fn kind_of(&self, id: &str) -> Kind {
         let creation = self.known.get(id).map(|known| &known.bound.0);
         let facts = creation.and_then(|creation| {
-            Some(self.gate.known(creation.pod.as_ref()?)?.container(&creation.name)?.kind)
+            Some(self.gate.known(creation.pod.as_ref()?, &creation.name)?.container(&creation.name)?.kind)
         });
         facts.map_or(Kind::Container, |kind| match kind {
             ContainerKind::Regular => Kind::Container,
