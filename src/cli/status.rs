@@ -32,6 +32,7 @@ fn overview(status: &Value) -> String {
             format!("{}: {} written, {} lost", of("/audit/file"), of("/audit/written"), of("/audit/lost")),
         ),
         ("containerd", containerd(status)),
+        ("create gate", create_gate(status)),
         ("last reload error", last_error(status)),
     ];
     lines.extend(list(status, "/alarms").iter().map(|alarm| ("ALARM", text(alarm, ""))));
@@ -82,6 +83,14 @@ fn containerd(status: &Value) -> String {
         (version, _) if version.is_empty() => format!("no answer on {}", of("/containerd/address")),
         (version, "true") => format!("{version}, image-verifier plugin loaded"),
         (version, _) => format!("{version}, image-verifier plugin NOT loaded"),
+    }
+}
+
+fn create_gate(status: &Value) -> String {
+    let asked_by: Vec<_> = list(status, "/create/askedBy").iter().map(|name| text(name, "")).collect();
+    match asked_by.as_slice() {
+        [] => "not wired: containers are created unasked".to_owned(),
+        some => format!("asked by {}", some.join(" and ")),
     }
 }
 

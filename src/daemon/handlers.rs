@@ -2,7 +2,7 @@
 //!
 //! Where the hook holds creations while the daemon is down, a handler without it is a hole: its pods are
 //! refused unless the configuration lists it. A node on which no handler carries the hook has no such gate to
-//! go around; that is an alarm, and NRI alone holds.
+//! go around: there NRI alone holds, which the status says.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -147,8 +147,7 @@ impl Known {
         let tag = self.sandbox_image.as_deref().filter(|image| !image.contains("@sha256:")).map(|image| {
             format!("containerd: the pause image `{image}` is named by a tag, which others may move: pin its digest")
         });
-        let unhooked = self.all.iter().filter(|(name, hooked)| !is_hooked(hooked) && !allowed.contains(name));
-        let held = self.all.iter().any(|(_, hooked)| is_hooked(hooked));
+        let unhooked = self.all.iter().filter(|(name, _)| !self.is_admitted(name, allowed));
         let handlers = unhooked.map(|(name, hooked)| {
             let why = match hooked {
                 Hooked::Yes(_) => String::new(),
@@ -157,9 +156,7 @@ impl Known {
                 Hooked::OtherRuntime => "its runtime may run no hooks".to_owned(),
                 Hooked::Unusable(why) => why.clone(),
             };
-            let what =
-                if held { "its pods are refused" } else { "nothing holds its pods while binauthd is down" };
-            format!("containerd: runtime handler `{name}` carries no create hook ({why}): {what}")
+            format!("containerd: runtime handler `{name}` carries no create hook ({why}): its pods are refused")
         });
         tag.into_iter().chain(handlers).collect()
     }

@@ -102,6 +102,8 @@ struct GateStatus {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CreateStatus {
+    /// What asks before a container is created: `nri`, `hook`, both, or nothing.
+    asked_by: Vec<&'static str>,
     nri: NriStatus,
     handlers: Vec<HandlerStatus>,
     /// Where service accounts come from, if anywhere.
@@ -162,8 +164,11 @@ impl NriStatus {
 impl Inputs {
     fn create_status(&self) -> CreateStatus {
         let handlers = self.create.handlers.list().into_iter();
+        let nri = NriStatus::of(&self.create.nri());
+        let asked_by = [("nri", nri.state == "synchronized"), ("hook", self.create.handlers.hold())];
         CreateStatus {
-            nri: NriStatus::of(&self.create.nri()),
+            asked_by: asked_by.into_iter().filter(|(_, asks)| *asks).map(|(name, _)| name).collect(),
+            nri,
             handlers: handlers.map(|(name, hooked)| HandlerStatus { name, hooked }).collect(),
             pods: self.create.pods.as_ref().map(Pods::status),
         }
