@@ -156,7 +156,9 @@ impl Known {
                 Hooked::OtherRuntime => "its runtime may run no hooks".to_owned(),
                 Hooked::Unusable(why) => why.clone(),
             };
-            format!("containerd: runtime handler `{name}` carries no create hook ({why}): its pods are refused")
+            format!(
+                "containerd: runtime handler `{name}` carries no create hook ({why}): its pods are refused"
+            )
         });
         tag.into_iter().chain(handlers).collect()
     }

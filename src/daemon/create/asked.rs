@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{CreateGate, Creation, Judged};
-use crate::audit::{Asked, Gate};
+use crate::audit::{Asked, Gate, Place};
 use crate::daemon::engine::Occasion;
 use crate::decision::{Reason, Verdict};
 use crate::gate::message::Ask;
@@ -13,7 +13,7 @@ impl CreateGate {
     /// Answers a question of gate `create` with a verdict, and records it.
     pub(in crate::daemon) async fn answer(self: Arc<Self>, ask: &Ask, asked: &Asked) -> Verdict {
         let started = Instant::now();
-        let Judged { verdict, place } = match (&ask.container, &ask.problem) {
+        let Judged { verdict, place, .. } = match (&ask.container, &ask.problem) {
             (Some(container), None) => {
                 self.judge(Creation::by_hook(&self.settings.namespace, container)).await
             }
@@ -35,6 +35,9 @@ impl CreateGate {
         let cause = crate::text::shown(cause, 300);
         let image = creation.as_ref().map(|one| one.image.clone()).unwrap_or_default();
         let verdict = Verdict::refused(&image, None, Reason::BadRequest, &cause, remedy);
-        Judged { verdict, place: creation.as_ref().map(super::place).unwrap_or_default() }
+        match creation {
+            Some(creation) => Judged::of(&creation, verdict),
+            None => Judged { verdict, place: Place::default(), is_sandbox: false },
+        }
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Hindrance {
 /// What a container runs, as far as its file system and its record tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Bound {
+    chain: Option<Digest>,
     /// The image as its pod's author wrote it; for people.
     text: String,
     images: Vec<Image>,
@@ -49,6 +50,11 @@ impl Bound {
                 .in_workload(workload.clone())
         };
         self.images.iter().map(subject).collect()
+    }
+
+    /// From its layers to each config that it may have.
+    pub(super) fn ways(&self) -> impl Iterator<Item = (Option<Digest>, Digest)> {
+        self.images.iter().map(|image| (self.chain, image.root.config))
     }
 
     /// Every digest that leads to what it runs.
@@ -279,9 +285,11 @@ async fn named(
             Some(reference) => leads(gate, creation, chain, &root, reference).await?,
             None => None,
         };
+        // The look at the name may have found another digest that leads here.
+        let root = gate.links.root(chain, root.config).unwrap_or(root);
         images.push(Image { root, name });
     }
-    Ok(Bound { text, images })
+    Ok(Bound { chain, text, images })
 }
 
 /// Whether containerd's record of `name` leads to `root`. For what runs also the record that CRI keeps of the

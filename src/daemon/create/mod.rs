@@ -111,6 +111,15 @@ fn resolved(path: &Path) -> Option<String> {
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
     pub(super) place: Place,
+    /// It is a pod's pause container.
+    pub(super) is_sandbox: bool,
+}
+
+impl Judged {
+    fn of(creation: &Creation, verdict: Verdict) -> Self {
+        let is_sandbox = creation.pod.as_ref().is_some_and(|pod| pod.sandbox == creation.id);
+        Self { verdict, place: place(creation), is_sandbox }
+    }
 }
 
 impl CreateGate {
@@ -147,7 +156,7 @@ impl CreateGate {
         let verdict = decided
             .unwrap_or_else(|_| Err(Hindrance::late(patience)))
             .unwrap_or_else(|hindrance| self.hindered(&creation, hindrance));
-        Judged { verdict, place: place(&creation) }
+        Judged::of(&creation, verdict)
     }
 
     /// Whether something is judged again when a container is created, also what the pull gate could not know.
@@ -270,8 +279,9 @@ impl CreateGate {
         super::off_the_runtime(move || engine.decide(&subject)).await
     }
 
-    /// The first image volume that may not be there.
+    /// The image volume that weighs most of those that may not be there.
     async fn of_volumes(&self, creation: &Creation, workload: &Workload) -> Option<Verdict> {
+        let mut found = None;
         for volume in creation.image_volumes(&self.settings.state) {
             let verdict = match volume {
                 Ok(target) => {
@@ -283,11 +293,14 @@ impl CreateGate {
                     self.refused(creation, Reason::ImageUnknown, &cause, bind::PULL_AGAIN)
                 }
             };
-            if verdict.would != Decision::Allow {
+            if !verdict.allows() {
                 return Some(verdict);
             }
+            if verdict.would != Decision::Allow {
+                found.get_or_insert(verdict);
+            }
         }
-        None
+        found
     }
 
     fn with_host_access(&self, creation: &Creation, bound: &Bound, mut verdict: Verdict) -> Verdict {

@@ -7,16 +7,16 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
 use super::bind::{self, Bound};
-use super::{CreateGate, Creation, Judged, place};
+use super::{CreateGate, Creation, Judged};
 use crate::attestation::AttestorName;
 use crate::audit::{Asked, Gate, Kind, Violation};
 use crate::config::{OnViolation, RunningConfig};
-use crate::containerd::Record;
+use crate::containerd::ReadError;
 use crate::daemon::engine::Occasion;
 use crate::decision::{Decision, Reason, Verdict};
 use crate::kubelet::ContainerKind;
@@ -46,6 +46,8 @@ pub(in crate::daemon) struct Running {
     /// Says that what is in force or known has changed, or that something may have started unseen.
     changed: Arc<Notify>,
     known: HashMap<String, Known>,
+    /// What runs and is no container of a pod, such as its pause container.
+    others: HashSet<String>,
     stops: VecDeque<Instant>,
     /// Some are still to be stopped.
     backlog: bool,
@@ -53,12 +55,19 @@ pub(in crate::daemon) struct Running {
 
 /// A container that ran at the last pass.
 struct Known {
-    /// What it runs cannot change while it does.
+    /// What it runs cannot change while it does; which digests lead there may become known later.
     bound: Arc<(Creation, Bound)>,
+    created: Option<SystemTime>,
     /// The last verdict, where there was one.
     verdict: Option<Verdict>,
     /// The node's own documents refuse it; until they do not.
     condemned: bool,
+}
+
+/// One look at a container.
+struct Looked {
+    judged: Judged,
+    created: Option<SystemTime>,
 }
 
 impl From<&RunningConfig> for Rules {
@@ -69,6 +78,10 @@ impl From<&RunningConfig> for Rules {
 }
 
 impl Known {
+    fn new(bound: Arc<(Creation, Bound)>, created: Option<SystemTime>) -> Self {
+        Self { bound, created, verdict: None, condemned: false }
+    }
+
     /// Takes the verdict; the one before, and whether the container is to be stopped where that is done.
     fn told(&mut self, verdict: &Verdict) -> (Option<Verdict>, bool) {
         let before = self.verdict.replace(verdict.clone());
@@ -80,69 +93,76 @@ impl Known {
 
 impl Running {
     pub(in crate::daemon) fn new(gate: Arc<CreateGate>, rules: Rules, changed: Arc<Notify>) -> Self {
-        Self { gate, rules, changed, known: HashMap::new(), stops: VecDeque::new(), backlog: false }
+        Self {
+            gate,
+            rules,
+            changed,
+            known: HashMap::new(),
+            others: HashSet::new(),
+            stops: VecDeque::new(),
+            backlog: false,
+        }
     }
 
     /// Passes again and again; ends with the future that runs it.
     pub(in crate::daemon) async fn run(mut self) {
         let mut due = Instant::now();
         loop {
-            let all = Instant::now() >= due;
+            let started = Instant::now();
+            let all = started >= due;
             match self.pass(all).await {
                 Ok(()) if all => due = Instant::now() + self.rules.period,
                 Ok(()) => {}
                 // containerd is not there: what runs is looked at when it is.
-                Err(problem) => {
-                    tracing::debug!("what runs could not be listed: {problem}");
+                Err(error) => {
+                    tracing::debug!("what runs could not be listed: {}", crate::chain(&error));
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
                 }
             }
+            let took = started.elapsed();
             let rest = due.saturating_duration_since(Instant::now());
             let rest = if std::mem::take(&mut self.backlog) { rest.min(BACKLOG) } else { rest };
             // Nothing else is lost by a timeout: a change is remembered.
             if tokio::time::timeout(rest, self.changed.notified()).await.is_ok() {
-                tokio::time::sleep(SETTLE).await;
+                // Whoever files attestations decides how often something changes, not how busy this is.
+                tokio::time::sleep(SETTLE.max(took * 4)).await;
             }
         }
     }
 
     /// Judges every container that runs; tells of all violations where `all` is said, and otherwise of those
     /// that are new.
-    async fn pass(&mut self, all: bool) -> Result<(), String> {
+    async fn pass(&mut self, all: bool) -> Result<(), ReadError> {
         let started = Instant::now();
-        let namespace = &self.gate.settings.namespace;
-        let error = |error| crate::chain(&error);
-        let running = self.gate.containerd.running(namespace).await.map_err(error)?;
-        let records = self.gate.containerd.containers(namespace).await.map_err(error)?;
-        let records: Vec<_> = records
-            .into_iter()
-            .filter(|(id, _)| running.contains(id))
-            // One that cannot be understood is refused where it starts; here it is told of.
-            .filter_map(|(id, record)| record.inspect_err(|error| tracing::warn!(%id, "{error}")).ok())
-            .filter(|record| record.cri.is_some())
-            .collect();
-        let here: HashSet<_> = records.iter().map(|record| record.id.as_str()).collect();
-        self.known.retain(|id, _| here.contains(id.as_str()));
-        let count = records.len();
+        let (containerd, namespace) = (&self.gate.containerd, &self.gate.settings.namespace);
+        self.gate.links.refresh(containerd, namespace).await?;
+        let running = containerd.running(namespace).await?;
+        self.known.retain(|id, _| running.contains(id));
+        self.others.retain(|id| running.contains(id));
         let mut violations = 0;
-        for record in records {
-            violations += usize::from(self.look(&record, all).await);
+        for id in running.iter().filter(|id| !self.others.contains(*id)).cloned().collect::<Vec<_>>() {
+            violations += usize::from(self.look(&id, all).await);
         }
-        tracing::debug!(count, violations, took = ?started.elapsed(), "what runs was judged");
+        let known = self.known.values().flat_map(|known| known.bound.1.ways());
+        self.gate.links.pin(known);
+        let (count, took) = (self.known.len(), started.elapsed());
+        tracing::debug!(count, violations, ?took, "what runs was judged");
         Ok(())
     }
 
     /// Judges one; whether it violates what is in force.
-    async fn look(&mut self, record: &Record, all: bool) -> bool {
+    async fn look(&mut self, id: &str, all: bool) -> bool {
         let started = Instant::now();
-        let Judged { verdict, place } = self.judge(record).await;
-        let (before, condemned) = match self.known.get_mut(&record.id) {
+        let Some(Looked { judged: Judged { verdict, place, .. }, created }) = self.judge(id).await else {
+            return false;
+        };
+        let (before, condemned) = match self.known.get_mut(id) {
             Some(known) => known.told(&verdict),
             None => (None, is_by_documents(None, &verdict)),
         };
-        let kind = self.kind_of(&record.id);
-        let violation = Violation { place: &place, verdict: &verdict, kind, deployed: record.created };
+        let violation =
+            Violation { place: &place, verdict: &verdict, kind: self.kind_of(id), deployed: created };
         if !violation.is_one() {
             return false;
         }
@@ -155,32 +175,51 @@ impl Running {
             let event = Some(violation.payload());
             self.gate.engine.record(&verdict, Occasion { event, ..occasion });
         }
-        if condemned && self.may_stop(&record.id) {
-            self.stop(record, &verdict).await;
+        if condemned && self.may_stop(id) {
+            self.stop(id, &verdict).await;
         }
         true
     }
 
-    async fn judge(&mut self, record: &Record) -> Judged {
-        if let Some(known) = self.known.get(&record.id) {
-            let bound = Arc::clone(&known.bound);
-            let (creation, bound) = &*bound;
-            let verdict = self.gate.decide_running(creation, bound).await;
-            return Judged { verdict, place: place(creation) };
+    /// By what is known of it; what would be refused is looked at anew, because the node may have learnt of
+    /// other digests that lead to it. `None` for what is no container of a pod, and for one that is gone.
+    async fn judge(&mut self, id: &str) -> Option<Looked> {
+        if let Some(known) = self.known.get(id) {
+            let (bound, created) = (Arc::clone(&known.bound), known.created);
+            let verdict = self.gate.decide_running(&bound.0, &bound.1).await;
+            if verdict.would == Decision::Allow {
+                return Some(Looked { judged: Judged::of(&bound.0, verdict), created });
+            }
         }
-        let mut creation = Creation::running(&self.gate.settings.namespace, &record.id);
-        match bind::by_record(&self.gate, &mut creation, record).await {
+        let namespace = &self.gate.settings.namespace;
+        let record = match self.gate.containerd.container(namespace, id).await {
+            Ok(record) if record.cri.is_some() => record,
+            Ok(_) => {
+                self.others.insert(id.to_owned());
+                return None;
+            }
+            Err(ReadError::NotThere(_)) => return None,
+            Err(error) => {
+                let creation = Creation::running(namespace, id);
+                let verdict = self.gate.hindered(&creation, error.into());
+                return Some(Looked { judged: Judged::of(&creation, verdict), created: None });
+            }
+        };
+        let mut creation = Creation::running(namespace, id);
+        let created = record.created;
+        let verdict = match bind::by_record(&self.gate, &mut creation, &record).await {
             Ok(bound) => {
                 let verdict = self.gate.decide_running(&creation, &bound).await;
-                let place = place(&creation);
-                let known = Known { bound: Arc::new((creation, bound)), verdict: None, condemned: false };
-                self.known.insert(record.id.clone(), known);
-                Judged { verdict, place }
+                let bound = Arc::new((creation.clone(), bound));
+                match self.known.get_mut(id) {
+                    Some(known) => known.bound = bound,
+                    None => drop(self.known.insert(id.to_owned(), Known::new(bound, created))),
+                }
+                verdict
             }
-            Err(hindrance) => {
-                Judged { verdict: self.gate.hindered(&creation, hindrance), place: place(&creation) }
-            }
-        }
+            Err(hindrance) => self.gate.hindered(&creation, hindrance),
+        };
+        Some(Looked { judged: Judged::of(&creation, verdict), created })
     }
 
     fn may_stop(&self, id: &str) -> bool {
@@ -202,19 +241,19 @@ impl Running {
         })
     }
 
-    async fn stop(&mut self, record: &Record, verdict: &Verdict) {
+    async fn stop(&mut self, id: &str, verdict: &Verdict) {
         let now = Instant::now();
         while self.stops.front().is_some_and(|stop| now.duration_since(*stop) > WINDOW) {
             self.stops.pop_front();
         }
-        let (image, id, reason) = (&verdict.image, &record.id, verdict.reason);
+        let (image, reason) = (&verdict.image, verdict.reason);
         if self.stops.len() >= STOPS {
             tracing::warn!(%reason, %image, %id, "not stopped yet: {STOPS} were stopped within a minute");
             self.backlog = true;
             return;
         }
         self.stops.push_back(now);
-        match self.gate.containerd.stop_container(&record.id, GRACE).await {
+        match self.gate.containerd.stop_container(id, GRACE).await {
             Ok(()) => tracing::warn!(%reason, %image, %id, "stopped: {}", verdict.message),
             Err(error) => tracing::error!(%reason, %image, %id, "cannot be stopped: {error}"),
         }
