@@ -400,8 +400,9 @@ async fn a_user_namespace_is_seen_through() {
         // Whether it then starts is the kernel's affair: record and snapshot stay either way.
         let runc = rig::program("runc");
         let line = format!(
-            "run --null-io --runc-binary {} --snapshotter {snapshotter} {more} {} {id} true",
+            "run --null-io --runc-binary {} --runc-root {}/runc --snapshotter {snapshotter} {more} {} {id} true",
             runc.display(),
+            node.home.path().display(),
             app.tagged()
         );
         let output = node.ctr().run(&line.split_whitespace().collect::<Vec<_>>()).await;

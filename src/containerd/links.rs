@@ -282,3 +282,29 @@ async fn leaf(
 fn not_an_image(digest: Digest) -> impl Fn(ContentError) -> ReadError {
     move |error| ReadError::NotAnImage(digest, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Neither a look that failed nor one that everybody gave up is left on the list.
+    #[tokio::test]
+    async fn a_look_ends_with_who_waited_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("c.sock");
+        let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let target = Digest::of(b"target");
+        let links = Links::new();
+        let absent = Containerd::new(&folder.path().join("nobody"));
+        let silent = Containerd::new(&socket).within(Duration::from_millis(20));
+        let (one, two, three) = tokio::join!(
+            links.leaves(&silent, "k8s.io", target),
+            links.leaves(&silent, "k8s.io", target),
+            links.leaves(&absent, "other", target),
+        );
+        assert!(matches!((one, two), (Err(ReadError::Late(_)), Err(ReadError::Late(_)))));
+        assert!(matches!(three, Err(ReadError::Unreachable { .. })));
+        assert_eq!(links.looks().len(), 0);
+        assert!(links.facts().leaves(target, Instant::now()).is_none());
+    }
+}

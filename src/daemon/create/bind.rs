@@ -200,17 +200,18 @@ async fn complete(gate: &CreateGate, creation: &mut Creation, record: &Record) -
     Ok(())
 }
 
-/// The chain ID of what will be mounted as its root.
+/// The chain ID of what will be mounted as its root: by the snapshotter of its record, or before there is one
+/// by the only snapshotter that has a snapshot for it.
 async fn chain(
     gate: &CreateGate,
     namespace: &str,
     key: &str,
     recorded: Option<&str>,
 ) -> Result<Option<Digest>, Hindrance> {
-    let snapshot = gate.containerd.snapshot(namespace, key).await?;
-    if recorded.is_some_and(|recorded| recorded != snapshot.snapshotter) {
-        return Err(Hindrance::unknown("its record names another snapshotter than the one that has it"));
-    }
+    let snapshot = match recorded {
+        Some(snapshotter) => gate.containerd.snapshot_in(namespace, snapshotter, key).await?,
+        None => gate.containerd.snapshot(namespace, key).await?,
+    };
     if !gate.settings.snapshotters.contains(&snapshot.snapshotter) {
         return Err(Hindrance {
             reason: Reason::SnapshotterUnlisted,
