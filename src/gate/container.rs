@@ -97,8 +97,13 @@ fn read(container: &mut AskedContainer, id: &str, bundle: &Path) -> Result<(), S
         Some(root) => path(&bundle.join(root))?,
         None => return Err(named("has no `root.path`".to_owned())),
     };
-    container.sources =
-        specification.bind_sources(&bundle).map(|source| path(&source)).collect::<Result<_, _>>()?;
+    for source in specification.bind_sources(&bundle) {
+        container.sources.push(path(&source)?);
+        // Where it leads is seen here, where the runtime mounts it: the daemon's own view may be another.
+        if let Ok(real) = source.canonicalize() {
+            container.sources.push(path(&real)?);
+        }
+    }
     container.sources.sort_unstable();
     container.sources.dedup();
     container.privileged = specification.is_privileged();
@@ -243,6 +248,21 @@ mod tests {
             assert!(container.privileged, "nothing bounds its devices");
             assert!(!container.host_pid && !container.user_namespace);
         }
+    }
+
+    #[test]
+    fn sources_are_told_as_written_and_as_they_resolve() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("guarded");
+        std::fs::create_dir(&real).unwrap();
+        let link = folder.path().join("link");
+        symlink(&real, &link).unwrap();
+        let mut config = config(0, "");
+        config["mounts"] = json!([{"destination": "/d", "type": "bind", "source": link, "options": ["rbind"]}]);
+        let bundle = bundle(folder.path(), "c1", &config.to_string());
+        let (container, problem) = describe("c1", &bundle, "hook");
+        let both = [real, link].map(|path| path.to_str().unwrap().to_owned());
+        assert_eq!((problem, container.sources), (None, both.to_vec()));
     }
 
     #[test]
