@@ -167,3 +167,46 @@ impl Known {
 fn is_hooked(hooked: &Hooked) -> bool {
     matches!(hooked, Hooked::Yes(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::containerd::CreateHook;
+
+    fn known(hooked: &[(&str, bool)]) -> Known {
+        let of = |hooked: bool| if hooked { Hooked::Yes(CreateHook::new("/hook")) } else { Hooked::NoSpec };
+        Known {
+            default: "runc".to_owned(),
+            all: hooked.iter().map(|(name, hooked)| ((*name).to_owned(), of(*hooked))).collect(),
+            sandbox_image: None,
+        }
+    }
+
+    #[test]
+    fn a_handler_beside_hooked_ones_must_carry_the_hook_or_be_listed() {
+        let listed = BTreeSet::from(["kata".to_owned()]);
+        let rows = [
+            (&[("runc", true), ("kata", false), ("gvisor", false)][..], "", true),
+            (&[("runc", true), ("kata", false), ("gvisor", false)], "kata", true),
+            (&[("runc", true), ("kata", false), ("gvisor", false)], "gvisor", false),
+            (&[("runc", true)], "unheard-of", false),
+            (&[("runc", false), ("gvisor", false)], "", true),
+            (&[("runc", false), ("gvisor", true)], "", false),
+        ];
+        for (all, handler, admitted) in rows {
+            let known = known(all);
+            assert_eq!(known.is_admitted(handler, &listed), admitted, "{handler} {all:?}");
+            let alarmed = known.problems(&listed).iter().any(|problem| problem.contains("gvisor"));
+            assert_eq!(alarmed, !known.is_admitted("gvisor", &listed) && known.of("gvisor").is_some());
+        }
+    }
+
+    #[test]
+    fn a_pause_image_by_its_tag_is_an_alarm() {
+        let with = |image: &str| {
+            Known { sandbox_image: Some(image.to_owned()), ..known(&[]) }.problems(&BTreeSet::new())
+        };
+        assert!(with("r.io/pause:3.10").iter().any(|problem| problem.contains("pin its digest")));
+        assert!(with("r.io/pause@sha256:ab").is_empty());
+    }
+}

@@ -258,7 +258,8 @@ mod tests {
         let link = folder.path().join("link");
         symlink(&real, &link).unwrap();
         let mut config = config(0, "");
-        config["mounts"] = json!([{"destination": "/d", "type": "bind", "source": link, "options": ["rbind"]}]);
+        config["mounts"] =
+            json!([{"destination": "/d", "type": "bind", "source": link, "options": ["rbind"]}]);
         let bundle = bundle(folder.path(), "c1", &config.to_string());
         let (container, problem) = describe("c1", &bundle, "hook");
         let both = [real, link].map(|path| path.to_str().unwrap().to_owned());

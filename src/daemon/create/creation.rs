@@ -219,3 +219,105 @@ fn shares_host_pid(container: &api::Container) -> bool {
     let Some(linux) = &container.linux else { return false };
     !linux.namespaces.is_empty() && !linux.namespaces.iter().any(|namespace| namespace.r#type == "pid")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(kind: &str, source: &str, option: &str) -> api::Mount {
+        api::Mount {
+            r#type: kind.into(),
+            source: source.into(),
+            options: vec![option.into()],
+            ..api::Mount::default()
+        }
+    }
+
+    fn container() -> api::Container {
+        let annotations = [(IMAGE_NAME, "r.io/app:1"), (CONTAINER_NAME, "main")];
+        api::Container {
+            id: "c1".into(),
+            annotations: annotations.map(|(key, value)| (key.into(), value.into())).into(),
+            mounts: vec![
+                mount("bind", "/srv", "ro"),
+                mount("none", "/opt", "rbind"),
+                mount("proc", "proc", "nosuid"),
+                mount("bind", "relative", "ro"),
+            ],
+            ..api::Container::default()
+        }
+    }
+
+    fn by_nri(container: &api::Container) -> Creation {
+        Creation::by_nri(Stage::Create, "k8s.io", &api::PodSandbox::default(), container)
+    }
+
+    #[test]
+    fn what_nri_tells() {
+        let creation = by_nri(&container());
+        assert_eq!((creation.name.as_str(), creation.image.as_str()), ("main", "r.io/app:1"));
+        assert_eq!(creation.reach.sources, ["/srv", "/opt"]);
+        assert!(!creation.restored && !creation.reach.host_pid && creation.config.is_none());
+        for mark in RESTORED {
+            let mut restored = container();
+            restored.annotations.insert(mark.into(), String::new());
+            assert!(by_nri(&restored).restored, "{mark}");
+        }
+    }
+
+    #[test]
+    fn the_pid_namespace_of_the_host() {
+        let with = |kinds: &[&str]| {
+            let namespace =
+                |kind: &&str| api::LinuxNamespace { r#type: (*kind).into(), ..Default::default() };
+            let linux = api::LinuxContainer {
+                namespaces: kinds.iter().map(namespace).collect(),
+                ..Default::default()
+            };
+            by_nri(&api::Container { linux: Some(linux), ..container() }).reach.host_pid
+        };
+        assert_eq!([with(&["ipc", "pid"]), with(&["ipc"]), with(&[])], [false, true, false]);
+    }
+
+    #[test]
+    fn images_that_are_mounted() {
+        let hex = "ab".repeat(32);
+        let folder = format!("/run/c/{IMAGE_VOLUMES}");
+        let rows = [
+            (format!("{folder}/sandbox/{hex}"), Some(Ok(format!("sha256:{hex}")))),
+            (format!("{folder}/sandbox/{hex}/sub/path"), Some(Ok(format!("sha256:{hex}")))),
+            (format!("{folder}/sandbox"), Some(Err("sandbox"))),
+            (folder.clone(), Some(Err(""))),
+            (format!("{folder}/sandbox/latest"), Some(Err("sandbox/latest"))),
+            ("/run/c/other".to_owned(), None),
+        ];
+        for (source, expected) in rows {
+            let mut creation = by_nri(&container());
+            creation.reach.sources = vec![source.clone()];
+            let found: Vec<_> = creation.image_volumes(Path::new("/run/c"));
+            let found = found.into_iter().next().map(|found| found.map(|digest| digest.to_string()));
+            assert_eq!(found, expected.map(|one| one.map_err(str::to_owned)), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_a_hook_tells() {
+        let asked = AskedContainer { id: "c1".into(), command: "restore".into(), ..Default::default() };
+        let creation = Creation::by_hook("k8s.io", &asked);
+        assert_eq!((creation.namespace.as_str(), creation.stage), ("k8s.io", Stage::Start));
+        assert!(creation.restored && creation.pod.is_none());
+        let elsewhere = AskedContainer { namespace: Some("default".into()), ..AskedContainer::default() };
+        assert_eq!(Creation::by_hook("k8s.io", &elsewhere).namespace, "default");
+    }
+
+    #[test]
+    fn static_pods() {
+        let by = |source: Option<&str>| {
+            is_static(|key| source.filter(|_| key == CONFIG_SOURCE).map(str::to_owned))
+        };
+        assert_eq!(
+            [by(Some("file")), by(Some("http")), by(Some("api")), by(None)],
+            [true, true, false, false]
+        );
+    }
+}

@@ -288,3 +288,55 @@ fn allowed_under_other(before: &Verdict, verdict: &Verdict) -> bool {
         && (&before.policy_version, &before.key_ring_version)
             != (&verdict.policy_version, &verdict.key_ring_version)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::AttestorVerdict;
+    use crate::document::Version;
+
+    fn verdict(reason: Reason, policy: &str, attestors: &[(&str, bool)]) -> Verdict {
+        let mut verdict = Verdict::refused("r.io/a", None, reason, "why", "");
+        if attestors.iter().all(|(_, satisfied)| *satisfied) && reason == Reason::Attested {
+            (verdict.verdict, verdict.would) = (Decision::Allow, Decision::Allow);
+        }
+        verdict.policy_version = Some(Version::of(policy.as_bytes()));
+        verdict.attestors = attestors
+            .iter()
+            .map(|(name, satisfied)| AttestorVerdict {
+                name: format!("projects/p/attestors/{name}").parse().unwrap(),
+                satisfied: *satisfied,
+                reason,
+                key_id: None,
+                occurrence: None,
+                digest: None,
+                detail: None,
+            })
+            .collect();
+        verdict
+    }
+
+    #[test]
+    fn only_documents_stop() {
+        let before = verdict(Reason::Attested, "one", &[("a", true)]);
+        let rows = [
+            (Reason::DenyListed, "one", &[][..], false, true),
+            (Reason::AlwaysDeny, "one", &[], false, true),
+            (Reason::AttestorMissing, "one", &[("a", false)], false, true),
+            // Evidence that is gone, or replaced by a stranger's: a store may do that.
+            (Reason::NoAttestation, "one", &[("a", false)], true, false),
+            (Reason::NoAttestation, "two", &[("a", false)], true, false),
+            (Reason::UnknownKey, "one", &[("a", false)], true, false),
+            (Reason::UnknownKey, "two", &[("a", false)], false, false),
+            (Reason::UnknownKey, "two", &[("a", false)], true, true),
+            (Reason::BadSignature, "two", &[("a", false)], true, false),
+            // Another attestor is asked for.
+            (Reason::NoAttestation, "two", &[("a", true), ("b", false)], true, true),
+            (Reason::ImageUnknown, "two", &[], true, false),
+        ];
+        for (reason, policy, attestors, was_allowed, stops) in rows {
+            let now = verdict(reason, policy, attestors);
+            assert_eq!(is_by_documents(was_allowed.then_some(&before), &now), stops, "{reason} {policy}");
+        }
+    }
+}
