@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use super::engine::Engine;
 use crate::audit::Place;
 use crate::config::{Config, KubeletConfig, Login, PodSource};
@@ -134,8 +136,9 @@ impl CreateGate {
     /// Judges a container that is being made or started; records nothing.
     pub(super) async fn judge(&self, mut creation: Creation) -> Judged {
         let patience = creation.patience;
-        let verdict = match tokio::time::timeout(patience, self.bound(&mut creation)).await {
-            Ok(Ok(bound)) => self.decide(&creation, bound).await,
+        let until = Instant::now() + patience;
+        let verdict = match timeout_at(until, self.bound(&mut creation)).await {
+            Ok(Ok(bound)) => self.decide(&creation, bound, until).await,
             Ok(Err(hindrance)) => self.hindered(&creation, hindrance),
             Err(_) => self.hindered(&creation, Hindrance::late(patience)),
         };
@@ -195,19 +198,23 @@ impl CreateGate {
         creation.reach.sources.extend(real.await);
     }
 
-    async fn decide(&self, creation: &Creation, bound: Bound) -> Verdict {
+    /// Asks containerd nothing more after `until`.
+    async fn decide(&self, creation: &Creation, mut bound: Bound, until: Instant) -> Verdict {
         let workload = self.workload(creation);
         let mut verdict = self.of_image(bound.subjects(&workload)).await;
         if verdict.would != Decision::Allow
-            && let Ok(Some(again)) = bind::again(self, creation, &bound).await
+            && let Ok(Ok(Some(again))) = timeout_at(until, bind::again(self, creation, &bound)).await
         {
             // What leads to these bytes may have come to the node since.
             verdict = self.of_image(again.subjects(&workload)).await;
+            bound = again;
         }
-        if verdict.allows()
-            && let Some(refusal) = self.of_volumes(creation, &workload).await
-        {
-            verdict = refusal;
+        if verdict.allows() {
+            match timeout_at(until, self.of_volumes(creation, &workload)).await {
+                Ok(None) => {}
+                Ok(Some(refusal)) => verdict = refusal,
+                Err(_) => verdict = self.hindered(creation, Hindrance::late(creation.patience)),
+            }
         }
         self.with_host_access(creation, &bound, verdict)
     }
@@ -239,8 +246,9 @@ impl CreateGate {
         super::off_the_runtime(move || engine.decide(&subject)).await
     }
 
-    /// The first image volume that may not be there.
+    /// The first image volume that is refused, or else the first that would be without dry run.
     async fn of_volumes(&self, creation: &Creation, workload: &Workload) -> Option<Verdict> {
+        let mut unenforced = None;
         for volume in creation.image_volumes(&self.settings.state) {
             let verdict = match volume {
                 Ok(target) => {
@@ -252,11 +260,14 @@ impl CreateGate {
                     self.refused(creation, Reason::ImageUnknown, &cause, bind::PULL_AGAIN)
                 }
             };
-            if verdict.would != Decision::Allow {
+            if !verdict.allows() {
                 return Some(verdict);
             }
+            if verdict.would != Decision::Allow {
+                unenforced.get_or_insert(verdict);
+            }
         }
-        None
+        unenforced
     }
 
     fn with_host_access(&self, creation: &Creation, bound: &Bound, mut verdict: Verdict) -> Verdict {
