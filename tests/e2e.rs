@@ -31,6 +31,8 @@ mod forms;
 mod generations;
 #[path = "e2e/guarded.rs"]
 mod guarded;
+#[path = "e2e/hostile.rs"]
+mod hostile;
 #[path = "e2e/load.rs"]
 mod load;
 #[path = "e2e/pulls.rs"]

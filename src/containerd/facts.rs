@@ -2,6 +2,7 @@
 //! wrong, so they go only where the room ends.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use crate::image::{Digest, DigestKind};
 /// The most targets that are remembered, and the most ways from all of them to a leaf.
 const MAX_TARGETS: usize = 16_384;
 const MAX_PATHS: usize = 131_072;
+
+/// The most targets of which it is remembered that they are no images.
+const MAX_HOPELESS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// The most running containers whose images are kept.
 const MAX_RUNNING: usize = 65_536;
@@ -55,6 +59,8 @@ pub(super) struct Facts {
     by_chain: HashMap<Option<Digest>, HashSet<Digest>>,
     paths: usize,
     running: HashSet<(Option<Digest>, Digest)>,
+    /// Targets whose bytes are no image.
+    hopeless: LruCache<Digest, ()>,
 }
 
 impl Fact {
@@ -69,7 +75,13 @@ impl Fact {
 
 impl Facts {
     pub(super) fn new() -> Self {
-        Self { targets: LruCache::unbounded(), by_chain: HashMap::new(), paths: 0, running: HashSet::new() }
+        Self {
+            targets: LruCache::unbounded(),
+            by_chain: HashMap::new(),
+            paths: 0,
+            running: HashSet::new(),
+            hopeless: LruCache::new(MAX_HOPELESS),
+        }
     }
 
     /// What is known of `target`, unless it should be looked at (again).
@@ -80,10 +92,18 @@ impl Facts {
 
     /// Whether `target`, whose image record was last `written` then, should be looked at (again).
     pub(super) fn wants(&mut self, target: Digest, written: Written, now: Instant) -> bool {
+        if self.hopeless.get(&target).is_some() {
+            return false;
+        }
         // A fetch of other children writes the record.
         self.targets
             .get(&target)
             .is_none_or(|fact| !fact.found.is_whole && (fact.written != Some(written) || fact.is_due(now)))
+    }
+
+    /// Remembers that the bytes of `target` are no image, which they will never be.
+    pub(super) fn give_up(&mut self, target: Digest) {
+        self.hopeless.put(target, ());
     }
 
     /// Whether everything that `target` lists has been there.
@@ -254,6 +274,15 @@ mod tests {
         facts.learn(d("i"), found(true, &[(None, b)]), None, after(20));
         assert_eq!(facts.leaves(d("i"), after(1_000_000)).unwrap().len(), 2);
         assert!(facts.is_whole(d("i")) && !facts.wants(d("i"), (9, 0), after(1_000_000)));
+    }
+
+    #[test]
+    fn what_is_no_image_is_not_looked_at_again() {
+        let (now, mut facts) = (Instant::now(), Facts::new());
+        assert!(facts.wants(d("chart"), (1, 0), now));
+        facts.give_up(d("chart"));
+        assert!(!facts.wants(d("chart"), (2, 0), now) && facts.wants(d("image"), (1, 0), now));
+        assert!(facts.leaves(d("chart"), now).is_none(), "whoever asks for this one hears why");
     }
 
     #[test]

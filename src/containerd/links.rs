@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
 use super::client::{Containerd, ReadError};
@@ -17,13 +17,18 @@ use super::facts::{Facts, Found, Path, Written};
 use crate::image::content::{self, Content};
 use crate::image::{ContentError, Digest, DigestKind};
 
-/// The most manifests and indexes below one target that are read.
+/// The most manifests and indexes below one target that are read, and the most bytes of all its documents.
+/// What lies beyond is left alone.
 const MAX_DOCUMENTS: usize = 1_024;
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The longest that one part of a look takes, if anybody waits that long.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
-/// How many targets a refresh reads at a time.
+/// A document of more bytes is parsed where it holds up nobody else.
+const AT_ONCE: usize = 64 * 1024;
+
+/// How many targets all refreshes together read at a time.
 const AT_A_TIME: usize = 8;
 
 /// One image for one platform, as the bytes say.
@@ -56,6 +61,7 @@ struct Shared {
     facts: Mutex<Facts>,
     /// Looks that are under way, by namespace and target.
     looks: Mutex<HashMap<(String, Digest), Arc<Look>>>,
+    desks: Arc<Semaphore>,
 }
 
 type Look = OnceCell<Result<Arc<[Leaf]>, ReadError>>;
@@ -70,7 +76,8 @@ impl Links {
     /// Knows nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Arc::new(Shared { facts: Mutex::new(Facts::new()), looks: Mutex::default() }) }
+        let (facts, desks) = (Mutex::new(Facts::new()), Arc::new(Semaphore::new(AT_A_TIME)));
+        Self { shared: Arc::new(Shared { facts, looks: Mutex::default(), desks }) }
     }
 
     /// What `target`, a manifest or an index, leads to: manifests in the index, and in indexes in it. Children
@@ -101,7 +108,9 @@ impl Links {
     /// it stays unknown.
     ///
     /// `Images.List`, and for each target to be looked at the RPCs of [`Links::leaves`], eight targets at a
-    /// time; all within the deadline of `containerd`. What was learnt until then stays.
+    /// time; all within the deadline of `containerd`. What was learnt until then stays, and a look that is
+    /// under way then goes on by itself, for a minute at most: whoever makes images that take long to read
+    /// makes it wait once. Targets whose bytes are no image are not looked at again.
     ///
     /// # Errors
     /// [`ReadError::Unreachable`] and [`ReadError::Late`]; any of the list of images.
@@ -123,24 +132,33 @@ impl Links {
                 };
                 let mut looks = JoinSet::new();
                 loop {
-                    while looks.len() < AT_A_TIME
-                        && let Some((target, written)) = wanted.pop_front()
-                    {
-                        let (links, containerd, namespace) =
-                            (self.clone(), containerd.clone(), namespace.to_owned());
-                        looks.spawn(async move {
-                            let look = links.look(&containerd, &namespace, target, Some(written)).await;
-                            look.map_err(|error| (target, error))
-                        });
-                    }
-                    match looks.join_next().await {
-                        None => return Ok(()),
-                        Some(Ok(Err((_, error @ (ReadError::Unreachable { .. } | ReadError::Late(_)))))) => {
+                    let (may_begin, desks) =
+                        (!wanted.is_empty() && looks.len() < AT_A_TIME, &self.shared.desks);
+                    let looked = tokio::select! {
+                        // Before the look begins: one that nobody waits for any more holds its desk.
+                        Ok(desk) = Arc::clone(desks).acquire_owned(), if may_begin => {
+                            let Some((target, written)) = wanted.pop_front() else { continue };
+                            let (links, namespace) = (self.clone(), namespace.to_owned());
+                            let patient = containerd.within(LONGEST_LOOK);
+                            let look = tokio::spawn(async move {
+                                let _desk = desk;
+                                links.look(&patient, &namespace, target, Some(written)).await
+                            });
+                            looks.spawn(async move { (target, look.await) });
+                            continue;
+                        }
+                        Some(looked) = looks.join_next(), if !looks.is_empty() => looked,
+                        else => return Ok(()),
+                    };
+                    match looked {
+                        Ok((_, Ok(Err(error @ (ReadError::Unreachable { .. } | ReadError::Late(_)))))) => {
                             return Err(error);
                         }
-                        Some(Ok(Err((target, error)))) => tracing::debug!("image target `{target}`: {error}"),
-                        Some(Ok(Ok(_))) => {}
-                        Some(Err(error)) => tracing::warn!("a look at an image ended early: {error}"),
+                        Ok((target, Ok(Err(error)))) => tracing::debug!("image target `{target}`: {error}"),
+                        Ok((_, Ok(Ok(_)))) => {}
+                        Err(error) | Ok((_, Err(error))) => {
+                            tracing::warn!("a look at an image ended early: {error}");
+                        }
                     }
                 }
             })
@@ -180,7 +198,15 @@ impl Links {
         let begin = || async {
             // Every waiter has a deadline of its own: that of whoever began must not end up in the answer.
             let patient = containerd.within(LONGEST_LOOK);
-            let found = look_at(&patient, namespace, target).await?;
+            let reading = Reading { containerd: &patient, namespace, left: MAX_BYTES };
+            let found = match reading.of(target).await {
+                Err(error @ (ReadError::NotAnImage(..) | ReadError::TooLarge { .. })) => {
+                    // The same bytes will never be one.
+                    self.facts().give_up(target);
+                    return Err(error);
+                }
+                found => found?,
+            };
             Ok(self.facts().learn(target, found, written, Instant::now()))
         };
         containerd.in_time(async { look.get_or_init(begin).await.clone() }).await
@@ -215,40 +241,12 @@ impl Drop for EndOfLook<'_> {
     }
 }
 
-async fn look_at(containerd: &Containerd, namespace: &str, target: Digest) -> Result<Found, ReadError> {
-    let mut found = Found { paths: BTreeSet::new(), is_whole: true };
-    let outer = match document(containerd, namespace, target).await? {
-        Content::Manifest { config } => {
-            let leaf = leaf(containerd, namespace, target, config).await?;
-            found.paths.insert(Path { through: None, leaf });
-            return Ok(found);
-        }
-        Content::Index(children) => children,
-    };
-    let mut queue: VecDeque<(Option<Digest>, Digest)> =
-        outer.into_iter().map(|child| (None, child)).collect();
-    let mut read = 0;
-    while let Some((through, child)) = queue.pop_front() {
-        read += 1;
-        if read > MAX_DOCUMENTS {
-            let what = format!("image index `{target}` lists more than {MAX_DOCUMENTS} manifests in all");
-            return Err(ReadError::Unreadable(what));
-        }
-        match below(containerd, namespace, child).await {
-            Ok(Below::Leaf(leaf)) => {
-                found.paths.insert(Path { through, leaf });
-            }
-            // An index in an index in an index is left alone.
-            Ok(Below::Index(children)) if through.is_none() => {
-                queue.extend(children.into_iter().map(|grandchild| (Some(child), grandchild)));
-            }
-            // What its bytes are will never change.
-            Ok(Below::Index(_)) | Err(ReadError::NotAnImage(..) | ReadError::TooLarge { .. }) => {}
-            Err(ReadError::NotThere(_)) => found.is_whole = false,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
+/// One look at a target.
+struct Reading<'a> {
+    containerd: &'a Containerd,
+    namespace: &'a str,
+    /// The bytes that may still be read.
+    left: u64,
 }
 
 enum Below {
@@ -256,33 +254,76 @@ enum Below {
     Leaf(Leaf),
 }
 
-async fn below(containerd: &Containerd, namespace: &str, child: Digest) -> Result<Below, ReadError> {
-    match document(containerd, namespace, child).await? {
-        Content::Index(children) => Ok(Below::Index(children)),
-        Content::Manifest { config } => leaf(containerd, namespace, child, config).await.map(Below::Leaf),
+impl Reading<'_> {
+    async fn of(mut self, target: Digest) -> Result<Found, ReadError> {
+        let mut found = Found { paths: BTreeSet::new(), is_whole: true };
+        let outer = match self.document(target).await? {
+            Content::Manifest { config } => {
+                let leaf = self.leaf(target, config).await?;
+                found.paths.insert(Path { through: None, leaf });
+                return Ok(found);
+            }
+            Content::Index(children) => children,
+        };
+        let mut queue: VecDeque<(Option<Digest>, Digest)> =
+            outer.into_iter().map(|child| (None, child)).collect();
+        let mut read = 0;
+        while let Some((through, child)) = queue.pop_front() {
+            read += 1;
+            if read > MAX_DOCUMENTS {
+                tracing::debug!("image index `{target}` lists more than {MAX_DOCUMENTS} manifests in all");
+                break;
+            }
+            match self.below(child).await {
+                Ok(Below::Leaf(leaf)) => {
+                    found.paths.insert(Path { through, leaf });
+                }
+                // An index in an index in an index is left alone.
+                Ok(Below::Index(children)) if through.is_none() => {
+                    queue.extend(children.into_iter().map(|grandchild| (Some(child), grandchild)));
+                }
+                // What its bytes are will never change.
+                Ok(Below::Index(_)) | Err(ReadError::NotAnImage(..) | ReadError::TooLarge { .. }) => {}
+                Err(ReadError::NotThere(_)) => found.is_whole = false,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn below(&mut self, child: Digest) -> Result<Below, ReadError> {
+        match self.document(child).await? {
+            Content::Index(children) => Ok(Below::Index(children)),
+            Content::Manifest { config } => self.leaf(child, config).await.map(Below::Leaf),
+        }
+    }
+
+    async fn document(&mut self, digest: Digest) -> Result<Content, ReadError> {
+        self.read(digest, Content::read).await
+    }
+
+    async fn leaf(&mut self, manifest: Digest, config: Digest) -> Result<Leaf, ReadError> {
+        let layers = self.read(config, content::config).await?;
+        Ok(Leaf { manifest, config, chain: content::chain_id(&layers) })
+    }
+
+    async fn read<T: Send + 'static>(
+        &mut self,
+        digest: Digest,
+        parse: fn(&[u8]) -> Result<T, ContentError>,
+    ) -> Result<T, ReadError> {
+        let max = self.left.min(content::MAX_BYTES as u64);
+        let bytes = self.containerd.read(self.namespace, digest, max).await?;
+        self.left -= (bytes.len() as u64).min(self.left);
+        let parsed = if bytes.len() > AT_ONCE {
+            let parsed = tokio::task::spawn_blocking(move || parse(&bytes)).await;
+            parsed.map_err(|error| ReadError::Unreadable(format!("content `{digest}`: {error}")))?
+        } else {
+            parse(&bytes)
+        };
+        parsed.map_err(|error| ReadError::NotAnImage(digest, error))
     }
 }
-
-async fn document(containerd: &Containerd, namespace: &str, digest: Digest) -> Result<Content, ReadError> {
-    let bytes = containerd.read(namespace, digest, content::MAX_BYTES as u64).await?;
-    Content::read(&bytes).map_err(not_an_image(digest))
-}
-
-async fn leaf(
-    containerd: &Containerd,
-    namespace: &str,
-    manifest: Digest,
-    config: Digest,
-) -> Result<Leaf, ReadError> {
-    let bytes = containerd.read(namespace, config, content::MAX_BYTES as u64).await?;
-    let layers = content::config(&bytes).map_err(not_an_image(config))?;
-    Ok(Leaf { manifest, config, chain: content::chain_id(&layers) })
-}
-
-fn not_an_image(digest: Digest) -> impl Fn(ContentError) -> ReadError {
-    move |error| ReadError::NotAnImage(digest, error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! When a name counts: the image store holds a record of exactly that name, and it leads to what runs.
 
+use std::collections::BTreeSet;
+
 use super::client::{Containerd, ReadError};
 use super::links::Links;
 use crate::image::{Digest, Reference};
@@ -24,6 +26,23 @@ impl Links {
         config: Digest,
         chain: Option<Digest>,
     ) -> Result<Option<Reference>, ReadError> {
+        let led = self.name_leads_to_any(containerd, namespace, name, &[config], chain).await?;
+        Ok(led.filter(|(_, configs)| configs.contains(&config)).map(|(recorded, _)| recorded))
+    }
+
+    /// The same for several configs on one chain ID, with no more RPCs: the name as containerd records it, and
+    /// to which of them it leads.
+    ///
+    /// # Errors
+    /// As [`Links::name_leads_to`].
+    pub async fn name_leads_to_any(
+        &self,
+        containerd: &Containerd,
+        namespace: &str,
+        name: &Reference,
+        configs: &[Digest],
+        chain: Option<Digest>,
+    ) -> Result<Option<(Reference, BTreeSet<Digest>)>, ReadError> {
         let Some(recorded) = as_recorded(name) else { return Ok(None) };
         let Some(target) = containerd.image(namespace, &recorded.to_string()).await? else {
             return Ok(None);
@@ -31,18 +50,19 @@ impl Links {
         self.leaves(containerd, namespace, target).await?;
         let leading = || {
             let facts = self.facts();
-            (facts.leading(target, chain, config), facts.is_whole(target))
+            let led = |config: &&Digest| {
+                let digests = facts.leading(target, chain, **config);
+                recorded.digest().map_or(!digests.is_empty(), |pinned| digests.contains(&pinned))
+            };
+            let led: BTreeSet<Digest> = configs.iter().filter(led).copied().collect();
+            (led, facts.is_whole(target))
         };
-        let (mut digests, is_whole) = leading();
-        if digests.is_empty() && !is_whole {
+        let (mut led, is_whole) = leading();
+        if led.is_empty() && !is_whole {
             self.look(containerd, namespace, target, None).await?;
-            (digests, _) = leading();
+            (led, _) = leading();
         }
-        let leads = match recorded.digest() {
-            Some(pinned) => digests.contains(&pinned),
-            None => !digests.is_empty(),
-        };
-        Ok(leads.then_some(recorded))
+        Ok(Some((recorded, led)))
     }
 }
 

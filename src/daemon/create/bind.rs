@@ -5,6 +5,7 @@
 //! counts where its digests lead, by hashes recomputed here, to that chain and that config. A name counts
 //! where it is the pod's own text and containerd's record of exactly that name leads there too.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::creation::is_static;
@@ -29,9 +30,9 @@ pub(super) struct Hindrance {
 /// What a container runs, as far as its file system and its record tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Bound {
-    chain: Option<Digest>,
-    /// The image as its pod's author wrote it; for people.
-    text: String,
+    found: Found,
+    /// Those that the pod's own text leads to come first: whoever makes many images of the same layers holds
+    /// nobody up.
     images: Vec<Image>,
 }
 
@@ -46,15 +47,20 @@ impl Bound {
     /// One subject for each image that it may be.
     pub(super) fn subjects(&self, workload: &Workload) -> Vec<Subject> {
         let subject = |image: &Image| {
-            Subject::created(&self.text, image.name.clone(), &image.root.digests, Some(image.root.config))
-                .in_workload(workload.clone())
+            Subject::created(
+                &self.found.text,
+                image.name.clone(),
+                &image.root.digests,
+                Some(image.root.config),
+            )
+            .in_workload(workload.clone())
         };
         self.images.iter().map(subject).collect()
     }
 
     /// From its layers to each config that it may have.
     pub(super) fn ways(&self) -> impl Iterator<Item = (Option<Digest>, Digest)> {
-        self.images.iter().map(|image| (self.chain, image.root.config))
+        self.images.iter().map(|image| (self.found.chain, image.root.config))
     }
 
     /// Every digest that leads to what it runs.
@@ -66,9 +72,11 @@ impl Bound {
 }
 
 /// What was read of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
     chain: Option<Digest>,
     config: Option<Digest>,
+    /// The image as its pod's author wrote it; for people, and the name that may count.
     text: String,
 }
 
@@ -92,23 +100,43 @@ pub(super) async fn by_record(
 async fn lead(gate: &CreateGate, creation: &Creation, found: Found) -> Result<Bound, Hindrance> {
     let mut roots = roots(gate, &found);
     if roots.is_empty() {
-        refresh(gate, creation).await?;
+        look_where_it_should_be(gate, creation, &found).await;
         roots = self::roots(gate, &found);
     }
     if roots.is_empty() {
-        return Err(rootless(gate, &found));
+        let refreshed = refresh(gate, creation).await;
+        roots = self::roots(gate, &found);
+        if roots.is_empty() {
+            refreshed?;
+            return Err(rootless(gate, &found));
+        }
     }
     named(gate, creation, found, roots).await
 }
 
-/// The same after a look at every image on the node; `None` where that tells nothing new.
+/// At the images that containerd would have made it from: other images on the node, however many, take no time
+/// from these. What cannot be read is not there.
+async fn look_where_it_should_be(gate: &CreateGate, creation: &Creation, found: &Found) {
+    let (containerd, namespace) = (&gate.containerd, &creation.namespace);
+    // CRI keeps a record of every image under its id, the digest of its config.
+    if let Some(config) = found.config
+        && let Ok(Some(target)) = containerd.image(namespace, &config.to_string()).await
+    {
+        drop(gate.links.leaves(containerd, namespace, target).await);
+    } else if let Ok(name) = Reference::parse(&found.text) {
+        drop(gate.links.name_leads_to_any(containerd, namespace, &name, &[], found.chain).await);
+    }
+}
+
+/// The same bytes after a look at every image on the node; `None` where that tells nothing new.
 pub(super) async fn again(
     gate: &CreateGate,
     creation: &Creation,
     before: &Bound,
 ) -> Result<Option<Bound>, Hindrance> {
     refresh(gate, creation).await?;
-    let bound = bind(gate, &mut creation.clone()).await?;
+    let roots = roots(gate, &before.found);
+    let bound = named(gate, creation, before.found.clone(), roots).await?;
     Ok((bound != *before).then_some(bound))
 }
 
@@ -237,13 +265,16 @@ async fn named_config(
         return Err(Hindrance { reason: Reason::ImageUnknown, cause, remedy: PULL_AGAIN });
     };
     let leaves = gate.links.leaves(&gate.containerd, namespace, target).await?;
-    match leaves.iter().find(|leaf| leaf.chain == chain) {
-        Some(leaf) => Ok(Some(leaf.config)),
-        None => Err(Hindrance {
-            reason: Reason::ImageMismatch,
-            cause: format!("the image `{}` of its record does not lead to its files", record.image_name),
-            remedy: PULL_AGAIN,
-        }),
+    let configs: BTreeSet<Digest> =
+        leaves.iter().filter(|leaf| leaf.chain == chain).map(|leaf| leaf.config).collect();
+    let mut configs = configs.into_iter();
+    match (configs.next(), configs.next()) {
+        (Some(config), None) => Ok(Some(config)),
+        (first, _) => {
+            let how = if first.is_some() { "leads to several images of" } else { "does not lead to" };
+            let cause = format!("the image `{}` of its record {how} its files", record.image_name);
+            Err(Hindrance { reason: Reason::ImageMismatch, cause, remedy: PULL_AGAIN })
+        }
     }
 }
 
@@ -276,45 +307,53 @@ fn rootless(gate: &CreateGate, found: &Found) -> Hindrance {
 async fn named(
     gate: &CreateGate,
     creation: &Creation,
-    Found { chain, text, .. }: Found,
+    found: Found,
     roots: Vec<Root>,
 ) -> Result<Bound, Hindrance> {
-    let reference = Reference::parse(&text).ok();
+    let (containerd, namespace) = (&gate.containerd, &creation.namespace);
+    let mut led = None;
+    if let Ok(name) = Reference::parse(&found.text) {
+        let configs: Vec<Digest> = roots.iter().map(|root| root.config).collect();
+        let answer = gate.links.name_leads_to_any(containerd, namespace, &name, &configs, found.chain).await;
+        let (recorded, configs) = match answer {
+            Ok(answer) => answer.unzip(),
+            // What it leads to is no image that is here.
+            Err(ReadError::NotThere(_) | ReadError::NotAnImage(..) | ReadError::Corrupt(_)) => (None, None),
+            Err(error) => return Err(error.into()),
+        };
+        led = Some((name, recorded, configs.unwrap_or_default()));
+    }
     let mut images = Vec::with_capacity(roots.len());
     for root in roots {
-        let name = match &reference {
-            Some(reference) => leads(gate, creation, chain, &root, reference).await?,
-            None => None,
+        let name = match &led {
+            Some((_, recorded, configs)) if configs.contains(&root.config) => recorded.clone(),
+            Some((name, ..)) if creation.stage == Stage::Running => {
+                pulled(gate, creation, &root, name).await?
+            }
+            _ => None,
         };
         // The look at the name may have found another digest that leads here.
-        let root = gate.links.root(chain, root.config).unwrap_or(root);
+        let root = gate.links.root(found.chain, root.config).unwrap_or(root);
         images.push(Image { root, name });
     }
-    Ok(Bound { chain, text, images })
+    images.sort_by_key(|image| image.name.is_none());
+    Ok(Bound { found, images })
 }
 
-/// Whether containerd's record of `name` leads to `root`. For what runs also the record that CRI keeps of the
-/// same repository and the digest that was pulled: the tag may be another image's by now.
-async fn leads(
+/// For what runs also the record counts that CRI keeps of the same repository and the digest that was pulled:
+/// the tag may be another image's by now.
+async fn pulled(
     gate: &CreateGate,
     creation: &Creation,
-    chain: Option<Digest>,
     root: &Root,
     name: &Reference,
 ) -> Result<Option<Reference>, ReadError> {
-    let (containerd, namespace) = (&gate.containerd, &creation.namespace);
-    match gate.links.name_leads_to(containerd, namespace, name, root.config, chain).await {
-        Ok(Some(recorded)) => return Ok(Some(recorded)),
-        // What it leads to is no image that is here.
-        Ok(None) | Err(ReadError::NotThere(_) | ReadError::NotAnImage(..) | ReadError::Corrupt(_)) => {}
-        Err(error) => return Err(error),
-    }
-    if creation.stage != Stage::Running || name.digest().is_some() {
+    if name.digest().is_some() {
         return Ok(None);
     }
     for (digest, _) in &root.digests {
         let pulled = format!("{}@{digest}", name.repository());
-        if containerd.image(namespace, &pulled).await? == Some(*digest) {
+        if gate.containerd.image(&creation.namespace, &pulled).await? == Some(*digest) {
             return Ok(Some(name.clone()));
         }
     }

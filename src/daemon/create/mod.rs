@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::engine::Engine;
 use crate::audit::Place;
@@ -148,14 +149,12 @@ impl CreateGate {
     /// Judges a container that is being made or started; records nothing.
     pub(super) async fn judge(&self, mut creation: Creation) -> Judged {
         let patience = creation.patience;
-        let decided = tokio::time::timeout(patience, async {
-            let bound = self.bound(&mut creation).await?;
-            Ok(self.decide(&creation, bound).await)
-        })
-        .await;
-        let verdict = decided
-            .unwrap_or_else(|_| Err(Hindrance::late(patience)))
-            .unwrap_or_else(|hindrance| self.hindered(&creation, hindrance));
+        let until = Instant::now() + patience;
+        let verdict = match timeout_at(until, self.bound(&mut creation)).await {
+            Ok(Ok(bound)) => self.decide(&creation, bound, until).await,
+            Ok(Err(hindrance)) => self.hindered(&creation, hindrance),
+            Err(_) => self.hindered(&creation, Hindrance::late(patience)),
+        };
         Judged::of(&creation, verdict)
     }
 
@@ -235,19 +234,23 @@ impl CreateGate {
         }
     }
 
-    async fn decide(&self, creation: &Creation, bound: Bound) -> Verdict {
+    /// Asks containerd nothing more after `until`.
+    async fn decide(&self, creation: &Creation, mut bound: Bound, until: Instant) -> Verdict {
         let workload = self.workload(creation);
         let mut verdict = self.of_image(bound.subjects(&workload)).await;
         if verdict.would != Decision::Allow
-            && let Ok(Some(again)) = bind::again(self, creation, &bound).await
+            && let Ok(Ok(Some(again))) = timeout_at(until, bind::again(self, creation, &bound)).await
         {
             // What leads to these bytes may have come to the node since.
             verdict = self.of_image(again.subjects(&workload)).await;
+            bound = again;
         }
-        if verdict.allows()
-            && let Some(refusal) = self.of_volumes(creation, &workload).await
-        {
-            verdict = refusal;
+        if verdict.allows() {
+            match timeout_at(until, self.of_volumes(creation, &workload)).await {
+                Ok(None) => {}
+                Ok(Some(refusal)) => verdict = refusal,
+                Err(_) => verdict = self.hindered(creation, Hindrance::late(creation.patience)),
+            }
         }
         self.with_host_access(creation, &bound, verdict)
     }
@@ -279,9 +282,9 @@ impl CreateGate {
         super::off_the_runtime(move || engine.decide(&subject)).await
     }
 
-    /// The image volume that weighs most of those that may not be there.
+    /// The first image volume that is refused, or else the first that would be without dry run.
     async fn of_volumes(&self, creation: &Creation, workload: &Workload) -> Option<Verdict> {
-        let mut found = None;
+        let mut unenforced = None;
         for volume in creation.image_volumes(&self.settings.state) {
             let verdict = match volume {
                 Ok(target) => {
@@ -297,10 +300,10 @@ impl CreateGate {
                 return Some(verdict);
             }
             if verdict.would != Decision::Allow {
-                found.get_or_insert(verdict);
+                unenforced.get_or_insert(verdict);
             }
         }
-        found
+        unenforced
     }
 
     fn with_host_access(&self, creation: &Creation, bound: &Bound, mut verdict: Verdict) -> Verdict {
