@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -208,10 +208,15 @@ impl Gated {
                 })
             })
         };
-        eventually(&format!("a record with {wanted:?}"), Duration::from_secs(8), || async {
-            self.node().etc.audit().into_iter().find(fits)
-        })
-        .await
+        let start = Instant::now();
+        loop {
+            let records = self.node().etc.audit();
+            if let Some(record) = records.iter().find(|record| fits(record)) {
+                return record.clone();
+            }
+            assert!(start.elapsed() < Duration::from_secs(8), "no record with {wanted:?} in {records:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Puts another policy into force.
