@@ -17,6 +17,8 @@ mod rig;
 
 #[path = "e2e/base_specs.rs"]
 mod base_specs;
+#[path = "e2e/bound.rs"]
+mod bound;
 #[path = "e2e/broken.rs"]
 mod broken;
 #[path = "e2e/changes.rs"]
@@ -27,19 +29,36 @@ mod create;
 mod faults;
 #[path = "e2e/forms.rs"]
 mod forms;
+#[path = "e2e/gated.rs"]
+mod gated;
 #[path = "e2e/generations.rs"]
 mod generations;
 #[path = "e2e/guarded.rs"]
 mod guarded;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/host.rs"]
+mod host;
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "kubelet/server.rs"]
+mod kubelet;
 #[path = "e2e/load.rs"]
 mod load;
+#[path = "e2e/names.rs"]
+mod names;
+#[path = "e2e/outside.rs"]
+mod outside;
+#[path = "e2e/pods.rs"]
+mod pods;
 #[path = "e2e/pulls.rs"]
 mod pulls;
 #[path = "e2e/rules.rs"]
 mod rules;
+#[path = "e2e/running.rs"]
+mod running;
 #[path = "e2e/service.rs"]
 mod service;
 #[path = "e2e/signer.rs"]
 mod signer;
+#[path = "e2e/ways.rs"]
+mod ways;

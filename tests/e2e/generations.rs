@@ -5,6 +5,8 @@ use std::path::Path;
 
 use binauthd::containerd::{Handlers, Hooked};
 
+use super::create::attested_starts_and_unattested_is_refused;
+use super::gated::Gates;
 use super::guarded::{SOON, Share};
 use super::rig::{
     Container, Generation, Image, Node, Pod, Wiring, bind, env, eventually, host_pid, own_users, privileged,
@@ -133,4 +135,25 @@ async fn unusual_images_and_pods_come_up() {
     let seen = proven(&proof).await;
     assert!(seen.contains("1000000") && !seen.starts_with(ours.to_str().unwrap()), "{seen}");
     node.stop().await;
+}
+
+/// What each generation can ask, and by that alone the unattested is refused.
+#[tokio::test]
+async fn the_hook_alone_on_1_6() {
+    attested_starts_and_unattested_is_refused(Gates::Hook, Generation::V1_6).await;
+}
+
+#[tokio::test]
+async fn the_hook_alone_on_1_7() {
+    attested_starts_and_unattested_is_refused(Gates::Hook, Generation::V1_7).await;
+}
+
+#[tokio::test]
+async fn nri_alone_on_1_7() {
+    attested_starts_and_unattested_is_refused(Gates::Nri, Generation::V1_7).await;
+}
+
+#[tokio::test]
+async fn both_on_1_7() {
+    attested_starts_and_unattested_is_refused(Gates::Both, Generation::V1_7).await;
 }

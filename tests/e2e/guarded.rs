@@ -72,6 +72,11 @@ impl Guarded {
         Self { daemon, node, qa, _machine: share }
     }
 
+    /// One that a test has put together itself.
+    pub(crate) fn of(daemon: Daemon, node: Node, qa: Signer, share: Share) -> Self {
+        Self { daemon, node, qa, _machine: share }
+    }
+
     /// Pushes an image that stays up, with content of its own.
     pub(crate) async fn push(&self, path: &str, tag: &str) -> Pushed {
         let marker = format!("{path} {tag}");

@@ -98,6 +98,13 @@ impl Image {
         Self { manifest: Blob::new(bytes(&manifest)), ..self.clone() }
     }
 
+    /// The same under a manifest that says its config is of another type.
+    pub(crate) fn with_config_type(&self, media_type: &str) -> Self {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&self.manifest.bytes).unwrap();
+        manifest["config"]["mediaType"] = json!(media_type);
+        Self { manifest: Blob::new(bytes(&manifest)), ..self.clone() }
+    }
+
     /// One that prints its marker and stays up until it is stopped.
     pub(crate) fn service(marker: &str) -> Self {
         Self::new(marker, &["sh", "-c", "cat /marker; echo; exec sleep 1000000"])
