@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::rig::{Daemon, Image, Node, Pushed, Refusal, Tool, eventually};
+use super::rig::{Container, Daemon, Image, Node, Pod, Pushed, Refusal, Tool, Wiring, eventually};
 use super::stage::{Failure, Stage, on_path, tail};
 
 const BINAUTHD: &str = env!("CARGO_BIN_EXE_binauthd");
@@ -16,14 +16,19 @@ const ENTRY: &str = "00-binauthd";
 const A_SECOND: Duration = Duration::from_secs(1);
 /// Within which a pull without a daemon must be refused.
 const NO_DAEMON: Duration = Duration::from_secs(3);
+/// How long the create hook asks a daemon that is gone, in seconds.
+const WAIT: &str = "2";
+/// The image that reaches the node around the pull gate.
+const CART: &str = "shop/cart";
 
 /// Tells it; the number of steps, if every one was true.
 pub(crate) async fn tell() -> Result<usize, Failure> {
     let mut stage = Stage::new();
-    let verifier = verifier(&stage)?;
+    let verifier = gate_program(&stage, "binauthd-image-verifier", "BINAUTHD_VERIFIER")?;
+    let hook = gate_program(&stage, "binauthd-create-hook", "BINAUTHD_CREATE_HOOK")?;
     let openssl = on_path("openssl")?;
     stage.say("Starting a private containerd and a private image registry.");
-    let node = Node::start().await;
+    let node = Node::start_with(Wiring::default().with_nri().hooked(&hook, &["--wait", WAIT])).await;
     let version = node.ctr().run(&["version"]).await.success();
     let version = version.rsplit("Version:").next().and_then(|text| text.split_whitespace().next());
     let version = version.and_then(|version| version.split('+').next()).unwrap_or_default();
@@ -49,6 +54,12 @@ struct Scene {
     node: Node,
 }
 
+/// A pod of the story, and the id of the image it runs.
+struct Web {
+    pod: Pod,
+    image_id: String,
+}
+
 impl Scene {
     fn new(node: Node, openssl: &Path) -> Self {
         let work = node.home.folder("work");
@@ -63,13 +74,14 @@ impl Scene {
     async fn play(&mut self, stage: &mut Stage, verifier: &Path) -> Result<(), Failure> {
         self.trust(stage, verifier).await?;
         let (good, bad) = self.images(stage).await?;
-        self.attested_runs(stage, &good).await?;
+        let web = self.attested_runs(stage, &good).await?;
         self.unattested_is_refused(stage, &bad).await?;
         self.moved_tag_is_refused(stage, &good).await?;
         self.pause_is_let_through(stage).await?;
         self.removed_key_counts_at_once(stage, &good).await?;
-        self.dead_daemon_refuses(stage, &good, &bad).await?;
-        self.daemon_is_back(stage, &good).await?;
+        self.dead_daemon_refuses(stage, &good, &bad, &web).await?;
+        self.daemon_is_back(stage, &good, &web).await?;
+        self.around_the_pull_gate(stage).await?;
         self.audit(stage).await
     }
 
@@ -101,11 +113,14 @@ impl Scene {
         stage.quote(&policy);
         self.ctl(stage, &["policy", "check"]).await?;
         stage.say(&format!(
-            "The daemon starts, and containerd gets its verifier: {}. From here on it asks at every pull.",
+            "The daemon starts, and containerd gets its verifier: {}. From here on it asks at every pull, and \
+             whenever a container is created or started: the daemon is a plugin of its NRI, and the runtime \
+             executes a hook.",
             self.node.bin_dir().join(ENTRY).display()
         ));
         self.daemon = Some(Daemon::start(&self.node, Path::new(BINAUTHD)).await);
         self.node.install_verifier(ENTRY, verifier);
+        self.create_gate_is_wired().await;
         Ok(())
     }
 
@@ -118,17 +133,12 @@ impl Scene {
             stage.say(&format!("pushed {} {}", image.tagged(), image.digest));
         }
         let url = good.pinned();
-        let sign = ["attestations", "sign-and-create", "--artifact-url", &url, "--attestor", ATTESTOR];
-        self.ctl(stage, &[&sign[..], &["--private-key-file", "qa.key"]].concat()).await?;
-        // The daemon follows the folder; the story goes on when it has seen the attestation.
-        let known = async || self.binauthctl.run(&["evaluate", &url]).await.code == Some(0);
-        eventually("the daemon to know the attestation", A_SECOND * 3, async || known().await.then_some(()))
-            .await;
+        self.attest(stage, &url).await?;
         self.ctl(stage, &["evaluate", &url]).await?;
         Ok((good, bad))
     }
 
-    async fn attested_runs(&self, stage: &mut Stage, good: &Pushed) -> Result<(), Failure> {
+    async fn attested_runs(&self, stage: &mut Stage, good: &Pushed) -> Result<Web, Failure> {
         stage.step("The attested image is pulled, and its container runs");
         let cri = &self.node.cri;
         let refused = |call: &str, refusal: Refusal| stage.failure(&format!("{call}: {refusal}"));
@@ -139,14 +149,8 @@ impl Scene {
         let container = cri.create(&pod, "web", &id, &good.tagged()).await;
         let container = container.map_err(|refusal| refused("CreateContainer", refusal))?;
         cri.launch(&container).await.map_err(|refusal| refused("StartContainer", refusal))?;
-        eventually("the container to print", A_SECOND * 10, async || {
-            (!container.log().is_empty()).then_some(())
-        })
-        .await;
-        stage.check(cri.is_running(&container).await, "the container does not run")?;
-        stage.check(container.log() == "hello from shop/web\n", &container.log())?;
-        stage.good(&format!("the container runs and prints \"{}\"", container.log().trim_end()));
-        Ok(())
+        self.prints(stage, &container, "hello from shop/web").await?;
+        Ok(Web { pod, image_id: id })
     }
 
     async fn unattested_is_refused(&self, stage: &mut Stage, bad: &Pushed) -> Result<(), Failure> {
@@ -217,8 +221,9 @@ impl Scene {
         stage: &mut Stage,
         good: &Pushed,
         bad: &Pushed,
+        web: &Web,
     ) -> Result<(), Failure> {
-        stage.step("The daemon is killed: every pull is refused");
+        stage.step("The daemon is killed: every pull and every start is refused");
         let daemon = self.daemon.as_mut().ok_or_else(|| stage.failure("there is no daemon"))?;
         stage.command(&format!("kill -9 {}    # binauthd", daemon.pid()));
         daemon.kill();
@@ -231,17 +236,93 @@ impl Scene {
             stage.check(refusal.message.contains("did not answer"), &refusal.to_string())?;
             stage.refused("likewise");
         }
-        stage.say("What runs goes on running; kubelet tries the pulls again.");
+        stage.say(&format!(
+            "An image that is on the node already needs no pull. Its container is not started either: the hook asks \
+             for {WAIT} s here, and for 20 s unless told otherwise, which a restart of the daemon does not last."
+        ));
+        stage.call("CreateContainer, StartContainer    # web, once more");
+        let refusal = self.start(web, "second", good).await.err();
+        let refusal = refusal.ok_or_else(|| stage.failure("it was started"))?;
+        stage.refused(&refusal.to_string());
+        stage.check(refusal.message.contains("did not answer"), "refused for another reason")?;
+        stage.say("What runs goes on running; kubelet tries again.");
         Ok(())
     }
 
-    async fn daemon_is_back(&mut self, stage: &mut Stage, good: &Pushed) -> Result<(), Failure> {
-        stage.step("The daemon is back: pulls work");
+    async fn daemon_is_back(&mut self, stage: &mut Stage, good: &Pushed, web: &Web) -> Result<(), Failure> {
+        stage.step("The daemon is back: images are pulled, containers start");
         let daemon = self.daemon.as_mut().ok_or_else(|| stage.failure("there is no daemon"))?;
         stage.command("binauthd &");
         daemon.restart().await;
         self.allowed(stage, &good.pinned()).await?;
+        self.create_gate_is_wired().await;
+        stage.call("CreateContainer, StartContainer    # web, once more");
+        let third =
+            self.start(web, "third", good).await.map_err(|refusal| stage.failure(&refusal.to_string()))?;
+        self.prints(stage, &third, "hello from shop/web").await?;
         self.ctl(stage, &["status"]).await?;
+        Ok(())
+    }
+
+    async fn around_the_pull_gate(&self, stage: &mut Stage) -> Result<(), Failure> {
+        stage.step("An image comes to the node around the pull gate: its container is not created");
+        let cart = self.node.registry.push(CART, "1", &Image::service("hello from shop/cart")).await;
+        stage.say(&format!("pushed {} {}", cart.tagged(), cart.digest));
+        stage.say(
+            "containerd asks no verifier about images that are pulled with --local, imported, or part of the \
+             machine's disk image:",
+        );
+        stage.command(&format!("ctr -n k8s.io images pull --local --plain-http {}", cart.tagged()));
+        let pull = ["images", "pull", "--local", "--plain-http", &cart.tagged()];
+        self.node.ctr().run(&pull).await.success();
+        stage.good("it is on the node");
+        let cri = &self.node.cri;
+        stage.call("RunPodSandbox cart");
+        let pod = cri.run_pod("cart").await.map_err(|refusal| stage.failure(&refusal.to_string()))?;
+        stage.call("CreateContainer");
+        let Err(refusal) = cri.create(&pod, "cart", &cart.tagged(), &cart.tagged()).await else {
+            return Err(stage.failure("it was created"));
+        };
+        stage.refused(&refusal.to_string());
+        for part in ["binauthd", &cart.digest, "NO_ATTESTATION"] {
+            stage.check(refusal.message.contains(part), &format!("the refusal does not say `{part}`"))?;
+        }
+        stage.say("The pipeline attests it, and kubelet's next try succeeds. Nothing is pulled again:");
+        self.attest(stage, &cart.pinned()).await?;
+        stage.call("CreateContainer, StartContainer");
+        let cart_pod = Web { pod, image_id: cart.tagged() };
+        let started = self.start(&cart_pod, "cart", &cart).await;
+        let container = started.map_err(|refusal| stage.failure(&refusal.to_string()))?;
+        self.prints(stage, &container, "hello from shop/cart").await?;
+        self.records_of(stage, &cart)
+    }
+
+    /// What the daemon has on record of a container of `image`: first refused, then allowed.
+    fn records_of(&self, stage: &Stage, image: &Pushed) -> Result<(), Failure> {
+        let records = self.node.etc.audit();
+        let of: Vec<_> = records
+            .iter()
+            .filter(|record| record["gate"] == "create" && record["image"] == image.tagged())
+            .collect();
+        let reasons: Vec<_> = of.iter().filter_map(|record| record["reason"].as_str()).collect();
+        let told = matches!(reasons.as_slice(), ["NO_ATTESTATION", rest @ ..] if !rest.is_empty()
+            && rest.iter().all(|reason| *reason == "ATTESTED"));
+        stage.check(told, &format!("the records are {reasons:?}"))?;
+        stage.say(
+            "The daemon's record of it: one line for each time that it was asked, by whom and about what.",
+        );
+        for record in of {
+            stage.quote(&format!(
+                "{} {} {:<14} {}: container {} of pod {}/{}",
+                record["gate"].as_str().unwrap_or_default(),
+                record["verdict"].as_str().unwrap_or_default(),
+                record["reason"].as_str().unwrap_or_default(),
+                record["asked"]["entry"].as_str().unwrap_or_default(),
+                record["container"]["name"].as_str().unwrap_or_default(),
+                record["container"]["podNamespace"].as_str().unwrap_or_default(),
+                record["container"]["pod"].as_str().unwrap_or_default(),
+            ));
+        }
         Ok(())
     }
 
@@ -261,6 +342,44 @@ impl Scene {
         for record in [allowed, denied] {
             stage.quote(&excerpt(record));
         }
+        Ok(())
+    }
+
+    async fn attest(&self, stage: &Stage, url: &str) -> Result<(), Failure> {
+        let sign = ["attestations", "sign-and-create", "--artifact-url", url, "--attestor", ATTESTOR];
+        self.ctl(stage, &[&sign[..], &["--private-key-file", "qa.key"]].concat()).await?;
+        // The daemon follows the folder; the story goes on when it has seen the attestation.
+        let known = async || self.binauthctl.run(&["evaluate", url]).await.code == Some(0);
+        eventually("the daemon to know the attestation", A_SECOND * 3, async || known().await.then_some(()))
+            .await;
+        Ok(())
+    }
+
+    /// Waits until the daemon is asked by NRI and by the hook.
+    async fn create_gate_is_wired(&self) {
+        eventually("the create gate to be wired", A_SECOND * 10, async || {
+            let status = self.binauthctl.run(&["status", "-o", "json"]).await.json();
+            (status["create"]["askedBy"] == serde_json::json!(["nri", "hook"])).then_some(())
+        })
+        .await;
+    }
+
+    /// CreateContainer and StartContainer, of an image that is on the node.
+    async fn start(&self, web: &Web, name: &str, image: &Pushed) -> Result<Container, Refusal> {
+        let cri = &self.node.cri;
+        let container = cri.create(&web.pod, name, &web.image_id, &image.tagged()).await?;
+        cri.launch(&container).await?;
+        Ok(container)
+    }
+
+    async fn prints(&self, stage: &Stage, container: &Container, line: &str) -> Result<(), Failure> {
+        eventually("the container to print", A_SECOND * 10, async || {
+            (!container.log().is_empty()).then_some(())
+        })
+        .await;
+        stage.check(self.node.cri.is_running(container).await, "the container does not run")?;
+        stage.check(container.log() == format!("{line}\n"), &container.log())?;
+        stage.good(&format!("the container runs and prints \"{line}\""));
         Ok(())
     }
 
@@ -332,12 +451,12 @@ fn excerpt(record: &Value) -> String {
     format!("{{{},…}}", members.join(","))
 }
 
-/// The static verifier, as it is shipped.
-fn verifier(stage: &Stage) -> Result<PathBuf, Failure> {
+/// A static gate program, as it is shipped.
+fn gate_program(stage: &Stage, name: &str, variable: &str) -> Result<PathBuf, Failure> {
     let target = Path::new(BINAUTHD).ancestors().nth(2).unwrap_or(Path::new("."));
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let built = target.join(triple).join("gate/binauthd-image-verifier");
-    let path = std::env::var_os("BINAUTHD_VERIFIER").map_or(built, PathBuf::from);
+    let built = target.join(triple).join("gate").join(name);
+    let path = std::env::var_os(variable).map_or(built, PathBuf::from);
     if path.is_file() {
         return Ok(path);
     }
