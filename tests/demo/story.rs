@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::rig::{Container, Daemon, Image, Node, Pod, Pushed, Refusal, Tool, Wiring, eventually};
+use super::creation::Web;
+use super::rig::{Daemon, Image, Node, Pushed, Refusal, Tool, Wiring, eventually};
 use super::stage::{Failure, Stage, on_path, tail};
 
 const BINAUTHD: &str = env!("CARGO_BIN_EXE_binauthd");
@@ -13,13 +14,11 @@ const BINAUTHCTL: &str = env!("CARGO_BIN_EXE_binauthctl");
 const ATTESTOR: &str = "projects/shop/attestors/qa";
 const ENTRY: &str = "00-binauthd";
 /// How soon a change must count.
-const A_SECOND: Duration = Duration::from_secs(1);
+pub(crate) const A_SECOND: Duration = Duration::from_secs(1);
 /// Within which a pull without a daemon must be refused.
 const NO_DAEMON: Duration = Duration::from_secs(3);
 /// How long the create hook asks a daemon that is gone, in seconds.
 const WAIT: &str = "2";
-/// The image that reaches the node around the pull gate.
-const CART: &str = "shop/cart";
 
 /// Tells it; the number of steps, if every one was true.
 pub(crate) async fn tell() -> Result<usize, Failure> {
@@ -47,17 +46,11 @@ pub(crate) async fn tell() -> Result<usize, Failure> {
 }
 
 /// Everything the story is played with.
-struct Scene {
+pub(crate) struct Scene {
     daemon: Option<Daemon>,
-    binauthctl: Tool,
+    pub(crate) binauthctl: Tool,
     openssl: Tool,
-    node: Node,
-}
-
-/// A pod of the story, and the id of the image it runs.
-struct Web {
-    pod: Pod,
-    image_id: String,
+    pub(crate) node: Node,
 }
 
 impl Scene {
@@ -238,7 +231,7 @@ impl Scene {
         }
         stage.say(&format!(
             "An image that is on the node already needs no pull. Its container is not started either: the hook asks \
-             for {WAIT} s here, and for 20 s unless told otherwise, which a restart of the daemon does not last."
+             for {WAIT} s here, and for 20 s unless told otherwise: longer than a restart of the daemon takes."
         ));
         stage.call("CreateContainer, StartContainer    # web, once more");
         let refusal = self.start(web, "second", good).await.err();
@@ -264,68 +257,6 @@ impl Scene {
         Ok(())
     }
 
-    async fn around_the_pull_gate(&self, stage: &mut Stage) -> Result<(), Failure> {
-        stage.step("An image comes to the node around the pull gate: its container is not created");
-        let cart = self.node.registry.push(CART, "1", &Image::service("hello from shop/cart")).await;
-        stage.say(&format!("pushed {} {}", cart.tagged(), cart.digest));
-        stage.say(
-            "containerd asks no verifier about images that are pulled with --local, imported, or part of the \
-             machine's disk image:",
-        );
-        stage.command(&format!("ctr -n k8s.io images pull --local --plain-http {}", cart.tagged()));
-        let pull = ["images", "pull", "--local", "--plain-http", &cart.tagged()];
-        self.node.ctr().run(&pull).await.success();
-        stage.good("it is on the node");
-        let cri = &self.node.cri;
-        stage.call("RunPodSandbox cart");
-        let pod = cri.run_pod("cart").await.map_err(|refusal| stage.failure(&refusal.to_string()))?;
-        stage.call("CreateContainer");
-        let Err(refusal) = cri.create(&pod, "cart", &cart.tagged(), &cart.tagged()).await else {
-            return Err(stage.failure("it was created"));
-        };
-        stage.refused(&refusal.to_string());
-        for part in ["binauthd", &cart.digest, "NO_ATTESTATION"] {
-            stage.check(refusal.message.contains(part), &format!("the refusal does not say `{part}`"))?;
-        }
-        stage.say("The pipeline attests it, and kubelet's next try succeeds. Nothing is pulled again:");
-        self.attest(stage, &cart.pinned()).await?;
-        stage.call("CreateContainer, StartContainer");
-        let cart_pod = Web { pod, image_id: cart.tagged() };
-        let started = self.start(&cart_pod, "cart", &cart).await;
-        let container = started.map_err(|refusal| stage.failure(&refusal.to_string()))?;
-        self.prints(stage, &container, "hello from shop/cart").await?;
-        self.records_of(stage, &cart)
-    }
-
-    /// What the daemon has on record of a container of `image`: first refused, then allowed.
-    fn records_of(&self, stage: &Stage, image: &Pushed) -> Result<(), Failure> {
-        let records = self.node.etc.audit();
-        let of: Vec<_> = records
-            .iter()
-            .filter(|record| record["gate"] == "create" && record["image"] == image.tagged())
-            .collect();
-        let reasons: Vec<_> = of.iter().filter_map(|record| record["reason"].as_str()).collect();
-        let told = matches!(reasons.as_slice(), ["NO_ATTESTATION", rest @ ..] if !rest.is_empty()
-            && rest.iter().all(|reason| *reason == "ATTESTED"));
-        stage.check(told, &format!("the records are {reasons:?}"))?;
-        stage.say(
-            "The daemon's record of it: one line for each time that it was asked, by whom and about what.",
-        );
-        for record in of {
-            stage.quote(&format!(
-                "{} {} {:<14} {}: container {} of pod {}/{}",
-                record["gate"].as_str().unwrap_or_default(),
-                record["verdict"].as_str().unwrap_or_default(),
-                record["reason"].as_str().unwrap_or_default(),
-                record["asked"]["entry"].as_str().unwrap_or_default(),
-                record["container"]["name"].as_str().unwrap_or_default(),
-                record["container"]["podNamespace"].as_str().unwrap_or_default(),
-                record["container"]["pod"].as_str().unwrap_or_default(),
-            ));
-        }
-        Ok(())
-    }
-
     async fn audit(&self, stage: &mut Stage) -> Result<(), Failure> {
         stage.step("Every decision is on record, allowances too");
         let records = self.node.etc.audit();
@@ -345,41 +276,13 @@ impl Scene {
         Ok(())
     }
 
-    async fn attest(&self, stage: &Stage, url: &str) -> Result<(), Failure> {
+    pub(crate) async fn attest(&self, stage: &Stage, url: &str) -> Result<(), Failure> {
         let sign = ["attestations", "sign-and-create", "--artifact-url", url, "--attestor", ATTESTOR];
         self.ctl(stage, &[&sign[..], &["--private-key-file", "qa.key"]].concat()).await?;
         // The daemon follows the folder; the story goes on when it has seen the attestation.
         let known = async || self.binauthctl.run(&["evaluate", url]).await.code == Some(0);
         eventually("the daemon to know the attestation", A_SECOND * 3, async || known().await.then_some(()))
             .await;
-        Ok(())
-    }
-
-    /// Waits until the daemon is asked by NRI and by the hook.
-    async fn create_gate_is_wired(&self) {
-        eventually("the create gate to be wired", A_SECOND * 10, async || {
-            let status = self.binauthctl.run(&["status", "-o", "json"]).await.json();
-            (status["create"]["askedBy"] == serde_json::json!(["nri", "hook"])).then_some(())
-        })
-        .await;
-    }
-
-    /// CreateContainer and StartContainer, of an image that is on the node.
-    async fn start(&self, web: &Web, name: &str, image: &Pushed) -> Result<Container, Refusal> {
-        let cri = &self.node.cri;
-        let container = cri.create(&web.pod, name, &web.image_id, &image.tagged()).await?;
-        cri.launch(&container).await?;
-        Ok(container)
-    }
-
-    async fn prints(&self, stage: &Stage, container: &Container, line: &str) -> Result<(), Failure> {
-        eventually("the container to print", A_SECOND * 10, async || {
-            (!container.log().is_empty()).then_some(())
-        })
-        .await;
-        stage.check(self.node.cri.is_running(container).await, "the container does not run")?;
-        stage.check(container.log() == format!("{line}\n"), &container.log())?;
-        stage.good(&format!("the container runs and prints \"{line}\""));
         Ok(())
     }
 
