@@ -9,6 +9,8 @@
     reason = "a demo that does not work ends where it was wrong"
 )]
 
+#[path = "demo/creation.rs"]
+mod creation;
 mod rig;
 #[path = "demo/stage.rs"]
 mod stage;

@@ -26,8 +26,8 @@ pub(super) enum Verb {
     /// `ctr oci spec`, without the limits and security profiles that containerd takes out by itself. The version
     /// it was made from is kept in the hook's arguments; write it anew when containerd changes.
     ///
-    /// containerd uses it for handlers whose table names it as `base_runtime_spec`; 1.6 and 1.7 read it when they
-    /// start.
+    /// containerd uses it for handlers whose table names it as `base_runtime_spec`, and reads it when it starts:
+    /// restart it after the file has changed.
     BaseSpec(BaseSpec),
 }
 

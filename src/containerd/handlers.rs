@@ -1,7 +1,7 @@
 //! The runtime handlers of this containerd, as CRI tells of them, and which of them carry our create hook.
 //!
-//! What it cannot see: containerd 1.6 and 1.7 read a base runtime spec when they start and go on with what
-//! they read, so what lies there now may not be what they use.
+//! What it cannot see: containerd reads a base runtime spec when it starts and goes on with what it read, so
+//! what lies there now may not be what it uses.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

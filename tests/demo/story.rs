@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::rig::{Daemon, Image, Node, Pushed, Refusal, Tool, eventually};
+use super::creation::Web;
+use super::rig::{Daemon, Image, Node, Pushed, Refusal, Tool, Wiring, eventually};
 use super::stage::{Failure, Stage, on_path, tail};
 
 const BINAUTHD: &str = env!("CARGO_BIN_EXE_binauthd");
@@ -13,17 +14,20 @@ const BINAUTHCTL: &str = env!("CARGO_BIN_EXE_binauthctl");
 const ATTESTOR: &str = "projects/shop/attestors/qa";
 const ENTRY: &str = "00-binauthd";
 /// How soon a change must count.
-const A_SECOND: Duration = Duration::from_secs(1);
+pub(crate) const A_SECOND: Duration = Duration::from_secs(1);
 /// Within which a pull without a daemon must be refused.
 const NO_DAEMON: Duration = Duration::from_secs(3);
+/// How long the create hook asks a daemon that is gone, in seconds.
+const WAIT: &str = "2";
 
 /// Tells it; the number of steps, if every one was true.
 pub(crate) async fn tell() -> Result<usize, Failure> {
     let mut stage = Stage::new();
-    let verifier = verifier(&stage)?;
+    let verifier = gate_program(&stage, "binauthd-image-verifier", "BINAUTHD_VERIFIER")?;
+    let hook = gate_program(&stage, "binauthd-create-hook", "BINAUTHD_CREATE_HOOK")?;
     let openssl = on_path("openssl")?;
     stage.say("Starting a private containerd and a private image registry.");
-    let node = Node::start().await;
+    let node = Node::start_with(Wiring::default().with_nri().hooked(&hook, &["--wait", WAIT])).await;
     let version = node.ctr().run(&["version"]).await.success();
     let version = version.rsplit("Version:").next().and_then(|text| text.split_whitespace().next());
     let version = version.and_then(|version| version.split('+').next()).unwrap_or_default();
@@ -42,11 +46,11 @@ pub(crate) async fn tell() -> Result<usize, Failure> {
 }
 
 /// Everything the story is played with.
-struct Scene {
+pub(crate) struct Scene {
     daemon: Option<Daemon>,
-    binauthctl: Tool,
+    pub(crate) binauthctl: Tool,
     openssl: Tool,
-    node: Node,
+    pub(crate) node: Node,
 }
 
 impl Scene {
@@ -63,13 +67,14 @@ impl Scene {
     async fn play(&mut self, stage: &mut Stage, verifier: &Path) -> Result<(), Failure> {
         self.trust(stage, verifier).await?;
         let (good, bad) = self.images(stage).await?;
-        self.attested_runs(stage, &good).await?;
+        let web = self.attested_runs(stage, &good).await?;
         self.unattested_is_refused(stage, &bad).await?;
         self.moved_tag_is_refused(stage, &good).await?;
         self.pause_is_let_through(stage).await?;
         self.removed_key_counts_at_once(stage, &good).await?;
-        self.dead_daemon_refuses(stage, &good, &bad).await?;
-        self.daemon_is_back(stage, &good).await?;
+        self.dead_daemon_refuses(stage, &good, &bad, &web).await?;
+        self.daemon_is_back(stage, &good, &web).await?;
+        self.around_the_pull_gate(stage).await?;
         self.audit(stage).await
     }
 
@@ -101,11 +106,14 @@ impl Scene {
         stage.quote(&policy);
         self.ctl(stage, &["policy", "check"]).await?;
         stage.say(&format!(
-            "The daemon starts, and containerd gets its verifier: {}. From here on it asks at every pull.",
+            "The daemon starts, and containerd gets its verifier: {}. From here on it asks at every pull, and \
+             whenever a container is created or started: the daemon is a plugin of its NRI, and the runtime \
+             executes a hook.",
             self.node.bin_dir().join(ENTRY).display()
         ));
         self.daemon = Some(Daemon::start(&self.node, Path::new(BINAUTHD)).await);
         self.node.install_verifier(ENTRY, verifier);
+        self.create_gate_is_wired().await;
         Ok(())
     }
 
@@ -118,17 +126,12 @@ impl Scene {
             stage.say(&format!("pushed {} {}", image.tagged(), image.digest));
         }
         let url = good.pinned();
-        let sign = ["attestations", "sign-and-create", "--artifact-url", &url, "--attestor", ATTESTOR];
-        self.ctl(stage, &[&sign[..], &["--private-key-file", "qa.key"]].concat()).await?;
-        // The daemon follows the folder; the story goes on when it has seen the attestation.
-        let known = async || self.binauthctl.run(&["evaluate", &url]).await.code == Some(0);
-        eventually("the daemon to know the attestation", A_SECOND * 3, async || known().await.then_some(()))
-            .await;
+        self.attest(stage, &url).await?;
         self.ctl(stage, &["evaluate", &url]).await?;
         Ok((good, bad))
     }
 
-    async fn attested_runs(&self, stage: &mut Stage, good: &Pushed) -> Result<(), Failure> {
+    async fn attested_runs(&self, stage: &mut Stage, good: &Pushed) -> Result<Web, Failure> {
         stage.step("The attested image is pulled, and its container runs");
         let cri = &self.node.cri;
         let refused = |call: &str, refusal: Refusal| stage.failure(&format!("{call}: {refusal}"));
@@ -139,14 +142,8 @@ impl Scene {
         let container = cri.create(&pod, "web", &id, &good.tagged()).await;
         let container = container.map_err(|refusal| refused("CreateContainer", refusal))?;
         cri.launch(&container).await.map_err(|refusal| refused("StartContainer", refusal))?;
-        eventually("the container to print", A_SECOND * 10, async || {
-            (!container.log().is_empty()).then_some(())
-        })
-        .await;
-        stage.check(cri.is_running(&container).await, "the container does not run")?;
-        stage.check(container.log() == "hello from shop/web\n", &container.log())?;
-        stage.good(&format!("the container runs and prints \"{}\"", container.log().trim_end()));
-        Ok(())
+        self.prints(stage, &container, "hello from shop/web").await?;
+        Ok(Web { pod, image_id: id })
     }
 
     async fn unattested_is_refused(&self, stage: &mut Stage, bad: &Pushed) -> Result<(), Failure> {
@@ -217,8 +214,9 @@ impl Scene {
         stage: &mut Stage,
         good: &Pushed,
         bad: &Pushed,
+        web: &Web,
     ) -> Result<(), Failure> {
-        stage.step("The daemon is killed: every pull is refused");
+        stage.step("The daemon is killed: every pull and every start is refused");
         let daemon = self.daemon.as_mut().ok_or_else(|| stage.failure("there is no daemon"))?;
         stage.command(&format!("kill -9 {}    # binauthd", daemon.pid()));
         daemon.kill();
@@ -231,16 +229,30 @@ impl Scene {
             stage.check(refusal.message.contains("did not answer"), &refusal.to_string())?;
             stage.refused("likewise");
         }
-        stage.say("What runs goes on running; kubelet tries the pulls again.");
+        stage.say(&format!(
+            "An image that is on the node already needs no pull. Its container is not started either: the hook asks \
+             for {WAIT} s here, and for 20 s unless told otherwise: longer than a restart of the daemon takes."
+        ));
+        stage.call("CreateContainer, StartContainer    # web, once more");
+        let refusal = self.start(web, "second", good).await.err();
+        let refusal = refusal.ok_or_else(|| stage.failure("it was started"))?;
+        stage.refused(&refusal.to_string());
+        stage.check(refusal.message.contains("did not answer"), "refused for another reason")?;
+        stage.say("What runs goes on running; kubelet tries again.");
         Ok(())
     }
 
-    async fn daemon_is_back(&mut self, stage: &mut Stage, good: &Pushed) -> Result<(), Failure> {
-        stage.step("The daemon is back: pulls work");
+    async fn daemon_is_back(&mut self, stage: &mut Stage, good: &Pushed, web: &Web) -> Result<(), Failure> {
+        stage.step("The daemon is back: images are pulled, containers start");
         let daemon = self.daemon.as_mut().ok_or_else(|| stage.failure("there is no daemon"))?;
         stage.command("binauthd &");
         daemon.restart().await;
         self.allowed(stage, &good.pinned()).await?;
+        self.create_gate_is_wired().await;
+        stage.call("CreateContainer, StartContainer    # web, once more");
+        let third =
+            self.start(web, "third", good).await.map_err(|refusal| stage.failure(&refusal.to_string()))?;
+        self.prints(stage, &third, "hello from shop/web").await?;
         self.ctl(stage, &["status"]).await?;
         Ok(())
     }
@@ -261,6 +273,16 @@ impl Scene {
         for record in [allowed, denied] {
             stage.quote(&excerpt(record));
         }
+        Ok(())
+    }
+
+    pub(crate) async fn attest(&self, stage: &Stage, url: &str) -> Result<(), Failure> {
+        let sign = ["attestations", "sign-and-create", "--artifact-url", url, "--attestor", ATTESTOR];
+        self.ctl(stage, &[&sign[..], &["--private-key-file", "qa.key"]].concat()).await?;
+        // The daemon follows the folder; the story goes on when it has seen the attestation.
+        let known = async || self.binauthctl.run(&["evaluate", url]).await.code == Some(0);
+        eventually("the daemon to know the attestation", A_SECOND * 3, async || known().await.then_some(()))
+            .await;
         Ok(())
     }
 
@@ -332,12 +354,12 @@ fn excerpt(record: &Value) -> String {
     format!("{{{},…}}", members.join(","))
 }
 
-/// The static verifier, as it is shipped.
-fn verifier(stage: &Stage) -> Result<PathBuf, Failure> {
+/// A static gate program, as it is shipped.
+fn gate_program(stage: &Stage, name: &str, variable: &str) -> Result<PathBuf, Failure> {
     let target = Path::new(BINAUTHD).ancestors().nth(2).unwrap_or(Path::new("."));
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let built = target.join(triple).join("gate/binauthd-image-verifier");
-    let path = std::env::var_os("BINAUTHD_VERIFIER").map_or(built, PathBuf::from);
+    let built = target.join(triple).join("gate").join(name);
+    let path = std::env::var_os(variable).map_or(built, PathBuf::from);
     if path.is_file() {
         return Ok(path);
     }

@@ -9,8 +9,13 @@ use super::image::architecture;
 use super::wiring::{Generation, Handler, Wiring};
 use super::{Home, Pushed, program};
 
-/// What makes containerd 2.1 ask before a pull.
+/// What makes containerd 2.1 ask before a pull, what opens NRI to the daemon, and what gives the default
+/// handler its base runtime spec.
 const DROP_IN: &str = include_str!("../../packaging/containerd/50-binauthd.toml");
+const NRI_DROP_IN: &str = include_str!("../../packaging/containerd/60-binauthd-nri.toml");
+const HOOK_DROP_IN: &str = include_str!("../../packaging/containerd/70-binauthd-hook.toml");
+/// The second for containerd 1.7, which has no other.
+const NRI_DROP_IN_1_7: &str = include_str!("../../packaging/containerd/1.7/60-binauthd-nri.toml");
 
 /// containerd's gRPC socket.
 pub(super) fn socket(home: &Home) -> PathBuf {
@@ -50,8 +55,8 @@ pub(super) fn configure(home: &Home, pause: &Pushed, wiring: &Wiring) {
     };
     write(&home.path().join("containerd.toml"), 0o644, text.as_bytes());
     let conf_d = home.folder("conf.d");
-    if wiring.generation == Generation::V2_1 {
-        write(&conf_d.join("50-binauthd.toml"), 0o644, drop_in(home, wiring).as_bytes());
+    for (name, text) in drop_ins(home, wiring) {
+        write(&conf_d.join(name), 0o644, text.as_bytes());
     }
 }
 
@@ -59,17 +64,42 @@ fn base_spec(home: &Home, handler: &Handler) -> PathBuf {
     home.path().join(format!("base-specs/{}.json", handler.name))
 }
 
-/// The drop-in that is shipped, with the node's own folder in it.
-fn drop_in(home: &Home, wiring: &Wiring) -> String {
-    let ours = format!("{}/bin", home.path().display());
-    [
-        ("/opt/containerd/image-verifier/bin", ours.as_str()),
-        ("\"10s\"", &format!("{:?}", wiring.per_verifier_timeout)),
-    ]
-    .iter()
-    .fold(DROP_IN.to_owned(), |text, (shipped, ours)| {
-        assert_eq!(text.matches(shipped).count(), 1, "`{shipped}` in the shipped drop-in");
-        text.replace(shipped, ours)
+/// The drop-ins that are shipped, with the node's own paths in them.
+fn drop_ins(home: &Home, wiring: &Wiring) -> Vec<(&'static str, String)> {
+    let at = home.path().display();
+    let mut files = Vec::new();
+    if wiring.nri && wiring.generation == Generation::V1_7 {
+        let paths = [
+            ("/var/run/nri/nri.sock", nri_socket(home).display().to_string()),
+            ("/opt/nri/plugins", format!("{at}/nri/plugins")),
+            ("/etc/nri/conf.d", format!("{at}/nri/conf.d")),
+        ];
+        files.push(("60-binauthd-nri.toml", fitted(NRI_DROP_IN_1_7, &paths)));
+    }
+    if wiring.generation != Generation::V2_1 {
+        return files;
+    }
+    let verifiers = [
+        ("/opt/containerd/image-verifier/bin", format!("{at}/bin")),
+        ("\"10s\"", format!("{:?}", wiring.per_verifier_timeout)),
+    ];
+    files.push(("50-binauthd.toml", fitted(DROP_IN, &verifiers)));
+    if wiring.nri {
+        files.push(("60-binauthd-nri.toml", NRI_DROP_IN.to_owned()));
+    }
+    if wiring.base_spec.is_some() {
+        let spec = base_spec(home, &wiring.default_handler());
+        let spec = [("= \"/etc/containerd/binauthd-base-spec.json\"", format!("= {spec:?}"))];
+        files.push(("70-binauthd-hook.toml", fitted(HOOK_DROP_IN, &spec)));
+    }
+    files
+}
+
+/// A shipped file with other paths in it, each of which is there once.
+fn fitted(shipped: &str, paths: &[(&str, String)]) -> String {
+    paths.iter().fold(shipped.to_owned(), |text, (path, ours)| {
+        assert_eq!(text.matches(path).count(), 1, "`{path}` in the shipped drop-in");
+        text.replace(path, ours)
     })
 }
 
@@ -98,18 +128,18 @@ disabled_plugins = {disabled:?}
     )
 }
 
-fn nri(home: &Home, wiring: &Wiring) -> String {
+/// NRI off; a drop-in turns it on.
+fn nri(home: &Home) -> String {
     let at = home.path().display();
     format!(
         r#"
 [plugins."io.containerd.nri.v1.nri"]
-  disable = {no_nri}
+  disable = true
   socket_path = "{nri}"
   plugin_path = "{at}/nri/plugins"
   plugin_config_path = "{at}/nri/conf.d"
 "#,
         nri = nri_socket(home).display(),
-        no_nri = !wiring.nri,
     )
 }
 
@@ -118,7 +148,9 @@ fn handlers(home: &Home, wiring: &Wiring, plugin: &str) -> String {
     let at = home.path().display();
     let tables = wiring.all_handlers().map(|handler| {
         let runtime = handler.runtime.clone().unwrap_or_else(|| program("runc"));
-        let spec = handler.base_spec.is_some().then(|| base_spec(home, &handler));
+        let by_drop_in =
+            wiring.generation == Generation::V2_1 && handler.name == wiring.default_handler().name;
+        let spec = (handler.base_spec.is_some() && !by_drop_in).then(|| base_spec(home, &handler));
         let spec = spec.map(|path| format!("base_runtime_spec = {path:?}\n")).unwrap_or_default();
         format!(
             r#"[plugins."{plugin}".containerd.runtimes.{name}]
@@ -147,7 +179,7 @@ fn version_2(home: &Home, pause: &Pushed, wiring: &Wiring) -> String {
         "io.containerd.internal.v1.tracing",
     ];
     let cri = "io.containerd.grpc.v1.cri";
-    let nri = if wiring.generation == Generation::V1_6 { String::new() } else { nri(home, wiring) };
+    let nri = if wiring.generation == Generation::V1_6 { String::new() } else { nri(home) };
     format!(
         r#"{head}{nri}
 [plugins."{cri}"]
@@ -215,7 +247,7 @@ fn version_3(home: &Home, pause: &Pushed, wiring: &Wiring) -> String {
 {more}
 "#,
         head = head(home, 3, &disabled),
-        nri = nri(home, wiring),
+        nri = nri(home),
         snapshotter = home.snapshotter(),
         architecture = architecture(),
         pause = pause.pinned(),

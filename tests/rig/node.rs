@@ -100,7 +100,7 @@ impl Node {
             .with_arg("k8s.io")
     }
 
-    /// The base runtime spec of a handler, where it has one. containerd 1.6 and 1.7 read it when they start.
+    /// The base runtime spec of a handler, where it has one. containerd reads it when it starts.
     pub(crate) fn base_spec(&self, handler: &str) -> PathBuf {
         self.home.path().join(format!("base-specs/{handler}.json"))
     }

@@ -114,9 +114,13 @@ impl Wiring {
         self
     }
 
+    /// The one that pods get which name none.
+    pub(super) fn default_handler(&self) -> Handler {
+        Handler { name: "runc", runtime: None, base_spec: self.base_spec.clone() }
+    }
+
     /// All handlers, the default one first.
     pub(super) fn all_handlers(&self) -> impl Iterator<Item = Handler> {
-        let default = Handler { name: "runc", runtime: None, base_spec: self.base_spec.clone() };
-        [default].into_iter().chain(self.handlers.clone())
+        [self.default_handler()].into_iter().chain(self.handlers.clone())
     }
 }

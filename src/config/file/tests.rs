@@ -49,12 +49,22 @@ fn the_shipped_file_names_the_defaults() {
         platform_policy: Some("/etc/binauthd/platform-policy.yaml".into()),
         trust_domain: Some("cluster.local".into()),
         kubelet: Some(KubeletConfig {
-            node_name: None,
-            source: PodSource::Kubeconfig("/etc/kubernetes/kubelet.conf".into()),
+            node_name: Some("node-1".into()),
+            source: PodSource::Endpoint {
+                url: "https://127.0.0.1:10250/pods".into(),
+                ca: "/etc/kubernetes/pki/ca.crt".into(),
+                login: Some(Login::Certificate {
+                    certificate: "/var/lib/kubelet/pki/kubelet-client-current.pem".into(),
+                    key: "/var/lib/kubelet/pki/kubelet-client-current.pem".into(),
+                }),
+            },
         }),
         ..Config::default()
     };
     assert_eq!(parse(&uncommented(shipped, "#: ")).unwrap(), examples);
+    let kubeconfig = PodSource::Kubeconfig("/etc/kubernetes/kubelet.conf".into());
+    let kubelet = parse(&uncommented(shipped, "#:: ")).unwrap().kubelet;
+    assert_eq!(kubelet, Some(KubeletConfig { node_name: None, source: kubeconfig }));
     let known = "metrics.listen";
     assert!(shipped.contains(&format!("without effect in this version: {known}.")));
     let set = "[metrics]\nlisten = 'x'";
