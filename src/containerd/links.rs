@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Containerd, ReadError};
 use super::facts::{Facts, Found, Path, Written};
+use super::waiting::Waiting;
 use crate::image::content::{self, Content};
 use crate::image::{ContentError, Digest, DigestKind};
 
@@ -133,7 +134,10 @@ impl Links {
                             look.map_err(|error| (target, error))
                         });
                     }
-                    match looks.join_next().await {
+                    let waiting = Waiting::begin();
+                    let look = looks.join_next().await;
+                    drop(waiting);
+                    match look {
                         None => return Ok(()),
                         Some(Ok(Err((_, error @ (ReadError::Unreachable { .. } | ReadError::Late(_)))))) => {
                             return Err(error);
@@ -183,6 +187,7 @@ impl Links {
             let found = look_at(&patient, namespace, target).await?;
             Ok(self.facts().learn(target, found, written, Instant::now()))
         };
+        let _waiting = Waiting::begin();
         containerd.in_time(async { look.get_or_init(begin).await.clone() }).await
     }
 
