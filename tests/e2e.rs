@@ -35,10 +35,10 @@ mod gated;
 mod generations;
 #[path = "e2e/guarded.rs"]
 mod guarded;
-#[path = "e2e/hostile.rs"]
-mod hostile;
 #[path = "e2e/host.rs"]
 mod host;
+#[path = "e2e/hostile.rs"]
+mod hostile;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "kubelet/server.rs"]
 mod kubelet;

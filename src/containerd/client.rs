@@ -18,6 +18,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Request, Response, Status};
 
 use super::introspection::Loaded;
+use super::waiting::Waiting;
 use crate::image::{ContentError, Digest};
 use crate::text::shown;
 
@@ -144,6 +145,7 @@ impl Containerd {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
+        let _waiting = Waiting::begin();
         let answer = match rpc(self.shared.channel.clone()).await {
             Err(status) if is_of_connection(&status) => rpc(self.shared.channel.clone()).await,
             answer => answer,

@@ -4,6 +4,7 @@ use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::{InfoRequest, ReadContentRequest};
 
 use super::client::{Containerd, ReadError};
+use super::waiting::Waiting;
 use crate::image::Digest;
 
 impl Containerd {
@@ -25,6 +26,7 @@ impl Containerd {
             let request = namespaced.request(message);
             async move { ContentClient::new(channel).read(request).await }
         };
+        let _waiting = Waiting::begin();
         self.in_time(async {
             let size = self.call(&what, info).await?.info.map_or(0, |info| info.size);
             let size = u64::try_from(size).unwrap_or(u64::MAX);

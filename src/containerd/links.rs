@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Containerd, ReadError};
 use super::facts::{Facts, Found, Path, Written};
+use super::waiting::Waiting;
 use crate::image::content::{self, Content};
 use crate::image::{ContentError, Digest, DigestKind};
 
@@ -131,6 +132,7 @@ impl Links {
                         .collect()
                 };
                 let mut looks = JoinSet::new();
+                let _waiting = Waiting::begin();
                 loop {
                     let (may_begin, desks) =
                         (!wanted.is_empty() && looks.len() < AT_A_TIME, &self.shared.desks);
@@ -209,6 +211,7 @@ impl Links {
             };
             Ok(self.facts().learn(target, found, written, Instant::now()))
         };
+        let _waiting = Waiting::begin();
         containerd.in_time(async { look.get_or_init(begin).await.clone() }).await
     }
 

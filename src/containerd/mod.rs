@@ -29,6 +29,7 @@ mod snapshot;
 mod spec;
 mod stop;
 mod tasks;
+mod waiting;
 
 pub use client::{Containerd, DEADLINE, ReadError};
 pub use container::Record;
@@ -41,3 +42,4 @@ pub use probe::{Probe, ProbeStatus};
 pub use snapshot::{Parents, Snapshot};
 pub use spec::{SpecFacts, SpecMount, SpecNamespace};
 pub use tasks::{Start, Starts};
+pub use waiting::apart;

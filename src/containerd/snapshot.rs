@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::client::{Containerd, ReadError};
+use super::waiting::Waiting;
 use crate::image::Digest;
 use crate::text::shown;
 
@@ -111,6 +112,7 @@ impl Containerd {
             });
         }
         let mut holders = Vec::new();
+        let _waiting = Waiting::begin();
         while let Some(answer) = asked.join_next().await {
             match answer {
                 Ok((snapshotter, Ok(info))) => holders.push((snapshotter, info)),

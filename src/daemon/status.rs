@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::create::CreateGate;
+use super::create::{CreateGate, LastPass, OwnTimesStatus};
 use super::engine::{Engine, GateCounts, LastProblem};
 use crate::attestation::key_ring::Entry;
 use crate::audit::{AuditStatus, Gate};
@@ -105,7 +105,11 @@ struct CreateStatus {
     /// What asks before a container is created: `nri`, `hook`, both, or nothing.
     asked_by: Vec<&'static str>,
     nri: NriStatus,
+    /// What NRI's questions take of the daemon's own time, in microseconds.
+    own_times: OwnTimesStatus,
     handlers: Vec<HandlerStatus>,
+    /// The last look at what runs.
+    running: LastPass,
     /// Where service accounts come from, if anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pods: Option<PodsStatus>,
@@ -169,6 +173,8 @@ impl Inputs {
         CreateStatus {
             asked_by: asked_by.into_iter().filter(|(_, asks)| *asks).map(|(name, _)| name).collect(),
             nri,
+            own_times: self.create.own_times.status(),
+            running: self.create.last_pass.borrow().clone(),
             handlers: handlers.map(|(name, hooked)| HandlerStatus { name, hooked }).collect(),
             pods: self.create.pods.as_ref().map(Pods::status),
         }

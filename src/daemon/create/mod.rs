@@ -8,6 +8,7 @@ mod asked;
 mod bind;
 mod creation;
 mod follow;
+mod own_time;
 mod plugin;
 mod running;
 mod unseen;
@@ -36,6 +37,8 @@ use plugin::NriPlugin;
 use super::handlers::Handlers;
 use bind::{Bound, Hindrance};
 pub(super) use follow::follow;
+pub(super) use own_time::{OwnTimes, OwnTimesStatus};
+pub(super) use running::LastPass;
 use unseen::Passed;
 
 /// The rest before containerd is asked again what it did not tell.
@@ -54,6 +57,10 @@ pub(super) struct CreateGate {
     pub(super) handlers: Handlers,
     pub(super) settings: Settings,
     passed: Passed,
+    /// What NRI's questions take.
+    pub(super) own_times: OwnTimes,
+    /// How what runs was judged last.
+    pub(super) last_pass: watch::Sender<LastPass>,
     /// How NRI stands.
     nri: watch::Sender<nri::Status>,
 }
@@ -142,6 +149,8 @@ impl CreateGate {
             containerd,
             settings: Settings::from(config),
             passed: Passed::default(),
+            own_times: OwnTimes::default(),
+            last_pass: watch::Sender::default(),
             nri: watch::Sender::default(),
         })
     }

@@ -23,9 +23,12 @@ pub(in crate::daemon) struct NriPlugin {
 
 impl NriPlugin {
     async fn ask(&self, creation: Creation, gate: Gate, entry: &str) -> Result<(), Refusal> {
-        let started = Instant::now();
-        let judged = self.gate.judge(creation).await;
-        self.tell(judged, gate, entry, started.elapsed())
+        let work = async {
+            let started = Instant::now();
+            let judged = self.gate.judge(creation).await;
+            self.tell(judged, gate, entry, started.elapsed())
+        };
+        self.gate.own_times.of(work).await
     }
 
     /// Records what was decided, and answers it. That VALIDATE allows what CREATE has allowed is no news.

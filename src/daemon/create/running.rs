@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::bind::{self, Bound};
@@ -16,7 +17,7 @@ use super::{CreateGate, Creation, Judged};
 use crate::attestation::AttestorName;
 use crate::audit::{Asked, Gate, Kind, Violation};
 use crate::config::{OnViolation, RunningConfig};
-use crate::containerd::ReadError;
+use crate::containerd::{ReadError, apart};
 use crate::daemon::engine::Occasion;
 use crate::decision::{Decision, Reason, Verdict};
 use crate::kubelet::ContainerKind;
@@ -37,6 +38,31 @@ pub(in crate::daemon) struct Rules {
     pub(in crate::daemon) on_violation: OnViolation,
     pub(in crate::daemon) period: Duration,
     pub(in crate::daemon) stop_static_pods: bool,
+}
+
+/// How what runs was judged last.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::daemon) struct LastPass {
+    /// How many there were since the daemon started, this one included.
+    passes: u64,
+    containers: usize,
+    violations: usize,
+    #[serde(rename = "tookMicros")]
+    took: Micros,
+    /// Without the reads of containerd.
+    #[serde(rename = "ownMicros")]
+    own: Micros,
+}
+
+/// Written in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Micros(Duration);
+
+impl Serialize for Micros {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u128(self.0.as_micros())
+    }
 }
 
 /// Judges what runs, for as long as the daemon does.
@@ -135,6 +161,19 @@ impl Running {
     /// that are new.
     async fn pass(&mut self, all: bool) -> Result<(), ReadError> {
         let started = Instant::now();
+        let (violations, waited) = apart(self.judge_all(all)).await;
+        let (violations, took, containers) = (violations?, started.elapsed(), self.known.len());
+        let own = took.saturating_sub(waited);
+        tracing::debug!(containers, violations, ?took, ?own, "what runs was judged");
+        self.gate.last_pass.send_modify(|last| {
+            let passes = last.passes + 1;
+            *last = LastPass { passes, containers, violations, took: Micros(took), own: Micros(own) };
+        });
+        Ok(())
+    }
+
+    /// How many violate what is in force.
+    async fn judge_all(&mut self, all: bool) -> Result<usize, ReadError> {
         let (containerd, namespace) = (&self.gate.containerd, &self.gate.settings.namespace);
         self.gate.links.refresh(containerd, namespace).await?;
         let running = containerd.running(namespace).await?;
@@ -146,9 +185,7 @@ impl Running {
         }
         let known = self.known.values().flat_map(|known| known.bound.1.ways());
         self.gate.links.pin(known);
-        let (count, took) = (self.known.len(), started.elapsed());
-        tracing::debug!(count, violations, ?took, "what runs was judged");
-        Ok(())
+        Ok(violations)
     }
 
     /// Judges one; whether it violates what is in force.
