@@ -146,8 +146,10 @@ impl Containerd {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let _waiting = Waiting::begin();
-        let answer = match rpc(self.shared.channel.clone()).await {
-            Err(status) if is_of_connection(&status) => rpc(self.shared.channel.clone()).await,
+        // Boxed, as those of callers where they nest: the calls that gRPC is made of are kilobytes each, and a
+        // thread that polls many of them within each other runs out of stack.
+        let answer = match Box::pin(rpc(self.shared.channel.clone())).await {
+            Err(status) if is_of_connection(&status) => Box::pin(rpc(self.shared.channel.clone())).await,
             answer => answer,
         };
         answer.map(Response::into_inner).map_err(|status| self.error(what, &status))

@@ -159,7 +159,7 @@ impl CreateGate {
     pub(super) async fn judge(&self, mut creation: Creation) -> Judged {
         let patience = creation.patience;
         let until = Instant::now() + patience;
-        let verdict = match timeout_at(until, self.bound(&mut creation)).await {
+        let verdict = match timeout_at(until, Box::pin(self.bound(&mut creation))).await {
             Ok(Ok(bound)) => self.decide(&creation, bound, until).await,
             Ok(Err(hindrance)) => self.hindered(&creation, hindrance),
             Err(_) => self.hindered(&creation, Hindrance::late(patience)),

@@ -23,11 +23,11 @@ pub(in crate::daemon) struct NriPlugin {
 
 impl NriPlugin {
     async fn ask(&self, creation: Creation, gate: Gate, entry: &str) -> Result<(), Refusal> {
-        let work = async {
+        let work = Box::pin(async {
             let started = Instant::now();
             let judged = self.gate.judge(creation).await;
             self.tell(judged, gate, entry, started.elapsed())
-        };
+        });
         self.gate.own_times.of(work).await
     }
 

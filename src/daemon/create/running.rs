@@ -161,7 +161,7 @@ impl Running {
     /// that are new.
     async fn pass(&mut self, all: bool) -> Result<(), ReadError> {
         let started = Instant::now();
-        let (violations, waited) = apart(self.judge_all(all)).await;
+        let (violations, waited) = apart(Box::pin(self.judge_all(all))).await;
         let (violations, took, containers) = (violations?, started.elapsed(), self.known.len());
         let own = took.saturating_sub(waited);
         tracing::debug!(containers, violations, ?took, ?own, "what runs was judged");
