@@ -279,9 +279,30 @@ async fn named(
             Some(reference) => leads(gate, creation, chain, &root, reference).await?,
             None => None,
         };
+        if let Some(reference) = reference.as_ref().filter(|_| creation.is_sandbox()) {
+            let pins = pinned(gate, creation, &root, reference).await?;
+            images.extend(pins.into_iter().map(|name| Image { root: root.clone(), name: Some(name) }));
+        }
         images.push(Image { root, name });
     }
     Ok(Bound { text, images })
+}
+
+/// What the pause container's image is pinned by: of the names that lead to it, containerd puts any into the
+/// record, and a tag that some pod has pulled must not hide the pin.
+async fn pinned(
+    gate: &CreateGate,
+    creation: &Creation,
+    root: &Root,
+    recorded: &Reference,
+) -> Result<Option<Reference>, ReadError> {
+    for (digest, _) in &root.digests {
+        let pin = format!("{}@{digest}", recorded.repository());
+        if gate.containerd.image(&creation.namespace, &pin).await? == Some(*digest) {
+            return Ok(Reference::parse(&pin).ok());
+        }
+    }
+    Ok(None)
 }
 
 /// Whether containerd's record of `name` leads to `root`. For what runs also the record that CRI keeps of the
