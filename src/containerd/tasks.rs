@@ -8,6 +8,7 @@ use containerd_client::types::Envelope;
 use containerd_client::types::v1::Status as TaskStatus;
 use prost::Message as _;
 use std::collections::HashSet;
+use std::pin::Pin;
 use tonic::Streaming;
 
 use super::client::{Containerd, MAX_MESSAGE, ReadError};
@@ -24,8 +25,14 @@ pub struct Start {
 }
 
 /// Starts, as containerd tells of them, in every namespace.
-#[derive(Debug)]
-pub struct Starts(Streaming<Envelope>);
+pub struct Starts(Subscription);
+
+enum Subscription {
+    /// Asked for. containerd's answer begins with the first event, however long that takes.
+    Asked(Pin<Box<dyn Future<Output = Result<Streaming<Envelope>, ReadError>> + Send>>),
+    Answered(Box<Streaming<Envelope>>),
+    Ended,
+}
 
 impl Containerd {
     /// The ids of the containers of `namespace` that run, paused ones too. One RPC (`Tasks.List`).
@@ -44,29 +51,40 @@ impl Containerd {
         Ok(tasks.into_iter().filter(|task| runs(task.status())).map(|task| task.id).collect())
     }
 
-    /// Subscribes to starts. What started before, and between two subscriptions, is not told. One RPC
+    /// Subscribes to starts, with the first call of [`Starts::next`]. What started before, and between two
+    /// subscriptions, is not told. One RPC (`Version`) to see that containerd is there, and one
     /// (`Events.Subscribe`) that goes on.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn starts(&self) -> Result<Starts, ReadError> {
+        self.version().await?;
+        let client = self.clone();
         let rpc = |channel| {
             let request = SubscribeRequest { filters: vec![format!("topic==\"{START}\"")] };
             async move { EventsClient::new(channel).subscribe(request).await }
         };
-        Ok(Starts(self.in_time(self.call("its events", rpc)).await?))
+        // No deadline: a node on which nothing starts has no first event.
+        let asked = async move { client.call("its events", rpc).await };
+        Ok(Starts(Subscription::Asked(Box::pin(asked))))
     }
 }
 
 impl Starts {
     /// The next start; none when the connection has ended. What cannot be understood is passed over.
     pub async fn next(&mut self) -> Option<Start> {
-        while let Ok(Some(Envelope { namespace, topic, event: Some(event), .. })) = self.0.message().await {
+        if let Subscription::Asked(asked) = &mut self.0 {
+            let answer = asked.await;
+            self.0 = answer.map_or(Subscription::Ended, |events| Subscription::Answered(Box::new(events)));
+        }
+        let Subscription::Answered(events) = &mut self.0 else { return None };
+        while let Ok(Some(Envelope { namespace, topic, event: Some(event), .. })) = events.message().await {
             let Ok(start) = TaskStart::decode(event.value.as_slice()) else { continue };
             if topic == START {
                 return Some(Start { namespace, id: start.container_id });
             }
         }
+        self.0 = Subscription::Ended;
         None
     }
 }

@@ -1,8 +1,9 @@
 //! The create gate where a kubelet meets it: what may run runs, and what may not is refused at the first gate
 //! that can tell, with a message that says what to do.
 
-use super::gated::{Gated, Gates, says};
-use super::rig::{Generation, Image, Wiring};
+use super::gated::{Gated, Gates, base_spec, says};
+use super::guarded::{policy, requires};
+use super::rig::{Generation, Image, Wiring, bind};
 
 /// The attested starts, the unattested is refused, and starts once it is attested.
 pub(crate) async fn attested_starts_and_unattested_is_refused(gates: Gates, generation: Generation) {
@@ -43,7 +44,7 @@ pub(crate) async fn attested_starts_and_unattested_is_refused(gates: Gates, gene
     gated.guarded.known(&bad).await;
     let mut config = pod.container("main", &id, &bad.tagged());
     config.metadata.as_mut().unwrap().attempt = 1;
-    config.mounts.push(super::rig::bind(&gated.proof, "/proof"));
+    config.mounts.push(bind(&gated.proof, "/proof"));
     let container = gated.node().cri.create_from(&pod, config).await.unwrap();
     gated.node().cri.launch(&container).await.unwrap();
     gated.proves("bad").await;
@@ -92,4 +93,51 @@ async fn the_config_decides_among_images_of_the_same_files() {
         gated.runs("good", &good_id, &good.tagged(), "same files").await;
         gated.stop().await;
     }
+}
+
+/// What is not enforced is let through and recorded.
+#[tokio::test]
+async fn a_dry_run_lets_through_and_records() {
+    for gates in [Gates::Nri, Gates::Hook] {
+        let gated = Gated::start(gates, Generation::V2_1).await;
+        let (bad, id) = gated.bring("shop/bad", &Image::proves("bad")).await;
+        gated.refused("enforced", &id, &bad.tagged(), &["(NO_ATTESTATION)"]).await;
+        let rule = requires(&[&gated.guarded.qa]);
+        let rule = rule.replace("ENFORCED_BLOCK_AND_AUDIT_LOG", "DRYRUN_AUDIT_LOG_ONLY");
+        gated.obey(&policy(gated.node(), &rule)).await;
+        gated.runs("dry", &id, &bad.tagged(), "bad").await;
+        let about = [("/container/pod", "dry"), ("/gate", "create"), ("/verdict", "ALLOW")];
+        let record = gated.audited(&about).await;
+        assert_eq!((&record["would"], &record["enforced"]), (&"DENY".into(), &false.into()), "{record}");
+        assert_eq!(record["reason"], "NO_ATTESTATION", "{record}");
+        // Nothing is enforced at all, and so neither is the guard of the node.
+        let pod = gated.node().cri.run_pod("reaches").await.unwrap();
+        let mut config = pod.container("main", &id, &bad.tagged());
+        config.mounts.push(bind(&gated.proof, "/proof"));
+        config.mounts.push(bind(&gated.node().etc.folder, "/host"));
+        let container = gated.node().cri.create_from(&pod, config).await.unwrap();
+        gated.node().cri.launch(&container).await.unwrap();
+        gated.proves("bad").await;
+        gated.audited(&[("/container/pod", "reaches"), ("/reason", "HOST_ACCESS"), ("/would", "DENY")]).await;
+        gated.stop().await;
+    }
+}
+
+/// A hook that observes lets through what it gets no answer for, and the daemon hears of it afterwards.
+#[tokio::test]
+async fn a_hook_that_observes_refuses_only_what_it_is_told_to() {
+    let mut wiring = Wiring::of(Generation::V2_1);
+    wiring.base_spec = Some(base_spec(Generation::V2_1, &["--observe", "--wait", "1"]).await);
+    let mut gated = Gated::start_on(wiring, |_, _| ()).await;
+    let (bad, id) = gated.bring("shop/bad", &Image::proves("bad")).await;
+    gated.refused("answered", &id, &bad.tagged(), &["(NO_ATTESTATION)"]).await;
+    gated.guarded.daemon.kill();
+    gated.runs("unanswered", &id, &bad.tagged(), "bad").await;
+    gated.guarded.daemon.restart().await;
+    let record = gated.audited(&[("/reason", "UNANSWERED"), ("/gate", "create")]).await;
+    assert_eq!((&record["verdict"], &record["enforced"]), (&"ALLOW".into(), &false.into()), "{record}");
+    // That record says only that nobody was asked. What it was is told of what runs.
+    let about = [("/gate", "running"), ("/container/pod", "unanswered"), ("/would", "DENY")];
+    assert_eq!(gated.audited(&about).await["reason"], "NO_ATTESTATION");
+    gated.stop().await;
 }

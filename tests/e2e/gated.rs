@@ -68,7 +68,7 @@ pub(crate) fn program(name: &str, variable: &str) -> PathBuf {
     path
 }
 
-/// What of a kubelet's `config.toml` goes into the daemon's.
+/// What a test adds to the daemon's `config.toml`.
 pub(crate) struct Settings<'a> {
     /// TOML before the tables, and whole tables.
     pub(crate) more: &'a str,
@@ -201,12 +201,7 @@ impl Gated {
     /// Waits for a record of which all of these hold; a key is a JSON pointer.
     pub(crate) async fn audited(&self, wanted: &[(&str, &str)]) -> Value {
         let fits = |record: &Value| {
-            wanted.iter().all(|(pointer, text)| {
-                record.pointer(pointer).is_some_and(|value| match value.as_str() {
-                    Some(value) => value == *text,
-                    None => value.to_string() == *text,
-                })
-            })
+            wanted.iter().all(|(pointer, text)| record.pointer(pointer).is_some_and(|value| value == *text))
         };
         let start = Instant::now();
         loop {

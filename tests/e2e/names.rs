@@ -41,6 +41,9 @@ async fn names_count_by_what_they_lead_to(gates: Gates) {
     let ctr = gated.node().ctr();
     ctr.run(&["images", "tag", "--force", &other.tagged(), &app.tagged()]).await.success();
     gated.refused("moved", &app_id, &app.tagged(), &["(NO_ATTESTATION)"]).await;
+    // A name with a digest whose record leads to another one.
+    ctr.run(&["images", "tag", "--force", &other.tagged(), &app.pinned()]).await.success();
+    gated.refused("lying", &other_id, &app.pinned(), &["(NO_ATTESTATION)"]).await;
     gated.stop().await;
 }
 

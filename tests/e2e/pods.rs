@@ -113,6 +113,16 @@ async fn a_foreign_pause_image_never_runs() {
     node.cri.launch(&container).await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), listener.accept()).await.unwrap().unwrap();
 
+    // Whoever may write containerd's records moves the pin itself: the second line refuses the pod.
+    let ctr = node.ctr();
+    let other = node.registry.push("shop/other", "1", &Image::service("other")).await;
+    node.cri.pull(&other.tagged()).await.unwrap();
+    ctr.run(&["images", "tag", "--force", &other.tagged(), &node.pause.pinned()]).await.success();
+    let refusal = node.cri.run_pod("moved").await.err().expect("its pause image is another one");
+    println!("{refusal}");
+    ctr.run(&["images", "rm", &node.pause.pinned()]).await.success();
+    node.cri.pull(&node.pause.pinned()).await.unwrap();
+
     // A pause image that policy does not allow holds up the pod.
     gated.obey(&requires(&[&gated.guarded.qa])).await;
     let refusal = node.cri.run_pod("unlisted").await.err().unwrap();

@@ -34,12 +34,18 @@ impl Pod {
                 security_context: Some(LinuxContainerSecurityContext {
                     namespace_options: self.namespaces(),
                     privileged: self.is_privileged(),
+                    masked_paths: self.unless_privileged(&["/proc/kcore", "/proc/keys", "/sys/firmware"]),
+                    readonly_paths: self.unless_privileged(&["/proc/bus", "/proc/sys"]),
                     ..Default::default()
                 }),
                 ..Default::default()
             }),
             ..Default::default()
         }
+    }
+
+    fn unless_privileged(&self, paths: &[&str]) -> Vec<String> {
+        paths.iter().filter(|_| !self.is_privileged()).map(|path| (*path).to_owned()).collect()
     }
 
     /// The config it was made with.

@@ -334,14 +334,35 @@ async fn named(
         };
         // The look at the name may have found another digest that leads here.
         let root = gate.links.root(found.chain, root.config).unwrap_or(root);
+        if let (true, Some((name, ..))) = (creation.is_sandbox(), &led) {
+            let pin = pinned(gate, creation, &root, name).await?;
+            images.extend(pin.map(|name| Image { root: root.clone(), name: Some(name) }));
+        }
         images.push(Image { root, name });
     }
     images.sort_by_key(|image| image.name.is_none());
     Ok(Bound { found, images })
 }
 
-/// For what runs also the record counts that CRI keeps of the same repository and the digest that was pulled:
-/// the tag may be another image's by now.
+/// The record that CRI keeps beside a tag, of the same repository and the digest that was pulled, where that
+/// leads to `root`. For the pause container it is what its image is pinned by: of the names that lead to it,
+/// containerd puts any into the record, and a tag that some pod has pulled must not hide the pin.
+async fn pinned(
+    gate: &CreateGate,
+    creation: &Creation,
+    root: &Root,
+    name: &Reference,
+) -> Result<Option<Reference>, ReadError> {
+    for (digest, _) in &root.digests {
+        let pin = format!("{}@{digest}", name.repository());
+        if gate.containerd.image(&creation.namespace, &pin).await? == Some(*digest) {
+            return Ok(Reference::parse(&pin).ok());
+        }
+    }
+    Ok(None)
+}
+
+/// For what runs that record counts too: the tag may be another image's by now.
 async fn pulled(
     gate: &CreateGate,
     creation: &Creation,
@@ -351,13 +372,7 @@ async fn pulled(
     if name.digest().is_some() {
         return Ok(None);
     }
-    for (digest, _) in &root.digests {
-        let pulled = format!("{}@{digest}", name.repository());
-        if gate.containerd.image(&creation.namespace, &pulled).await? == Some(*digest) {
-            return Ok(Some(name.clone()));
-        }
-    }
-    Ok(None)
+    Ok(pinned(gate, creation, root, name).await?.map(|_| name.clone()))
 }
 
 async fn refresh(gate: &CreateGate, creation: &Creation) -> Result<(), Hindrance> {

@@ -115,7 +115,7 @@ impl Creation {
             reach: Reach {
                 sources: sources(&container.mounts).collect(),
                 privileged: false,
-                host_pid: shares_host_pid(container),
+                host_pid: shares_host_pid(pod, container),
             },
         }
     }
@@ -172,6 +172,11 @@ impl Creation {
         Self { stage: Stage::Running, ..Self::started(namespace, id) }
     }
 
+    /// Whether it is the pause container of its pod.
+    pub(super) fn is_sandbox(&self) -> bool {
+        self.pod.as_ref().is_some_and(|pod| pod.sandbox == self.id)
+    }
+
     /// The images whose files it mounts, by their targets; and what lies there that is no digest. `state` is
     /// containerd's state folder.
     pub(super) fn image_volumes(&self, state: &Path) -> Vec<Result<Digest, String>> {
@@ -214,10 +219,21 @@ pub(super) fn sources(mounts: &[api::Mount]) -> impl Iterator<Item = String> {
     mounts.iter().filter(binds).map(|mount| mount.source.clone()).filter(|source| source.starts_with('/'))
 }
 
-/// It is given no PID namespace. A runtime that tells of no namespaces at all says nothing about it.
-fn shares_host_pid(container: &api::Container) -> bool {
-    let Some(linux) = &container.linux else { return false };
-    !linux.namespaces.is_empty() && !linux.namespaces.iter().any(|namespace| namespace.r#type == "pid")
+/// It is given no PID namespace, or joins that of its pod, which has none. A runtime that tells of no
+/// namespaces at all says nothing about it.
+fn shares_host_pid(pod: &api::PodSandbox, container: &api::Container) -> bool {
+    let of_container = container.linux.as_ref().map(|linux| linux.namespaces.as_slice());
+    let of_pod = pod.linux.as_ref().map(|linux| linux.namespaces.as_slice());
+    match (of_container.and_then(pid_namespace), of_pod.and_then(pid_namespace)) {
+        (Some(None), _) => true,
+        (Some(Some(own)), Some(None)) => !own.path.is_empty(),
+        _ => false,
+    }
+}
+
+/// Of a list of namespaces that is not empty, the one of process ids.
+fn pid_namespace(all: &[api::LinuxNamespace]) -> Option<Option<&api::LinuxNamespace>> {
+    (!all.is_empty()).then(|| all.iter().find(|namespace| namespace.r#type == "pid"))
 }
 
 #[cfg(test)]
