@@ -91,7 +91,7 @@ pub struct Proposal {
 /// An NRI plugin: what it says about pods and containers.
 ///
 /// Each method is called in a task of its own, several at a time maybe, and is given as long as
-/// [`Options::handler_deadline`](super::Options::handler_deadline) says and the runtime's own timeouts
+/// [`Options::with_handler_deadline`](super::Options::with_handler_deadline) says and the runtime's own timeouts
 /// allow. A method that takes longer is dropped where it waits, one that panics has ended, and what was
 /// asked is refused either way; so is what comes while too many are at work. Every question that can be
 /// refused has no default: what a plugin forgot would be allowed.

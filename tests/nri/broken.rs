@@ -79,6 +79,37 @@ async fn half_a_message_and_then_silence_is_the_end() {
     }
 }
 
+/// A byte now and then is no progress, and one message after the other is.
+#[tokio::test]
+async fn a_message_has_its_time_and_a_flow_of_them_has_not() {
+    let limits = Limits { message: Duration::from_secs(1), ..Limits::default() };
+    let (served, mut link) = Served::bare(options(&WANTED).with_limits(limits), Gate::default());
+    FakeRuntime::new(Version::CONTAINERD_2_1).register(&mut link).await.unwrap();
+    let frame = [0, 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0];
+    link.send_bytes(&frame[..9]).await;
+    for _ in 0..5 {
+        // The end of one and the beginning of the next.
+        link.send_bytes(&frame[9..]).await;
+        link.send_bytes(&frame[..9]).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    drop(link);
+    assert!(matches!(served.ended().await, Ended::Closed));
+
+    let limits = Limits { message: BRIEF, ..Limits::default() };
+    let (served, mut link) = Served::bare(options(&WANTED).with_limits(limits), Gate::default());
+    FakeRuntime::new(Version::CONTAINERD_2_1).register(&mut link).await.unwrap();
+    let dripping = tokio::spawn(async move {
+        link.send_bytes(&[0, 0, 0, 1, 0, 0, 0xff, 0]).await;
+        loop {
+            link.send_bytes(&[0]).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(matches!(served.ended().await, Ended::Stalled(BRIEF)));
+    dripping.abort();
+}
+
 #[tokio::test]
 async fn nonsense_is_the_end() {
     let frame = |connection: u32, payload: &[u8]| {
