@@ -25,6 +25,10 @@ mod broken;
 mod changes;
 #[path = "e2e/create.rs"]
 mod create;
+#[path = "e2e/create_faults.rs"]
+mod create_faults;
+#[path = "nri/fake_runtime.rs"]
+mod fake_runtime;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/forms.rs"]

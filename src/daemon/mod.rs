@@ -31,7 +31,7 @@ use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Documents};
 use crate::containerd::Probe;
 use crate::evidence::Ledger;
-use crate::gate::listener::{BindError, Listener};
+use crate::gate::listener::{BindError, Listener, SocketFile};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
 use create::CreateGate;
@@ -42,6 +42,8 @@ const ADMIN_GROUP: &str = "binauthd";
 const WORKERS: usize = 1;
 /// Threads for what may take its time; questions beyond wait for one.
 const BLOCKING: usize = 32;
+/// How often there is a look at whether the sockets are still where they are asked for.
+const SOCKETS: Duration = Duration::from_secs(1);
 
 /// Why the daemon does not start, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +117,7 @@ async fn serve(
     let mut signals = Signals::register()?;
     let (stop, stopped) = channel::channel(false);
     let counters = Arc::new(Counters::default());
+    let files = [SocketFile::at(config.gate_socket())?, SocketFile::at(config.admin_socket())?];
     let probe = Probe::start(config.containerd.address.clone());
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
     let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
@@ -157,6 +160,10 @@ async fn serve(
         () = signals.stop(watcher) => Ok(()),
         ended = &mut gates => Err(ended_early("gate", ended)),
         ended = &mut admins => Err(ended_early("admin", ended)),
+        lost = lost(&files) => Err(io::Error::other(format!(
+            "`{}` has been removed or replaced: nobody finds this daemon any more",
+            lost.display()
+        ))),
     };
     supervisor::stopping();
     tracing::info!("stopping");
@@ -175,6 +182,17 @@ fn ended_early(which: &str, ended: Result<io::Result<()>, JoinError>) -> io::Err
         Err(error) => error.to_string(),
     };
     io::Error::other(format!("the {which} server ended: {cause}"))
+}
+
+/// Waits until the file of a socket is gone. The sockets are made with capabilities that have been given up
+/// since: whoever supervises the daemon starts it anew.
+async fn lost(files: &[SocketFile]) -> &Path {
+    loop {
+        if let Some(gone) = files.iter().find(|file| file.is_gone()) {
+            return gone.path();
+        }
+        tokio::time::sleep(SOCKETS).await;
+    }
 }
 
 /// What the daemon is told by signals.

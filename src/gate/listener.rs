@@ -10,7 +10,7 @@
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,40 @@ pub enum BindError {
         /// The cause.
         source: io::Error,
     },
+}
+
+/// The file of a socket, to see later whether it is still the one by which others find it.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    id: (u64, u64),
+}
+
+impl SocketFile {
+    /// The file at `path` as it is now.
+    ///
+    /// # Errors
+    /// Those of reading its metadata.
+    pub fn at(path: PathBuf) -> io::Result<Self> {
+        let metadata = std::fs::symlink_metadata(&path)?;
+        Ok(Self { path, id: (metadata.dev(), metadata.ino()) })
+    }
+
+    /// Whether it has been removed, or another one has taken its place.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(metadata) => (metadata.dev(), metadata.ino()) != self.id,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Where it is, or was.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// A bound and listening socket, not blocking. Dropping it closes it and leaves the file, which the next
@@ -112,7 +146,6 @@ fn refuse_occupied(path: &Path) -> Result<(), BindError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -153,6 +186,22 @@ mod tests {
         assert!(UnixStream::connect(&path).is_err());
         let _second = Listener::bind(&path, 0o600, None).unwrap();
         UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_removed_or_replaced_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gate.sock");
+        assert!(SocketFile::at(path.clone()).is_err());
+        let _listener = Listener::bind(&path, 0o600, None).unwrap();
+        let file = SocketFile::at(path.clone()).unwrap();
+        assert!(!file.is_gone());
+        std::fs::rename(&path, folder.path().join("away")).unwrap();
+        assert!(file.is_gone());
+        let _other = Listener::bind(&path, 0o600, None).unwrap();
+        assert!(file.is_gone());
+        std::fs::rename(folder.path().join("away"), &path).unwrap();
+        assert!(!file.is_gone());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! events of the mask, `StateChange` before 0.12, VALIDATE since 0.10, `required_plugins` of the default
 //! validator. One plugin at a time.
 
-#![allow(dead_code, reason = "each test crate uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test crate uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
