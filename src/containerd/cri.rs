@@ -355,7 +355,7 @@ mod tests {
                 container().to_string().replace("\"privileged\":true", "\"privileged\":\"true\""),
                 "invalid type",
             ),
-            (sandbox().to_string(), "missing field `ImageRef`"),
+            (sandbox().to_string(), "missing field"),
             (String::new(), "EOF"),
         ];
         for (text, part) in rows {

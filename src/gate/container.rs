@@ -31,6 +31,7 @@ use super::line::one_line;
 use super::message::AskedContainer;
 use crate::text::cut;
 
+mod mounts;
 mod specification;
 
 /// A longer `config.json`, in bytes, is not read.
@@ -51,13 +52,25 @@ const CHECKPOINT: [&str; 3] = ["restored", "checkpointedAt", "checkpointImage"];
 /// problem the description is what is known, cut to fit.
 #[must_use]
 pub fn describe(id: &str, bundle: &Path, command: &str) -> (AskedContainer, Option<String>) {
+    describe_mounted(id, bundle, command, None)
+}
+
+/// The same of one whose mounts are made by now, in the mount namespace of the process `pid`: its sources are
+/// also told as what is mounted there.
+#[must_use]
+pub fn describe_mounted(
+    id: &str,
+    bundle: &Path,
+    command: &str,
+    pid: Option<u32>,
+) -> (AskedContainer, Option<String>) {
     let mut container = AskedContainer {
         id: cut(id, MAX_ID).to_owned(),
         bundle: cut(&bundle.to_string_lossy(), MAX_PATH).to_owned(),
         command: command.to_owned(),
         ..AskedContainer::default()
     };
-    let read = read(&mut container, id, bundle).and_then(|()| check_size(&container));
+    let read = read(&mut container, id, bundle, pid).and_then(|()| check_size(&container));
     let problem = read.err().map(|problem| one_line(&problem, MAX_ID));
     if problem.is_some() {
         shorten(&mut container);
@@ -65,7 +78,7 @@ pub fn describe(id: &str, bundle: &Path, command: &str) -> (AskedContainer, Opti
     (container, problem)
 }
 
-fn read(container: &mut AskedContainer, id: &str, bundle: &Path) -> Result<(), String> {
+fn read(container: &mut AskedContainer, id: &str, bundle: &Path, pid: Option<u32>) -> Result<(), String> {
     if id.is_empty() {
         return Err("the container has no id".to_owned());
     }
@@ -99,6 +112,17 @@ fn read(container: &mut AskedContainer, id: &str, bundle: &Path) -> Result<(), S
     };
     container.sources =
         specification.bind_sources(&bundle).map(|source| path(&source)).collect::<Result<_, _>>()?;
+    // As the runtime, with all its rights and in the node's own view, follows them: the daemon has neither.
+    for source in &container.sources.clone() {
+        if let Ok(real) = std::fs::canonicalize(source) {
+            container.sources.push(path(&real)?);
+        }
+    }
+    if let Some(pid) = pid {
+        for mounted in mounts::sources(pid, Path::new(&container.rootfs))? {
+            container.sources.push(path(&mounted)?);
+        }
+    }
     container.sources.sort_unstable();
     container.sources.dedup();
     container.privileged = specification.is_privileged();
@@ -243,6 +267,28 @@ mod tests {
             assert!(container.privileged, "nothing bounds its devices");
             assert!(!container.host_pid && !container.user_namespace);
         }
+    }
+
+    #[test]
+    fn sources_are_told_as_written_and_as_they_resolve() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        fs::create_dir(at("real")).unwrap();
+        fs::create_dir(at("closed")).unwrap();
+        symlink(at("real"), at("closed/link")).unwrap();
+        // As a container's own user may have it.
+        fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(at("closed"), Some(1000), Some(1000)).ok();
+        let mut config = config(0, "");
+        config["mounts"] = json!([
+            {"destination": "/a", "type": "bind", "source": at("closed/link")},
+            {"destination": "/b", "type": "bind", "source": at("none")},
+        ]);
+        let (container, problem) = describe("c", &bundle(folder.path(), "c", &config.to_string()), "hook");
+        assert_eq!(problem, None);
+        let expected = ["closed/link", "none", "real"].map(|name| at(name).display().to_string());
+        assert_eq!(container.sources, expected);
     }
 
     #[test]

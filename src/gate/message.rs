@@ -63,8 +63,8 @@ pub struct AskedContainer {
     /// The annotations that begin with `io.kubernetes.cri.`, and `restored`, `checkpointedAt` and
     /// `checkpointImage`. Others of the pod's may be among them: its author's word.
     pub annotations: BTreeMap<String, String>,
-    /// The host's paths that bind mounts reach, as written, each once, sorted. A relative one is joined to the
-    /// bundle, as the runtime joins it. May hold `..` and symbolic links.
+    /// The host's paths that bind mounts reach, as written and as they resolve, each once, sorted. A relative
+    /// one is joined to the bundle, as the runtime joins it. May hold `..` and symbolic links.
     pub sources: Vec<String>,
     /// Whether it may reach the host by what it is allowed, by the marks of [`super::container`].
     pub privileged: bool,

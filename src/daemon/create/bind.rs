@@ -47,10 +47,20 @@ impl Bound {
     /// One subject for each image that it may be.
     pub(super) fn subjects(&self, workload: &Workload) -> Vec<Subject> {
         let subject = |image: &Image| {
-            Subject::created(&self.found.text, image.name.clone(), &image.root.digests, Some(image.root.config))
-                .in_workload(workload.clone())
+            Subject::created(
+                &self.found.text,
+                image.name.clone(),
+                &image.root.digests,
+                Some(image.root.config),
+            )
+            .in_workload(workload.clone())
         };
         self.images.iter().map(subject).collect()
+    }
+
+    /// The chain ID and the configs that it may be of.
+    pub(super) fn roots(&self) -> impl Iterator<Item = (Option<Digest>, Digest)> {
+        self.images.iter().map(|image| (self.found.chain, image.root.config))
     }
 
     /// Every digest that leads to what it runs.
@@ -89,7 +99,8 @@ pub(super) async fn by_record(
 /// To the images that lead to what was found.
 async fn lead(gate: &CreateGate, creation: &Creation, found: Found) -> Result<Bound, Hindrance> {
     let mut roots = roots(gate, &found);
-    if roots.is_empty() {
+    // Without a config, others of the same layers may be all that is known yet.
+    if roots.is_empty() || found.config.is_none() {
         look_where_it_should_be(gate, creation, &found).await;
         roots = self::roots(gate, &found);
     }
@@ -316,7 +327,9 @@ async fn named(
     for root in roots {
         let name = match &led {
             Some((_, recorded, configs)) if configs.contains(&root.config) => recorded.clone(),
-            Some((name, ..)) if creation.stage == Stage::Running => pulled(gate, creation, &root, name).await?,
+            Some((name, ..)) if creation.stage == Stage::Running => {
+                pulled(gate, creation, &root, name).await?
+            }
             _ => None,
         };
         images.push(Image { root, name });

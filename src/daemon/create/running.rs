@@ -129,6 +129,8 @@ impl Running {
         for record in records {
             violations += usize::from(self.look(&record, all).await);
         }
+        // What other images are there, however many, pushes out nothing that is known of these.
+        self.gate.links.pin(self.known.values().flat_map(|known| known.bound.1.roots()));
         tracing::debug!(count, violations, took = ?started.elapsed(), "what runs was judged");
         Ok(())
     }
