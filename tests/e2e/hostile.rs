@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::guarded::{DAEMON, Share, policy, requires, verifier};
-use super::rig::{Daemon, Image, Node, Pushed, Wiring, bind, eventually, own_users};
+use super::rig::{Daemon, Image, Node, Pushed, Wiring, bind, eventually, host_pid, privileged};
 use super::signer::Signer;
 
 /// A node on which NRI alone holds, and whose policy asks for `qa`.
@@ -117,13 +117,11 @@ async fn the_hook_tells_what_is_mounted_and_not_what_a_path_says() {
     let id = held.node.cri.pull(&app.tagged()).await.unwrap();
     let (data, guarded) = (held.node.home.folder("data"), held.node.home.folder("run"));
 
-    // An ordinary folder, in a pod of either kind of users, is nothing to complain about.
-    for (name, change) in [("plain", (|_| ()) as fn(&mut _)), ("own-users", own_users)] {
+    // An ordinary folder is nothing to complain about, also where the pod shares what the node has.
+    for (name, change) in [("plain", (|_| ()) as fn(&mut _)), ("host-pid", host_pid), ("all", privileged)] {
         let pod = held.node.cri.run_pod_with("default", name, "", change).await.unwrap();
         let mut config = pod.container("main", &id, &app.tagged());
-        if name == "plain" {
-            config.mounts.push(bind(&data, "/data"));
-        }
+        config.mounts.push(bind(&data, "/data"));
         let container = held.node.cri.create_from(&pod, config).await.unwrap();
         held.node.cri.launch(&container).await.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
     }
