@@ -7,9 +7,10 @@
 //!
 //! A mount reaches a guarded path where its source is that path, lies below it, or is a folder above it.
 //! Sources are compared as texts: without `.`, `..`, `//` and a last `/`, with `/var/run` as `/run`, and
-//! with `/proc/PID/root` as `/`. A relative source starts in the bundle, among containerd's files, and
+//! with `/proc/PID/root` as `/` and `/dev/fd` as that of a process. A relative source starts in the bundle, among containerd's files, and
 //! counts as reaching; so does what leads through another link of a process (`/proc/PID/cwd`, `exe`, `fd/N`,
-//! `map_files/N`). `/proc` itself, and what else lies below `/proc/PID`, shows the processes of the node.
+//! `map_files/N`). `/proc` itself, and what else lies below `/proc/PID`, shows the processes of the node;
+//! `/proc/sys` has it run programs (`kernel/core_pattern`), which counts as being privileged.
 //!
 //! A text does not tell of symbolic links on the host, of bind mounts and propagation there, of devices
 //! that hold a file system, or of what a mount of another type takes from its options. So whoever calls
@@ -96,7 +97,7 @@ pub struct HostAccess<'a> {
 pub enum Reached {
     /// A guarded path, by a mount.
     Path,
-    /// Everything, by being privileged.
+    /// Everything, by being privileged, or by what tells the kernel which programs to run.
     Privileged,
     /// The processes of the node, by its PID namespace or its `/proc`.
     Processes,
@@ -174,7 +175,10 @@ pub fn reaches(rules: &HostRules, access: HostAccess<'_>, digests: &[Digest]) ->
     if digests.iter().any(|digest| rules.allowed.contains(digest)) {
         return Vec::new();
     }
-    let (mut paths, mut processes) = (Vec::new(), Vec::new());
+    let (mut paths, mut privileged, mut processes) = (Vec::new(), Vec::new(), Vec::new());
+    if access.privileged {
+        privileged.push("is privileged".to_owned());
+    }
     for source in access.sources {
         let mounted = shown(source, MAX_SHOWN);
         let found = match place(source) {
@@ -182,6 +186,10 @@ pub fn reaches(rules: &HostRules, access: HostAccess<'_>, digests: &[Digest]) ->
                 Some(format!("mounts `{mounted}`, which starts among the files of containerd"))
             }
             Place::Link => Some(format!("mounts `{mounted}`, which leads wherever a process has it")),
+            Place::Kernel => {
+                privileged.push(format!("mounts `{mounted}`, by which the kernel of the node takes orders"));
+                None
+            }
             Place::Process => {
                 processes.push(format!("mounts `{mounted}`, which shows the processes of the node"));
                 None
@@ -197,7 +205,6 @@ pub fn reaches(rules: &HostRules, access: HostAccess<'_>, digests: &[Digest]) ->
     if access.host_pid {
         processes.insert(0, "shares the process ids of the node".to_owned());
     }
-    let privileged = access.privileged.then(|| "is privileged".to_owned()).into_iter().collect();
     let found = [
         (Reached::Path, rules.paths, paths),
         (Reached::Privileged, rules.privileged, privileged),
@@ -226,6 +233,8 @@ enum Place {
     Relative,
     /// `/proc`, or below `/proc/PID` what is no link.
     Process,
+    /// Below `/proc`, where the kernel takes orders.
+    Kernel,
     /// Through a link of a process.
     Link,
 }
@@ -247,6 +256,8 @@ fn place(path: &str) -> Place {
         }
         match at.as_slice() {
             ["var", "run"] => at = vec!["run"],
+            ["dev", "fd"] => at = vec!["proc", "self", "fd"],
+            ["dev", "stdin" | "stdout" | "stderr"] => return Place::Link,
             ["proc", process, "root"] if is_process(process) => at.clear(),
             ["proc", process, "task", thread] if is_process(process) && is_process(thread) => {
                 at = vec!["proc", thread];
@@ -257,6 +268,7 @@ fn place(path: &str) -> Place {
     }
     match at.as_slice() {
         ["proc"] => Place::Process,
+        ["proc", "sys" | "sysrq-trigger", ..] => Place::Kernel,
         ["proc", process, ..] if is_process(process) => Place::Process,
         at => Place::At(format!("/{}", at.join("/"))),
     }

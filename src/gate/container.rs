@@ -31,6 +31,7 @@ use super::line::one_line;
 use super::message::AskedContainer;
 use crate::text::cut;
 
+mod mounts;
 mod specification;
 
 /// A longer `config.json`, in bytes, is not read.
@@ -51,13 +52,25 @@ const CHECKPOINT: [&str; 3] = ["restored", "checkpointedAt", "checkpointImage"];
 /// problem the description is what is known, cut to fit.
 #[must_use]
 pub fn describe(id: &str, bundle: &Path, command: &str) -> (AskedContainer, Option<String>) {
+    describe_mounted(id, bundle, command, None)
+}
+
+/// The same of one whose mounts are made by now, in the mount namespace of the process `pid`: its sources are
+/// also told as what is mounted there.
+#[must_use]
+pub fn describe_mounted(
+    id: &str,
+    bundle: &Path,
+    command: &str,
+    pid: Option<u32>,
+) -> (AskedContainer, Option<String>) {
     let mut container = AskedContainer {
         id: cut(id, MAX_ID).to_owned(),
         bundle: cut(&bundle.to_string_lossy(), MAX_PATH).to_owned(),
         command: command.to_owned(),
         ..AskedContainer::default()
     };
-    let read = read(&mut container, id, bundle).and_then(|()| check_size(&container));
+    let read = read(&mut container, id, bundle, pid).and_then(|()| check_size(&container));
     let problem = read.err().map(|problem| one_line(&problem, MAX_ID));
     if problem.is_some() {
         shorten(&mut container);
@@ -65,7 +78,7 @@ pub fn describe(id: &str, bundle: &Path, command: &str) -> (AskedContainer, Opti
     (container, problem)
 }
 
-fn read(container: &mut AskedContainer, id: &str, bundle: &Path) -> Result<(), String> {
+fn read(container: &mut AskedContainer, id: &str, bundle: &Path, pid: Option<u32>) -> Result<(), String> {
     if id.is_empty() {
         return Err("the container has no id".to_owned());
     }
@@ -97,11 +110,17 @@ fn read(container: &mut AskedContainer, id: &str, bundle: &Path) -> Result<(), S
         Some(root) => path(&bundle.join(root))?,
         None => return Err(named("has no `root.path`".to_owned())),
     };
-    for source in specification.bind_sources(&bundle) {
-        container.sources.push(path(&source)?);
-        // Where it leads is seen here, where the runtime mounts it: the daemon's own view may be another.
-        if let Ok(real) = source.canonicalize() {
+    container.sources =
+        specification.bind_sources(&bundle).map(|source| path(&source)).collect::<Result<_, _>>()?;
+    // As the runtime, with all its rights and in the node's own view, follows them: the daemon has neither.
+    for source in &container.sources.clone() {
+        if let Ok(real) = std::fs::canonicalize(source) {
             container.sources.push(path(&real)?);
+        }
+    }
+    if let Some(pid) = pid {
+        for mounted in mounts::sources(pid, Path::new(&container.rootfs))? {
+            container.sources.push(path(&mounted)?);
         }
     }
     container.sources.sort_unstable();
@@ -252,18 +271,24 @@ mod tests {
 
     #[test]
     fn sources_are_told_as_written_and_as_they_resolve() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let real = folder.path().join("guarded");
-        std::fs::create_dir(&real).unwrap();
-        let link = folder.path().join("link");
-        symlink(&real, &link).unwrap();
+        let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        fs::create_dir(at("real")).unwrap();
+        fs::create_dir(at("closed")).unwrap();
+        symlink(at("real"), at("closed/link")).unwrap();
+        // As a container's own user may have it.
+        fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(at("closed"), Some(1000), Some(1000)).ok();
         let mut config = config(0, "");
-        config["mounts"] =
-            json!([{"destination": "/d", "type": "bind", "source": link, "options": ["rbind"]}]);
-        let bundle = bundle(folder.path(), "c1", &config.to_string());
-        let (container, problem) = describe("c1", &bundle, "hook");
-        let both = [real, link].map(|path| path.to_str().unwrap().to_owned());
-        assert_eq!((problem, container.sources), (None, both.to_vec()));
+        config["mounts"] = json!([
+            {"destination": "/a", "type": "bind", "source": at("closed/link")},
+            {"destination": "/b", "type": "bind", "source": at("none")},
+        ]);
+        let (container, problem) = describe("c", &bundle(folder.path(), "c", &config.to_string()), "hook");
+        assert_eq!(problem, None);
+        let expected = ["closed/link", "none", "real"].map(|name| at(name).display().to_string());
+        assert_eq!(container.sources, expected);
     }
 
     #[test]

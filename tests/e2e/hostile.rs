@@ -1,9 +1,13 @@
 //! What a registry's owner or a pod's author may try against the create gate, on containerd 2.1 with NRI.
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 
-use super::guarded::{DAEMON, Share, policy, requires};
-use super::rig::{Daemon, Image, Node, Pushed, Wiring, eventually};
+use serde_json::{Value, json};
+
+use super::guarded::{DAEMON, Share, policy, requires, verifier};
+use super::rig::{Daemon, Image, Node, Pushed, Wiring, bind, eventually, host_pid, privileged};
 use super::signer::Signer;
 
 /// A node on which NRI alone holds, and whose policy asks for `qa`.
@@ -16,8 +20,13 @@ struct Held {
 
 impl Held {
     async fn start() -> Self {
+        Self::start_before(Wiring::default().with_nri(), |_| ()).await
+    }
+
+    async fn start_before(wiring: Wiring, prepare: impl FnOnce(&Node)) -> Self {
         let machine = Share::some().await;
-        let node = Node::start_with(Wiring::default().with_nri()).await;
+        let node = Node::start_with(wiring).await;
+        prepare(&node);
         let qa = Signer::new("qa");
         node.etc.write_policy(&policy(&node, &requires(&[&qa])));
         node.etc.write_attestor("qa.json", &qa.document());
@@ -37,12 +46,6 @@ impl Held {
         let name = format!("{}.json", pushed.digest.replace(':', "-"));
         self.node.etc.write_occurrence(&name, &self.qa.attestation(&pushed).to_string());
         pushed
-    }
-
-    /// What the audit trail says of the creations of `name`: reason and microseconds.
-    fn told(&self, pod: &str) -> Vec<String> {
-        let of_pod = |record: &serde_json::Value| record.to_string().contains(pod);
-        self.node.etc.audit().into_iter().filter(of_pod).map(|record| record.to_string()).collect()
     }
 }
 
@@ -84,9 +87,59 @@ async fn many_images_of_the_same_layers_do_not_hold_up_the_attested_one() {
     }
     let pushed = held.attested("good", &good).await;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    let start = std::time::Instant::now();
-    let ran = held.node.cri.run("victim", &pushed.tagged()).await;
-    println!("{:?} {:?}\n{}", start.elapsed(), ran.is_ok(), held.told("victim").join("\n"));
-    ran.unwrap();
+    held.node.cri.run("victim", &pushed.tagged()).await.unwrap();
+    held.node.stop().await;
+}
+
+/// The static hook, beside the verifier.
+fn hook() -> PathBuf {
+    std::env::var_os("BINAUTHD_CREATE_HOOK")
+        .map_or_else(|| verifier().with_file_name("binauthd-create-hook"), PathBuf::from)
+}
+
+/// Somebody who may change a folder on the node, as quick as can be: once all is mounted, it is as it was.
+const SWAP: &str = "#!/bin/sh\ncd ${0%/*}/data && [ -L swapped ] && rm swapped && mv aside swapped\nexit 0\n";
+
+#[tokio::test]
+async fn the_hook_tells_what_is_mounted_and_not_what_a_path_says() {
+    let mut wiring = Wiring::default().with_nri().hooked(&hook(), &[]);
+    let mut spec: Value = serde_json::from_str(&wiring.base_spec.unwrap()).unwrap();
+    let hooks = spec["hooks"]["createRuntime"].as_array_mut().unwrap();
+    hooks.insert(0, json!({ "path": "@NODE@/swap" }));
+    wiring.base_spec = Some(spec.to_string());
+    let held = Held::start_before(wiring, |node| {
+        let path = node.home.path().join("swap");
+        fs::write(&path, SWAP).unwrap();
+        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    });
+    let held = held.await;
+    let app = held.attested("app", &Image::service("app")).await;
+    let id = held.node.cri.pull(&app.tagged()).await.unwrap();
+    let (data, guarded) = (held.node.home.folder("data"), held.node.home.folder("run"));
+
+    // An ordinary folder is nothing to complain about, also where the pod shares what the node has.
+    for (name, change) in [("plain", (|_| ()) as fn(&mut _)), ("host-pid", host_pid), ("all", privileged)] {
+        let pod = held.node.cri.run_pod_with("default", name, "", change).await.unwrap();
+        let mut config = pod.container("main", &id, &app.tagged());
+        config.mounts.push(bind(&data, "/data"));
+        let container = held.node.cri.create_from(&pod, config).await.unwrap();
+        held.node.cri.launch(&container).await.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+    }
+
+    // What was a folder when it was asked about leads elsewhere when the runtime mounts it, and is a folder
+    // again when the hook looks. Only the kernel still knows.
+    let swapped = data.join("swapped");
+    fs::create_dir(&swapped).unwrap();
+    let pod = held.node.cri.run_pod("swaps").await.unwrap();
+    let mut config = pod.container("main", &id, &app.tagged());
+    config.mounts.push(bind(&swapped, "/data"));
+    let container = held.node.cri.create_from(&pod, config).await.unwrap();
+    fs::rename(&swapped, data.join("aside")).unwrap();
+    symlink(&guarded, &swapped).unwrap();
+    let launched = held.node.cri.launch(&container).await;
+    assert!(!swapped.is_symlink());
+    let refusal = launched.unwrap_err();
+    let says = format!("reaches `{}` of the node", guarded.display());
+    assert!(refusal.message.contains(&says), "{refusal}");
     held.node.stop().await;
 }

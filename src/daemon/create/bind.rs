@@ -99,7 +99,8 @@ pub(super) async fn by_record(
 /// To the images that lead to what was found.
 async fn lead(gate: &CreateGate, creation: &Creation, found: Found) -> Result<Bound, Hindrance> {
     let mut roots = roots(gate, &found);
-    if roots.is_empty() {
+    // Without a config, others of the same layers may be all that is known yet.
+    if roots.is_empty() || found.config.is_none() {
         look_where_it_should_be(gate, creation, &found).await;
         roots = self::roots(gate, &found);
     }

@@ -21,7 +21,7 @@ fn reached(source: &str) -> Option<Reached> {
 
 #[test]
 fn one_mount() {
-    use Reached::{Path, Processes};
+    use Reached::{Path, Privileged, Processes};
     let rows: &[(&str, Option<Reached>)] = &[
         // Guarded, below it, above it, beside it
         ("/etc/binauthd", Some(Path)),
@@ -83,7 +83,11 @@ fn one_mount() {
         ("/proc/1/ns/mnt", Some(Processes)),
         ("/proc/1/fd", Some(Processes)),
         ("/proc/1/task", Some(Processes)),
-        ("/proc/sys/net", None),
+        ("/proc/sys", Some(Privileged)),
+        ("/proc/sys/kernel/core_pattern", Some(Privileged)),
+        ("/proc/1/root/proc/sys", Some(Privileged)),
+        ("/proc/sysrq-trigger", Some(Privileged)),
+        ("/proc/system", None),
         ("/proc/cpuinfo", None),
         ("/proc/1/root", Some(Path)),
         ("/proc/1/root/etc/binauthd", Some(Path)),
@@ -100,6 +104,11 @@ fn one_mount() {
         ("/proc/1/exe", Some(Path)),
         ("/proc/1/map_files/55-66", Some(Path)),
         ("/srv/proc/1/root", None),
+        ("/dev/fd", Some(Processes)),
+        ("/dev/fd/7", Some(Path)),
+        ("/dev/fd/7/../..", Some(Path)),
+        ("/dev/stdin", Some(Path)),
+        ("/dev/fuse", None),
         // Where it starts is not told
         ("etc/binauthd", Some(Path)),
         ("../../../etc", Some(Path)),

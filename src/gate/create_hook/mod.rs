@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
     let socket = asking::socket(socket, std::env::var_os(SOCKET_VARIABLE));
 
     let (container, problem) = match State::read(std::io::stdin(), STATE_PATIENCE) {
-        Ok(state) => super::container::describe(&state.id, &state.bundle, "hook"),
+        Ok(State { id, bundle, pid }) => super::container::describe_mounted(&id, &bundle, "hook", pid),
         Err(problem) => {
             let container = AskedContainer { command: "hook".to_owned(), ..AskedContainer::default() };
             (container, Some(problem))

@@ -16,6 +16,8 @@ const MAX_STATE: usize = 4 * 1024 * 1024;
 pub(super) struct State {
     pub(super) id: String,
     pub(super) bundle: PathBuf,
+    /// Of the container's first process.
+    pub(super) pid: Option<u32>,
 }
 
 impl State {
@@ -88,7 +90,7 @@ mod tests {
     fn states_and_what_is_none() {
         let whole =
             br#"{"ociVersion":"1.2.0","id":"c","status":"creating","pid":7,"bundle":"/b","annotations":{}}"#;
-        assert_eq!(read(whole, true), Ok(State { id: "c".into(), bundle: "/b".into() }));
+        assert_eq!(read(whole, true), Ok(State { id: "c".into(), bundle: "/b".into(), pid: Some(7) }));
         let huge = [b" ".as_slice(), &vec![b' '; MAX_STATE]].concat();
         for (written, ends, expected) in [
             (&b""[..], true, "there is no state on standard input"),
