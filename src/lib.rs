@@ -1,7 +1,8 @@
 //! binauthd: Binary Authorization on the Kubernetes node.
 //!
-//! containerd asks at its own hooks whether an image may be fetched; the daemon answers from policy,
-//! attestors and attestations that lie on the node, and refuses what is not attested.
+//! containerd asks at its own hooks whether an image may be fetched and whether a container may be created;
+//! the daemon answers from policy, attestors and attestations that lie on the node, and refuses what is not
+//! attested.
 //!
 //! # The map
 //!
@@ -15,12 +16,20 @@
 //!
 //! # The main path
 //!
-//! containerd executes `binauthd-image-verifier` ([`gate::verifier`]), which asks the daemon on
+//! At a pull, containerd executes `binauthd-image-verifier` ([`gate::verifier`]), which asks the daemon on
 //! `gate.sock` ([`gate::client`], [`gate::server`]). The daemon reads the question into a
 //! [`decision::Subject`], takes what is in force ([`config::InForce`]: a [`policy::Rulebook`] and the
 //! keys), finds what decides ([`decision::Case`]), takes what is known of the digests that this asks for
 //! ([`evidence::Ledger`]), judges, and records the [`decision::Verdict`] once. `binauthctl evaluate` goes
 //! the same way by files.
+//!
+//! When a container is created, containerd asks the daemon by NRI ([`nri::run`] calls the plugin in
+//! `daemon::create`), and the runtime executes `binauthd-create-hook` ([`gate::create_hook`]) or is
+//! `binauthd-runc` ([`gate::runc`]), which ask on `gate.sock` too. `daemon::create` finds out what the container
+//! would run: its snapshot and record ([`containerd::Containerd`]), the images whose hashes lead there
+//! ([`containerd::Links`]), its pod ([`kubelet::Pods`]). Each of these images is a [`decision::Subject`] that is
+//! judged as above; then what the container reaches of the node ([`decision::host_access`]). What runs already
+//! goes the same way again whenever something that decides has changed.
 //!
 //! # Where to look
 //!
@@ -35,6 +44,9 @@
 //! | what signed statements say | [`attestation::statement`] |
 //! | how a verdict came about | [`decision::explain`]; its reason codes [`decision::reason`] |
 //! | what a container may reach of the node | [`decision::host_access`] |
+//! | what a container runs | `daemon::create::bind`, by hashes that [`containerd::Links`] recomputes |
+//! | which handlers carry the hook, and how it gets there | [`containerd::Handlers`], [`containerd::base_spec`] |
+//! | what no answer means | [`gate::asking`], by the wiring alone |
 //! | what is valid and probably not meant | [`policy::lint`] |
 //!
 //! [`nri`] stands as if it were a crate of its own: a runtime for NRI plugins that knows nothing of

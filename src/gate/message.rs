@@ -29,6 +29,26 @@ pub struct Ask {
     pub problem: Option<String>,
 }
 
+impl Ask {
+    /// A question of the gate `create`.
+    #[must_use]
+    pub fn about_container(
+        program: &str,
+        entry: String,
+        container: AskedContainer,
+        problem: Option<String>,
+    ) -> Self {
+        Self {
+            gate: "create".to_owned(),
+            program: program.to_owned(),
+            entry,
+            image: AskedImage::default(),
+            container: Some(container),
+            problem,
+        }
+    }
+}
+
 /// The image of an [`Ask`], raw as it was given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

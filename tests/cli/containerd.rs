@@ -85,6 +85,17 @@ fn a_gate_socket_elsewhere_is_told_to_the_hook() {
     assert_eq!(*args, json!(["binauthd-create-hook", "--socket", "/run/x/gate.sock"]));
 }
 
+/// The spec is written by one part and the hook's arguments are read by another, which do not know each other.
+#[test]
+fn the_hook_waits_as_long_as_its_writer_says() {
+    use binauthd::containerd::CreateHook;
+    use binauthd::gate::asking::{MAX_WAIT, WAIT};
+    assert_eq!(
+        (u64::from(CreateHook::WAIT), u64::from(CreateHook::MAX_WAIT)),
+        (WAIT.as_secs(), MAX_WAIT.as_secs())
+    );
+}
+
 #[test]
 fn refusals_say_the_way_out() {
     let bench = Bench::new();

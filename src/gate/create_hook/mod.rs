@@ -17,7 +17,7 @@ use self::arguments::{Arguments, Parsed};
 use self::state::State;
 use super::SOCKET_VARIABLE;
 use super::asking::{self, Mode, Outcome};
-use super::message::{Ask, AskedContainer, AskedImage};
+use super::message::{Ask, AskedContainer};
 use super::verifier::entry;
 
 const PROGRAM: &str = concat!("binauthd-create-hook/", env!("CARGO_PKG_VERSION"));
@@ -46,14 +46,7 @@ pub fn main() -> ExitCode {
             (container, Some(problem))
         }
     };
-    let ask = Ask {
-        gate: "create".to_owned(),
-        program: PROGRAM.to_owned(),
-        entry,
-        image: AskedImage::default(),
-        container: Some(container),
-        problem: wiring.or(problem),
-    };
+    let ask = Ask::about_container(PROGRAM, entry, container, wiring.or(problem));
     match asking::outcome(&socket, &ask, if observing { Mode::Observe } else { Mode::Enforce(wait) }) {
         Outcome::Allowed | Outcome::LetThrough(None) => ExitCode::SUCCESS,
         Outcome::LetThrough(Some(line)) => {

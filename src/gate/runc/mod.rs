@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use self::arguments::Creation;
 use super::SOCKET_VARIABLE;
 use super::asking::{self, Mode, Outcome, WAIT};
-use super::message::{Ask, AskedContainer, AskedImage};
+use super::message::{Ask, AskedContainer};
 use super::verifier::entry;
 
 /// The one name that observes; by every other name the wrapper enforces.
@@ -38,14 +38,7 @@ pub fn main() -> ExitCode {
     let socket = asking::socket(None, std::env::var_os(SOCKET_VARIABLE));
     let mode = if entry == OBSERVE { Mode::Observe } else { Mode::Enforce(WAIT) };
     let (container, problem) = container(&creation);
-    let ask = Ask {
-        gate: "create".to_owned(),
-        program: PROGRAM.to_owned(),
-        entry,
-        image: AskedImage::default(),
-        container: Some(container),
-        problem,
-    };
+    let ask = Ask::about_container(PROGRAM, entry, container, problem);
     match asking::outcome(&socket, &ask, mode) {
         Outcome::Refused(line) => return give_up(&line, log.as_deref()),
         Outcome::LetThrough(Some(line)) => drop(std::io::stderr().write_all(line.as_bytes())),
