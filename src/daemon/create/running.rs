@@ -307,7 +307,10 @@ fn is_by_documents(before: Option<&Verdict>, verdict: &Verdict) -> bool {
         | Reason::AttestorMissing
         | Reason::AttestorWithoutKeys => true,
         Reason::UnknownKey | Reason::KeyRevoked => {
-            before.is_some_and(|before| allowed_under_other(before, verdict))
+            // A store may swap one signature for another; only a key ring that changed takes keys away.
+            before.is_some_and(|before| {
+                before.would == Decision::Allow && before.key_ring_version != verdict.key_ring_version
+            })
         }
         // The policy asks for an attestor that it did not ask for when this was allowed.
         Reason::NoAttestation => before.is_some_and(|before| {
@@ -332,12 +335,13 @@ mod tests {
     use crate::decision::AttestorVerdict;
     use crate::document::Version;
 
-    fn verdict(reason: Reason, policy: &str, attestors: &[(&str, bool)]) -> Verdict {
+    fn verdict(reason: Reason, policy: &str, keys: &str, attestors: &[(&str, bool)]) -> Verdict {
         let mut verdict = Verdict::refused("r.io/a", None, reason, "why", "");
         if attestors.iter().all(|(_, satisfied)| *satisfied) && reason == Reason::Attested {
             (verdict.verdict, verdict.would) = (Decision::Allow, Decision::Allow);
         }
         verdict.policy_version = Some(Version::of(policy.as_bytes()));
+        verdict.key_ring_version = Some(Version::of(keys.as_bytes()));
         verdict.attestors = attestors
             .iter()
             .map(|(name, satisfied)| AttestorVerdict {
@@ -355,25 +359,27 @@ mod tests {
 
     #[test]
     fn only_documents_stop() {
-        let before = verdict(Reason::Attested, "one", &[("a", true)]);
+        let before = verdict(Reason::Attested, "one", "one", &[("a", true)]);
         let rows = [
-            (Reason::DenyListed, "one", &[][..], false, true),
-            (Reason::AlwaysDeny, "one", &[], false, true),
-            (Reason::AttestorMissing, "one", &[("a", false)], false, true),
+            (Reason::DenyListed, "one", "one", &[][..], false, true),
+            (Reason::AlwaysDeny, "one", "one", &[], false, true),
+            (Reason::AttestorMissing, "one", "one", &[("a", false)], false, true),
             // Evidence that is gone, or replaced by a stranger's: a store may do that.
-            (Reason::NoAttestation, "one", &[("a", false)], true, false),
-            (Reason::NoAttestation, "two", &[("a", false)], true, false),
-            (Reason::UnknownKey, "one", &[("a", false)], true, false),
-            (Reason::UnknownKey, "two", &[("a", false)], false, false),
-            (Reason::UnknownKey, "two", &[("a", false)], true, true),
-            (Reason::BadSignature, "two", &[("a", false)], true, false),
+            (Reason::NoAttestation, "one", "one", &[("a", false)], true, false),
+            (Reason::NoAttestation, "two", "one", &[("a", false)], true, false),
+            (Reason::UnknownKey, "one", "one", &[("a", false)], true, false),
+            (Reason::UnknownKey, "two", "one", &[("a", false)], true, false),
+            (Reason::UnknownKey, "one", "two", &[("a", false)], false, false),
+            (Reason::UnknownKey, "one", "two", &[("a", false)], true, true),
+            (Reason::BadSignature, "two", "two", &[("a", false)], true, false),
             // Another attestor is asked for.
-            (Reason::NoAttestation, "two", &[("a", true), ("b", false)], true, true),
-            (Reason::ImageUnknown, "two", &[], true, false),
+            (Reason::NoAttestation, "two", "one", &[("a", true), ("b", false)], true, true),
+            (Reason::ImageUnknown, "two", "two", &[], true, false),
         ];
-        for (reason, policy, attestors, was_allowed, stops) in rows {
-            let now = verdict(reason, policy, attestors);
-            assert_eq!(is_by_documents(was_allowed.then_some(&before), &now), stops, "{reason} {policy}");
+        for (reason, policy, keys, attestors, was_allowed, stops) in rows {
+            let now = verdict(reason, policy, keys, attestors);
+            let stopped = is_by_documents(was_allowed.then_some(&before), &now);
+            assert_eq!(stopped, stops, "{reason} {policy} {keys}");
         }
     }
 }
