@@ -9,9 +9,12 @@ use std::fs;
 use std::path::Path;
 
 use binauthd::attestation::{Algorithm, attestor, jwt, occurrence, pgp, statement, verify};
+use binauthd::containerd::base_spec;
 use binauthd::decision::Reason;
 use binauthd::decision::reason::Class;
 use binauthd::document::{self, Format};
+use binauthd::gate::container;
+use binauthd::image::content;
 use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, digest_list, maps, rule};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
@@ -131,6 +134,11 @@ fn the_readme_tells_the_bounds() {
         ("an OpenPGP message", message),
         ("a JSON Web Token", bytes(jwt::MAX_BYTES)),
         ("findings of a scan", count(statement::MAX_FINDINGS)),
+        ("a manifest, config or index in containerd", bytes(content::MAX_BYTES)),
+        ("manifests of an index", count(content::MAX_CHILDREN)),
+        ("layers of an image", count(content::MAX_LAYERS)),
+        ("`config.json` of a container", bytes(usize::try_from(container::MAX_CONFIG).unwrap())),
+        ("a base runtime spec", bytes(base_spec::MAX_BYTES)),
     ];
     for (what, bound) in rows {
         let row = format!("| {what} | {bound} |\n");
