@@ -20,6 +20,13 @@ use nix::unistd::{Pid, geteuid};
 const PREFIX: &str = "ba-";
 const MARK: &str = "BINAUTHD_RIG_NODE";
 const CGROUPS: &str = "/sys/fs/cgroup";
+/// What `ctr run` makes outside of the folder, innermost first.
+const CTR_FOLDERS: &[&str] = &[
+    "/run/containerd/fifo",
+    "/run/containerd/runc/default",
+    "/run/containerd/runc/k8s.io",
+    "/run/containerd/runc",
+];
 /// containerd compiles this path into its shims: their sockets are outside of the folder.
 const SHIM_SOCKETS: &str = "/run/containerd/s";
 
@@ -165,8 +172,9 @@ fn remove(path: &Path) {
     }
     let others = path.parent().map(homes).unwrap_or_default();
     if others.is_empty() && !Path::new("/run/containerd/containerd.sock").exists() {
-        let _ = fs::remove_dir(SHIM_SOCKETS);
-        let _ = fs::remove_dir("/run/containerd");
+        for folder in [SHIM_SOCKETS].iter().chain(CTR_FOLDERS).chain(&["/run/containerd"]) {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 
