@@ -84,7 +84,7 @@ async fn a_daemon_stopped_in_the_middle_of_requests_lets_nothing_unattested_star
     let rush = kubelet.rush(&faulty.good, &faulty.bad, 3);
     sleep(Duration::from_millis(30)).await;
     faulty.daemon.freeze();
-    sleep(Duration::from_secs(4)).await;
+    sleep(Duration::from_secs(3)).await;
     faulty.daemon.thaw();
     kubelet.settle("stopped in CREATE", all(rush).await).await;
     faulty.well(&kubelet, "a stop in CREATE").await;
@@ -100,7 +100,7 @@ async fn a_daemon_stopped_in_the_middle_of_requests_lets_nothing_unattested_star
             if is_good { kubelet.start(container).await } else { kubelet.smuggle_made(container).await }
         });
     }
-    sleep(Duration::from_secs(4)).await;
+    sleep(Duration::from_secs(3)).await;
     faulty.daemon.thaw();
     kubelet.settle("stopped under the hook", all(starts).await).await;
     faulty.well(&kubelet, "a stop under the hook").await;
@@ -182,7 +182,7 @@ async fn without_the_nri_socket_the_hook_holds_until_it_is_back() {
 
 #[tokio::test]
 async fn no_attested_start_fails_for_a_daemon_that_is_down_a_moment() {
-    down(Duration::from_secs(4), 16).await;
+    down(Duration::from_secs(3), 12).await;
 }
 
 #[tokio::test]
