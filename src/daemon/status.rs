@@ -142,6 +142,12 @@ struct HandlerStatus {
 }
 
 impl NriStatus {
+    /// A runtime that asked, or was to ask, and does not.
+    fn problem(&self) -> Option<String> {
+        let cause = self.cause.as_deref().filter(|_| self.state == "lost")?;
+        Some(format!("NRI: {cause}; until it is back, containers are created without being asked about"))
+    }
+
     fn of(status: &nri::Status) -> Self {
         let (state, cause, found) = match &status.state {
             State::Starting => ("starting", None, None),
@@ -205,6 +211,7 @@ impl Inputs {
             .chain(sources.iter().filter_map(|source| source.problem.clone()))
             .chain(audit.problem.iter().map(|problem| format!("audit: {problem}")))
             .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
+            .chain(create.nri.problem())
             .chain(self.create.handlers.problems())
             .chain(create.pods.iter().filter_map(|pods| Some(format!("kubelet: {}", pods.problem.as_ref()?))))
             .chain(self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")))
