@@ -117,7 +117,12 @@ async fn pods_with_users_of_their_own() {
 #[tokio::test]
 async fn what_nothing_leads_to_is_refused() {
     let gated = Gated::start(Gates::Hook, Generation::V2_1).await;
-    let (good, id) = gated.bring_attested("shop/good", &Image::proves("good")).await;
+    let good = gated.node().registry.push("shop/good", "1", &Image::proves("good")).await;
+    gated.guarded.attest(&good);
+    gated.guarded.known(&good).await;
+    // What is new among attestations has what runs judged again, and every image on the node read for that.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let id = gated.node().cri.pull(&good.tagged()).await.unwrap();
     let pod = gated.node().cri.run_pod("good").await.unwrap();
     let created = gated.create_in(&pod, "main", &id, &good.tagged()).await.unwrap();
     gated.node().ctr().run(&["content", "rm", &good.digest]).await.success();
