@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod folder;
 pub mod ledger;
+pub mod source;
 
 pub use cache::CacheStatus;
 pub use folder::{Folder, SourceStatus};
