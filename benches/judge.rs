@@ -50,7 +50,7 @@ fn pure(criterion: &mut Criterion) {
     let occurrences: Vec<_> = occurrences.map(|text| Occurrence::parse(text.as_bytes()).unwrap()).collect();
     let evidence = Evidence::gather(digest, &occurrences, &ring);
     let rulebook = rulebook(&attest::policy(&["build", "test"], &[]));
-    let known = [Known { evidence: &evidence, age: Duration::ZERO }];
+    let known = [Known::wholly(&evidence)];
     let now = SystemTime::now();
     assert!(judge(&subject, &known, &rulebook, now).allows());
     criterion.bench_function("judge: two attestors, evidence in hand", |bencher| {
@@ -94,7 +94,7 @@ fn floods(criterion: &mut Criterion) {
         group.bench_function(*flood, |bencher| {
             bencher.iter(|| {
                 let evidence = hostile.gather();
-                let known = [Known { evidence: &evidence, age: Duration::ZERO }];
+                let known = [Known::wholly(&evidence)];
                 judge(&subject, &known, &rulebook, now)
             });
         });

@@ -162,7 +162,7 @@ fn judge(case: &Value, explain: bool) -> Verdict {
         .iter()
         .map(|digest| Evidence::gather_watched(*digest, &occurrences, &key_ring, None, &mut looks))
         .collect();
-    let known: Vec<_> = evidence.iter().map(|evidence| Known { evidence, age: Duration::ZERO }).collect();
+    let known: Vec<_> = evidence.iter().map(Known::wholly).collect();
     let verdict = found.judge(&known);
     // Telling must not change what is found, and must be possible for every case.
     let ladder = Ladder::new(&found, verdict.clone(), &looks);

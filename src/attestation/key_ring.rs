@@ -97,6 +97,14 @@ impl KeyRing {
         self.identity
     }
 
+    /// Where those who are asked file what they attest.
+    pub fn filings(&self) -> impl Iterator<Item = &Filing> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Defined(attestor) => Some(attestor.filing()),
+            Entry::Ambiguous => None,
+        })
+    }
+
     /// What `name` stands for.
     #[must_use]
     pub fn entry(&self, name: &AttestorName) -> Option<&Entry> {

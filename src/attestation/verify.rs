@@ -282,6 +282,41 @@ impl Evidence {
         self.findings.iter().filter_map(|(_, finding)| finding.as_ref().ok())
     }
 
+    /// What was found, in the order of attestor names.
+    pub fn findings(&self) -> impl Iterator<Item = (&AttestorName, &Finding)> {
+        self.findings.iter().map(|(name, finding)| (name, finding))
+    }
+
+    /// Why attestors have not attested it, one each.
+    pub fn misses(&self) -> impl Iterator<Item = &Miss> {
+        self.findings.iter().filter_map(|(_, finding)| finding.as_ref().err())
+    }
+
+    /// How many statements were verified, of all signers together.
+    #[must_use]
+    pub fn statement_count(&self) -> usize {
+        self.statements.iter().map(|(_, statements)| statements.verified.len()).sum()
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        /// What a statement takes, which holds texts of its own.
+        const STATEMENT: usize = 2_048;
+        let names = |name: &AttestorName| name.as_str().len();
+        let findings = self.findings.iter().map(|(name, finding)| {
+            let text = match finding {
+                Ok(verified) => verified.signature.len() + verified.names.len() + verified.occurrence.len(),
+                Err(_) => 0,
+            };
+            size_of::<(AttestorName, Finding)>() + 2 * names(name) + text
+        });
+        let statements = self.statements.iter().map(|(name, statements)| {
+            size_of::<Statements>() + names(name) + statements.verified.len() * STATEMENT
+        });
+        size_of::<Self>() + findings.sum::<usize>() + statements.sum::<usize>()
+    }
+
     /// Whether anything verified is in it.
     #[must_use]
     pub fn is_found(&self) -> bool {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::CliError;
-use crate::gate::admin::{AdminAnswer, AdminAsk, MAX_BODY};
+use crate::gate::admin::{AdminAnswer, AdminAsk, CacheAsk, MAX_BODY};
 use crate::gate::client::{self, Patience};
 
 const PATIENCE: Patience = Patience { max_body: MAX_BODY, ..Patience::GATE };
@@ -26,6 +26,14 @@ pub(super) fn status(socket: &Path) -> Result<Value, CliError> {
     }
 }
 
+/// What it has on file, or what became of that.
+pub(super) fn cache(socket: &Path, question: CacheAsk) -> Result<Value, CliError> {
+    match ask(socket, &AdminAsk::Cache(question))? {
+        AdminAnswer::Cache(value) => Ok(value),
+        other => Err(unexpected(other)),
+    }
+}
+
 fn ask(socket: &Path, ask: &AdminAsk) -> Result<AdminAnswer, CliError> {
     client::exchange(socket, ask, PATIENCE)
         .map_err(|cause| CliError::Unreachable { socket: socket.to_owned(), cause })
@@ -34,7 +42,7 @@ fn ask(socket: &Path, ask: &AdminAsk) -> Result<AdminAnswer, CliError> {
 fn unexpected(answer: AdminAnswer) -> CliError {
     match answer {
         AdminAnswer::Error { reason, message } => CliError::Daemon { reason, message },
-        AdminAnswer::Status(_) | AdminAnswer::Verdict(_) => {
+        AdminAnswer::Status(_) | AdminAnswer::Verdict(_) | AdminAnswer::Cache(_) => {
             CliError::Daemon { reason: "INTERNAL".into(), message: "it answered another question".into() }
         }
     }

@@ -143,7 +143,7 @@ impl Evaluate {
                 found.push(Evidence::gather_watched(digest, occurrences, &key_ring, None, &mut looks));
             }
         }
-        let known: Vec<_> = found.iter().map(|evidence| Known { evidence, age: Duration::ZERO }).collect();
+        let known: Vec<_> = found.iter().map(Known::wholly).collect();
         let verdict = case.judge(&known);
         value(Ladder::new(&case, verdict, &looks), self.explain)
     }

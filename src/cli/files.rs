@@ -96,7 +96,7 @@ pub(super) fn occurrences(path: &Path) -> Result<(Vec<OccurrenceFile>, Vec<Probl
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for path in listed(path, "occurrences folder", &["json"])? {
         match folder::read(&path) {
-            Ok(occurrence) => found.push(OccurrenceFile { path, occurrence }),
+            Ok(document) => found.push(OccurrenceFile { path, occurrence: document.occurrence }),
             Err(cause) => problems.push(Problem { path, cause: cause.into() }),
         }
     }

@@ -11,6 +11,7 @@
 mod artifact;
 mod attestations;
 mod attestors;
+mod cache;
 mod config;
 mod containerd;
 mod daemon;
@@ -89,6 +90,9 @@ enum Command {
     /// Rules that depend on a pod need --namespace, --service-account or --mesh-identity; where they are left
     /// out, every rule that may apply must come to the same, as at a pull.
     Evaluate(evaluate::Evaluate),
+    /// What the daemon on this node has on file, and where from
+    #[command(subcommand)]
+    Cache(cache::Verb),
     /// Tell what the daemon on this node knows and does
     Status,
 }
@@ -130,6 +134,7 @@ impl Command {
             Self::Config(verb) => verb.run(context),
             Self::Containerd(verb) => verb.run(context),
             Self::Evaluate(verb) => verb.run(context),
+            Self::Cache(verb) => verb.run(context),
             Self::Status => status::status(context),
         }
     }

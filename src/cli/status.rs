@@ -22,8 +22,8 @@ fn overview(status: &Value) -> String {
         (
             "evidence",
             format!(
-                "{} digests attested, read {} s ago",
-                of("/evidence/digests"),
+                "{} attestations on file, read {} s ago",
+                of("/evidence/disk/rows"),
                 of("/evidence/ageSeconds")
             ),
         ),
@@ -45,7 +45,9 @@ fn overview(status: &Value) -> String {
     });
     let documents = table(&["DOCUMENT", "STATE", "VERSION", "SINCE", "FILE"], documents.collect());
     let sources = list(status, "/sources").iter().map(|source| {
-        ["/name", "/attestations", "/refused", "/path"].map(|pointer| text(source, pointer)).to_vec()
+        let place = text(source, "/path") + &text(source, "/url");
+        let columns = ["/name", "/attestations", "/refused", "/ageSeconds"];
+        columns.map(|pointer| text(source, pointer)).into_iter().chain([place]).collect()
     });
     let gates = status.get("gates").and_then(Value::as_object).into_iter().flatten().map(|(name, gate)| {
         let counts = ["/allowed", "/denied", "/undecidable", "/dryRun", "/unanswered"]
@@ -55,7 +57,7 @@ fn overview(status: &Value) -> String {
     let documents = (!list(status, "/documents").is_empty()).then_some(documents);
     let tables = [
         table(&["ATTESTOR", "KEYS", "STATE"], attestors.collect()),
-        table(&["SOURCE", "ATTESTATIONS", "REFUSED", "FOLDER"], sources.collect()),
+        table(&["SOURCE", "ATTESTATIONS", "REFUSED", "AGE (S)", "PLACE"], sources.collect()),
         table(&["GATE", "ALLOWED", "DENIED", "UNDECIDABLE", "DRY RUN", "UNANSWERED"], gates.collect()),
     ];
     [fields(&lines)].into_iter().chain(documents).chain(tables).collect::<Vec<_>>().join("\n")
@@ -104,7 +106,7 @@ fn last_error(status: &Value) -> String {
 }
 
 /// The value at a JSON pointer as text; empty where there is none.
-fn text(value: &Value, pointer: &str) -> String {
+pub(super) fn text(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
         Some(Value::String(text)) => text.clone(),
         None | Some(Value::Null) => String::new(),
@@ -112,6 +114,6 @@ fn text(value: &Value, pointer: &str) -> String {
     }
 }
 
-fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }

@@ -63,7 +63,7 @@ pub struct InForce {
     /// Every attestor.
     pub key_ring: KeyRing,
     /// Those that a decision could ask: what is filed under the notes of others costs it nothing.
-    pub asked: KeyRing,
+    pub asked: Arc<KeyRing>,
 }
 
 /// What is obeyed, or why nothing is.
@@ -182,7 +182,7 @@ impl Documents {
         let key_ring =
             KeyRing::accepting(attestors.map(|good| Attestor::clone(good)), &self.settings.dsse_types);
         let state = self.rulebook().map_or_else(|state| state, |rulebook| State::Obeyed(Arc::new(rulebook)));
-        let asked = state.rulebook().unwrap_or(&Rulebook::default()).narrow(&key_ring);
+        let asked = Arc::new(state.rulebook().unwrap_or(&Rulebook::default()).narrow(&key_ring));
         InForce { state, key_ring, asked }
     }
 

@@ -1,5 +1,7 @@
 //! Answers on the admin socket.
 
+mod cache;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::engine::Engine;
 use super::status::Inputs;
 use crate::decision::Subject;
-use crate::gate::admin::{AdminAnswer, AdminAsk, AskedPod, MAX_BODY};
+use crate::gate::admin::{AdminAnswer, AdminAsk, AskedPod, CacheAsk, MAX_BODY};
 use crate::gate::server::{Limits, Peer, Refusal as _};
 use crate::image::Workload;
 
@@ -31,9 +33,16 @@ type Answering = Pin<Box<dyn Future<Output = AdminAnswer> + Send>>;
 
 pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answering + Send + Sync + 'static {
     let desks = Arc::new(Semaphore::new(DESKS));
-    move |_, ask| {
+    move |peer, ask| {
         let (inputs, desks) = (Arc::clone(&inputs), Arc::clone(&desks));
         Box::pin(async move {
+            if ask.changes() && peer.uid != 0 {
+                let message = format!("uid {} may read here and change nothing: only root may", peer.uid);
+                return AdminAnswer::refusal("PEER_REFUSED", message);
+            }
+            if let AdminAsk::Cache(CacheAsk::Refresh { digest: Some(digest) }) = &ask {
+                return cache::look_up(&inputs.engine, digest).await;
+            }
             let Ok(desk) = desks.acquire_owned().await else {
                 return AdminAnswer::refusal("INTERNAL", "binauthd is stopping".to_owned());
             };
@@ -65,6 +74,7 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
             };
             value.map_or_else(internal, AdminAnswer::Verdict)
         }
+        AdminAsk::Cache(ask) => cache::answer(&inputs.engine, ask),
     }
 }
 

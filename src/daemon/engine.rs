@@ -2,18 +2,18 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use crate::attestation::{Evidence, KeyRing};
+use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
-use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
+use crate::decision::{Case, Decision, Known, Lack, Ladder, Looks, Reason, Subject, Verdict};
 use crate::document::Version;
-use crate::evidence::Ledger;
+use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sync};
 use crate::image::{Digest, Workload};
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
 
@@ -23,7 +23,9 @@ pub struct Engine {
     documents: Mutex<Documents>,
     cluster: Option<String>,
     in_force: RwLock<Arc<InForce>>,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
+    look_ups: Arc<LookUps>,
+    sync: OnceLock<Weak<Sync>>,
     audit: Audit,
     counts: GatesCounts,
     last_problem: Mutex<Option<LastProblem>>,
@@ -98,13 +100,21 @@ pub(super) struct GateCounts {
 impl Engine {
     /// Puts the parts together, on a node of `cluster`.
     #[must_use]
-    pub fn new(documents: Documents, ledger: Ledger, audit: Audit, cluster: Option<String>) -> Self {
+    pub fn new(
+        documents: Documents,
+        ledger: Arc<Ledger>,
+        look_ups: Arc<LookUps>,
+        audit: Audit,
+        cluster: Option<String>,
+    ) -> Self {
         let in_force = RwLock::new(Arc::new(documents.in_force()));
         let engine = Self {
             documents: Mutex::new(documents),
             cluster,
             in_force,
             ledger,
+            look_ups,
+            sync: OnceLock::new(),
             audit,
             counts: GatesCounts::default(),
             last_problem: Mutex::new(None),
@@ -123,25 +133,63 @@ impl Engine {
     /// Judges `subject` by what is in force and known now, and records nothing. Takes its time where
     /// signatures have to be checked, or the sources are being read for the first time.
     pub fn decide(&self, subject: &Subject) -> Verdict {
-        self.decide_by(subject, |digest, asked| self.ledger.evidence(digest, asked))
-            .unwrap_or_else(|| unread(subject))
+        self.judge(subject).verdict
+    }
+
+    /// The same; what would be refused for want of evidence is looked up at the sources, for the next time or,
+    /// where there is `patience`, for this one.
+    pub(super) async fn decide_looking(
+        self: &Arc<Self>,
+        subject: Subject,
+        asker: Asker,
+        patience: Option<Duration>,
+    ) -> Verdict {
+        let subject = Arc::new(subject);
+        let judged = self.judge_apart(&subject).await;
+        if judged.verdict.would == Decision::Allow || judged.asks.is_empty() || !self.look_ups.is_possible() {
+            return judged.verdict;
+        }
+        let now = Instant::now();
+        let waits: Vec<_> =
+            judged.asks.iter().filter_map(|digest| self.look_ups.ask(*digest, &asker, now)).collect();
+        if let Some(patience) = patience {
+            let all = waits.into_iter().map(|mut wait| async move { while wait.changed().await.is_ok() {} });
+            let _ = tokio::time::timeout(patience, futures_util::future::join_all(all)).await;
+        }
+        self.judge_apart(&subject).await.verdict
+    }
+
+    async fn judge_apart(self: &Arc<Self>, subject: &Arc<Subject>) -> Judgement {
+        let (engine, subject) = (Arc::clone(self), Arc::clone(subject));
+        super::off_the_runtime(move || engine.judge(&subject)).await
+    }
+
+    fn judge(&self, subject: &Subject) -> Judgement {
+        let now = self.now();
+        self.decide_by(subject, |digest, asked| self.ledger.evidence(digest, asked, now))
+            .unwrap_or_else(|| Judgement { verdict: unread(subject), asks: Vec::new() })
     }
 
     /// The same where it takes no time: where nobody has to be asked, or the evidence is in the cache.
     pub(super) fn decide_at_once(&self, subject: &Subject) -> Option<Verdict> {
-        self.decide_by(subject, |digest, asked| self.ledger.cached(digest, asked))
+        let now = self.now();
+        let judged = self.decide_by(subject, |digest, asked| self.ledger.cached(digest, asked, now))?;
+        Some(judged.verdict)
     }
 
     /// Judges `subject` with every signature looked at again, and tells of each.
     pub(super) fn explain(&self, subject: &Subject) -> Ladder {
         let looks = RefCell::new(Looks::default());
         let in_force = self.in_force();
-        let watched =
-            |digest: Digest, asked: &KeyRing| self.ledger.watched(digest, asked, &mut *looks.borrow_mut());
-        let verdict = self.decide_by(subject, watched).unwrap_or_else(|| unread(subject));
+        let now = self.now();
+        let watched = |digest: Digest, asked: &KeyRing| {
+            self.ledger.watched(digest, asked, now, &mut *looks.borrow_mut())
+        };
+        let verdict =
+            self.decide_by(subject, watched).map_or_else(|| unread(subject), |judged| judged.verdict);
         match in_force.state.rulebook() {
             Some(rulebook) => {
-                let case = Case::new(subject, rulebook, SystemTime::now());
+                let case = Case::new(subject, rulebook, now);
                 Ladder::new(&case, verdict, &looks.into_inner())
             }
             None => Ladder::undecided(verdict),
@@ -151,17 +199,24 @@ impl Engine {
     fn decide_by(
         &self,
         subject: &Subject,
-        find: impl Fn(Digest, &KeyRing) -> Option<(Arc<Evidence>, Duration)>,
-    ) -> Option<Verdict> {
+        find: impl Fn(Digest, &KeyRing) -> Option<Answer>,
+    ) -> Option<Judgement> {
         let in_force = self.in_force();
+        let mut asks = Vec::new();
         let mut verdict = match &in_force.state {
             State::Obeyed(rulebook) => {
-                let case = Case::new(subject, rulebook, SystemTime::now());
+                let case = Case::new(subject, rulebook, self.now());
+                asks.extend_from_slice(case.asks());
                 // No source can hold up what needs no evidence.
                 let found: Vec<_> =
                     case.asks().iter().map(|digest| find(*digest, &in_force.asked)).collect::<Option<_>>()?;
-                let known: Vec<_> =
-                    found.iter().map(|(evidence, age)| Known { evidence, age: *age }).collect();
+                let lacks: Vec<_> = case.asks().iter().map(|digest| self.look_ups.lack(*digest)).collect();
+                let known = |(answer, lack): (&Answer, &Option<Lack>)| Known {
+                    evidence: &answer.evidence,
+                    age: answer.age,
+                    lack: lack.as_ref(),
+                };
+                let known: Vec<_> = found.iter().zip(&lacks).map(known).collect();
                 case.judge(&known)
             }
             State::Missing { what, path } => {
@@ -179,7 +234,22 @@ impl Engine {
             }
         };
         verdict.key_ring_version = Some(in_force.key_ring.version().clone());
-        Some(verdict)
+        Some(Judgement { verdict, asks })
+    }
+
+    /// From now on `sync` hears of what it has to follow.
+    pub(super) fn followed_by(&self, sync: &Arc<Sync>) {
+        // There is one in the life of a daemon.
+        let _ = self.sync.set(Arc::downgrade(sync));
+    }
+
+    /// What keeps the ledger as the sources are.
+    pub(super) fn sync(&self) -> Option<Arc<Sync>> {
+        self.sync.get()?.upgrade()
+    }
+
+    pub(super) fn look_ups(&self) -> &Arc<LookUps> {
+        &self.look_ups
     }
 
     /// Whether every rule that may apply in `workload` only records.
@@ -239,18 +309,14 @@ impl Engine {
         if changed {
             self.announce_versions();
             self.changed.notify_one();
-        }
-    }
-
-    /// Looks at every source again.
-    pub(super) fn refresh(&self) {
-        if self.ledger.refresh() {
-            self.changed.notify_one();
+            if let Some(sync) = self.sync() {
+                sync.key_ring_changed();
+            }
         }
     }
 
     /// Told when what is in force or known has changed: what runs may have to be judged again.
-    pub(super) fn changed(&self) -> Arc<Notify> {
+    pub(super) fn changes(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
 
@@ -329,6 +395,26 @@ impl Engine {
                 tracing::error!("every image is refused: the {what} `{path}` cannot be obeyed: {problem}");
             }
         }
+    }
+}
+
+/// What was decided, and the digests whose evidence was asked for.
+struct Judgement {
+    verdict: Verdict,
+    asks: Vec<Digest>,
+}
+
+impl Node for Engine {
+    fn key_ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.in_force().asked)
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn changed(&self) {
+        self.changed.notify_one();
     }
 }
 

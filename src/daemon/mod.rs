@@ -12,6 +12,7 @@ mod handlers;
 mod lock;
 mod privileges;
 mod pull;
+mod sources;
 mod status;
 mod supervisor;
 mod unanswered;
@@ -30,7 +31,7 @@ use tokio::task::JoinError;
 use crate::audit::Audit;
 use crate::config::{Config, ConfigError, Documents};
 use crate::containerd::Probe;
-use crate::evidence::Ledger;
+use crate::evidence::{Ledger, LookUps};
 use crate::gate::listener::{BindError, Listener, SocketFile};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
@@ -90,9 +91,15 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     privileges::drop_all();
 
     let documents = Documents::open(&config, SystemTime::now());
-    let (ledger, audit) = (Ledger::new(config.folders()), Audit::open(&config.audit_file));
-    let engine = Arc::new(Engine::new(documents, ledger, audit, config.cluster.clone()));
-    let watcher = watch::start(Arc::clone(&engine), &config);
+    let (ledger, problems) = Ledger::open(&config.state_dir, config.folders().map(|(name, _)| name));
+    problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+    let ledger = Arc::new(ledger);
+    let (look_ups, queue) = LookUps::new();
+    let audit = Audit::open(&config.audit_file);
+    let engine = Engine::new(documents, Arc::clone(&ledger), Arc::new(look_ups), audit, config.cluster.clone());
+    let engine = Arc::new(engine);
+    let sync = sources::follow(&config, ledger, queue, &engine)?;
+    let watcher = watch::start(Arc::clone(&engine), Arc::clone(&sync), &config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(BLOCKING)
@@ -102,6 +109,7 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     let served = runtime.block_on(serve(config, gate, admin, Arc::clone(&engine), &watcher));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(watcher);
+    drop(sync);
     engine.finish();
     served.map_err(StartError::Serve)
 }
@@ -142,7 +150,7 @@ async fn serve(
     let mut admins = tokio::spawn(server::serve(
         admin,
         admin::LIMITS,
-        // The mode of the socket lets in root and its group, and nothing here changes anything.
+        // The mode of the socket lets in root and its group; what changes something asks for root itself.
         |_: &server::Peer| Ok(()),
         admin::handler(Arc::new(inputs)),
         Arc::default(),

@@ -1,7 +1,7 @@
 //! The pull gate's questions: from the wire to a subject and its verdict.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -10,8 +10,13 @@ use crate::audit::{Asked, Gate};
 use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
 use crate::gate::message::{Ask, AskedImage};
 use crate::gate::verifier::arguments::DESCRIPTOR;
-use crate::image::{Digest, DigestKind};
+use crate::evidence::Asker;
+use crate::image::{Digest, DigestKind, Reference};
 use crate::text::shown;
+
+/// How long an image that is not known here is looked up before its pull is refused. With what judging takes
+/// it stays below the 8 s that the gate's server gives.
+const PATIENCE: Duration = Duration::from_secs(7);
 
 /// Media types of what a pull of an image may lead to.
 const IMAGES: &[(&str, DigestKind)] = &[
@@ -26,7 +31,7 @@ const IMAGES: &[(&str, DigestKind)] = &[
 pub(super) async fn answer(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judged: bool) -> Verdict {
     match answer_at_once(&engine, &asked, &ask) {
         Some(verdict) => verdict,
-        None => super::off_the_runtime(move || answer_slowly(&engine, &asked, &ask, is_judged)).await,
+        None => answer_slowly(engine, asked, ask, is_judged).await,
     }
 }
 
@@ -43,27 +48,41 @@ fn answer_at_once(engine: &Engine, asked: &Asked, ask: &Ask) -> Option<Verdict> 
     Some(verdict)
 }
 
-fn answer_slowly(engine: &Engine, asked: &Asked, ask: &Ask, is_judged: bool) -> Verdict {
+async fn answer_slowly(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judged: bool) -> Verdict {
     let started = Instant::now();
-    let mut verdict = judge_pull(engine, ask);
+    let mut verdict = match read(&ask) {
+        Ok(subject) => {
+            let asker = Asker { repository: subject.name().map(Reference::repository), namespace: None };
+            let subject = subject.in_workload(engine.workload());
+            engine.decide_looking(subject, asker, Some(PATIENCE)).await
+        }
+        Err(wrong) => no_question(&ask, wrong),
+    };
     if is_judged && verdict.reason == Reason::PodContextUnknown {
         verdict.message.push_str(". It may be fetched, and is judged when a container is created from it");
         verdict.remedy.clear();
         verdict = verdict.in_dry_run();
     }
-    engine.record(&verdict, Occasion::at(Gate::Pull, asked, started.elapsed()));
-    verdict
+    let took = started.elapsed();
+    super::off_the_runtime(move || {
+        engine.record(&verdict, Occasion::at(Gate::Pull, &asked, took));
+        verdict
+    })
+    .await
 }
 
+/// By what is known here alone.
 pub(super) fn judge_pull(engine: &Engine, ask: &Ask) -> Verdict {
     match read(ask) {
         Ok(subject) => engine.decide(&subject.in_workload(engine.workload())),
-        Err((reason, cause)) => {
-            let remedy =
-                "This is no question about an image that can be judged; the pull must name one sha256 digest";
-            Verdict::refused(&shown(&ask.image.name, 512), None, reason, &cause, remedy)
-        }
+        Err(wrong) => no_question(ask, wrong),
     }
+}
+
+fn no_question(ask: &Ask, (reason, cause): (Reason, String)) -> Verdict {
+    let remedy =
+        "This is no question about an image that can be judged; the pull must name one sha256 digest";
+    Verdict::refused(&shown(&ask.image.name, 512), None, reason, &cause, remedy)
 }
 
 fn read(ask: &Ask) -> Result<Subject, (Reason, String)> {

@@ -13,7 +13,7 @@ use crate::audit::{AuditStatus, Gate};
 use crate::config::{Config, DocumentStatus, InForce};
 use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
-use crate::evidence::{CacheStatus, SourceStatus};
+use crate::evidence::{CacheStatus, LookUpsStatus, SourceStatus, StoreStats};
 use crate::gate::server::{Counters, Counts};
 use crate::kubelet::{Pods, PodsStatus};
 use crate::nri::{self, State};
@@ -82,11 +82,12 @@ struct AttestorStatus {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EvidenceStatus {
-    digests: usize,
-    /// None before the sources have been read once.
+    /// Since the source that was read to the end longest ago was; none before all have been read once.
     #[serde(skip_serializing_if = "Option::is_none")]
     age_seconds: Option<u64>,
     cache: CacheStatus,
+    disk: StoreStats,
+    look_ups: LookUpsStatus,
 }
 
 #[derive(Debug, Serialize)]
@@ -200,15 +201,17 @@ impl Inputs {
             }
             Entry::Ambiguous => AttestorStatus { name: name.to_string(), keys: 0, ambiguous: true },
         });
-        let sources = self.engine.ledger().sources();
+        let sources = self.engine.sync().map(|sync| sync.status()).unwrap_or_default();
         let audit = self.engine.audit();
         let containerd = self.probe.status();
-        let (digests, age) = self.engine.ledger().size();
         let create = self.create_status();
         let alarms = problems
             .into_iter()
             .chain(unsatisfiable(&in_force))
-            .chain(sources.iter().filter_map(|source| source.problem.clone()))
+            .chain(sources.iter().filter_map(|source| {
+                Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?))
+            }))
+            .chain(self.engine.ledger().problem().map(|problem| format!("evidence: {problem}")))
             .chain(audit.problem.iter().map(|problem| format!("audit: {problem}")))
             .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
             .chain(create.nri.problem())
@@ -237,12 +240,13 @@ impl Inputs {
                 attestors: attestors.collect(),
                 documents,
             },
-            sources,
             evidence: EvidenceStatus {
-                digests,
-                age_seconds: age.map(|age| age.as_secs()),
+                age_seconds: sources.iter().map(|source| source.age_seconds).max_by_key(|age| age.unwrap_or(u64::MAX)).flatten(),
                 cache: self.engine.ledger().cache(),
+                disk: self.engine.ledger().disk(),
+                look_ups: self.engine.look_ups().status(),
             },
+            sources,
             gates: BTreeMap::from(gates),
             audit,
             containerd,

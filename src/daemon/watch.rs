@@ -19,6 +19,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::engine::Engine;
 use crate::config::Config;
+use crate::evidence::Sync;
 
 const LOOK: Duration = Duration::from_millis(500);
 const FULL_LOOK: Duration = Duration::from_secs(10);
@@ -38,6 +39,7 @@ const SIGNS: usize = 256;
 pub(super) struct Watcher {
     documents: Thread,
     sources: Thread,
+    sync: Arc<Sync>,
     pulse: Arc<Pulse>,
 }
 
@@ -76,16 +78,18 @@ struct Pulse {
 }
 
 /// Starts following what `config` names.
-pub(super) fn start(engine: Arc<Engine>, config: &Config) -> Watcher {
+pub(super) fn start(engine: Arc<Engine>, sync: Arc<Sync>, config: &Config) -> Watcher {
     let pulse = Arc::new(Pulse { started: Instant::now(), last: AtomicU64::new(0) });
     let sources: Vec<_> = config.folders().map(|(_, path)| path.to_owned()).collect();
     let (folders, ours) = documents_of(config);
     let documents =
         Follower { what: What::Documents(Arc::clone(&pulse)), folders, ours, engine: Arc::clone(&engine) };
-    let sources = Follower { what: What::Sources, folders: sources.clone(), ours: sources, engine };
+    let sources =
+        Follower { what: What::Sources(Arc::clone(&sync)), folders: sources.clone(), ours: sources, engine };
     Watcher {
         documents: Thread::start("documents", documents),
         sources: Thread::start("sources", sources),
+        sync,
         pulse,
     }
 }
@@ -131,7 +135,7 @@ impl Watcher {
     pub(super) fn reload(&self) {
         // A thread that is gone shows in `is_alive`.
         self.documents.signs.give(Vec::new());
-        self.sources.signs.give(Vec::new());
+        self.sync.refresh();
     }
 
     /// Whether changes are being followed. A source that is slow to read makes its evidence old, which
@@ -139,7 +143,7 @@ impl Watcher {
     pub(super) fn is_alive(&self) -> bool {
         let last = Duration::from_millis(self.pulse.last.load(Ordering::Relaxed));
         let fresh = self.pulse.started.elapsed().saturating_sub(last) < STUCK;
-        self.documents.runs() && self.sources.runs() && fresh
+        self.documents.runs() && self.sources.runs() && self.sync.is_alive() && fresh
     }
 }
 
@@ -168,7 +172,7 @@ struct Follower {
 enum What {
     /// What decides trust; its thread tells that it lives.
     Documents(Arc<Pulse>),
-    Sources,
+    Sources(Arc<Sync>),
 }
 
 impl Follower {
@@ -204,7 +208,7 @@ impl Follower {
                 let renewed = watches.renew(&self.folders);
                 changed |= match self.what {
                     What::Documents(_) => self.fingerprint() != print,
-                    What::Sources => renewed,
+                    What::Sources(_) => renewed,
                 };
                 // Two changes within one tick of a file system's clock leave one stamp, and last good
                 // versions that could not be kept are tried again.
@@ -228,7 +232,7 @@ impl Follower {
     fn look(&self) {
         match self.what {
             What::Documents(_) => self.engine.reload(),
-            What::Sources => self.engine.refresh(),
+            What::Sources(sync) => sync.wake_local(),
         }
     }
 
@@ -236,7 +240,7 @@ impl Follower {
     fn fingerprint(&self) -> u64 {
         match self.what {
             What::Documents(_) => self.engine.fingerprint(),
-            What::Sources => 0,
+            What::Sources(_) => 0,
         }
     }
 }

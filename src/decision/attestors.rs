@@ -1,11 +1,44 @@
 //! Whether an attestor is satisfied, and the words for it.
 
+use std::time::Duration;
+
 use super::reason::Reason;
 use super::verdict::AttestorVerdict;
 use crate::attestation::{AttestorName, Evidence, Miss};
 use crate::image::{Digest, Reference};
 
 const NONE: &str = "No attestations found that were valid and signed by a key trusted by the attestor";
+
+/// Why more may be attested than is known on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// A source cannot be asked; which, and why.
+    Unreachable(String),
+    /// It is being asked right now.
+    Pending,
+    /// Too much was asked lately; when it may be again.
+    Limited(Duration),
+}
+
+impl AttestorVerdict {
+    /// The same where more may be attested than is known: an absence is not the whole truth then. What was
+    /// seen and does not count stays what it is.
+    #[must_use]
+    pub(super) fn lacking(mut self, lack: &Lack) -> Self {
+        if self.reason == Reason::NoAttestation {
+            let (reason, why) = match lack {
+                Lack::Unreachable(cause) => (Reason::SourceUnreachable, cause.clone()),
+                Lack::Pending => (Reason::LookupPending, "it is being looked up".to_owned()),
+                Lack::Limited(wait) => {
+                    let wait = wait.as_secs().max(1);
+                    (Reason::LookupLimited, format!("too much was looked up lately, in {wait} s it may be again"))
+                }
+            };
+            (self.reason, self.detail) = (reason, Some(none(&why)));
+        }
+        self
+    }
+}
 
 /// The one place that says whether an attestor is satisfied: by an attestation of any of the digests that
 /// `evidence` is about. `name` is the image's, for attestors that compare it.
@@ -96,6 +129,10 @@ pub(super) fn remedy(refusal: &AttestorVerdict, digest: Digest) -> String {
         Reason::AttestorMissing => format!("Put the document of {name} back, or take it out of the policy"),
         Reason::AttestorAmbiguous => format!("Leave one document that defines {name}"),
         Reason::AttestorWithoutKeys => format!("Give {name} a key, or take it out of the policy"),
+        Reason::SourceUnreachable => {
+            "Mend the way to that source; kubelet tries again, and what is known here goes on".to_owned()
+        }
+        Reason::LookupPending | Reason::LookupLimited => "Try again; kubelet does".to_owned(),
         _ => format!("Have {digest} attested by {name}, then try again"),
     }
 }

@@ -7,7 +7,7 @@
 use std::cell::LazyCell;
 use std::time::{Duration, SystemTime};
 
-use super::attestors::{remedy, weigh};
+use super::attestors::{Lack, remedy, weigh};
 use super::conformance::{self, Conformity, Facts, Outcome};
 use super::reason::Reason;
 use super::subject::Subject;
@@ -16,8 +16,8 @@ use crate::attestation::{AttestorName, Evidence};
 use crate::image::Digest;
 use crate::policy::deny_list::Denied;
 use crate::policy::{
-    AdmissionRule, Allowlist, AllowlistPattern, EnforcementMode, EvaluationMode, Place, PlatformEnforcement,
-    Policy, Rulebook,
+    AdmissionRule, Allowlist, AllowlistPattern, EnforcementMode, EvaluationMode, OnStale, Place,
+    PlatformEnforcement, Policy, Rulebook,
 };
 
 /// What is known of one digest of a subject.
@@ -25,8 +25,27 @@ use crate::policy::{
 pub struct Known<'a> {
     /// Findings of every attestor in the key ring.
     pub evidence: &'a Evidence,
-    /// Since its source was last read to the end.
-    pub age: Duration,
+    /// Since its sources were last read to the end; `None` where nobody knows.
+    pub age: Option<Duration>,
+    /// Why there may be more than is known here.
+    pub lack: Option<&'a Lack>,
+}
+
+impl<'a> Known<'a> {
+    /// Everything that there is, at this moment.
+    #[must_use]
+    pub fn wholly(evidence: &'a Evidence) -> Self {
+        Self { evidence, age: Some(Duration::ZERO), lack: None }
+    }
+}
+
+/// The same of all digests of a subject together.
+#[derive(Clone, Copy)]
+struct AllKnown<'a> {
+    evidence: &'a [&'a Evidence],
+    /// The greatest.
+    age: Option<Duration>,
+    lack: Option<&'a Lack>,
 }
 
 /// A subject before what is in force: it is known which part of it decides, and not yet how.
@@ -80,7 +99,10 @@ impl<'a> Case<'a> {
         let known: Vec<_> =
             known.iter().filter(|known| self.asks.contains(&known.evidence.digest())).collect();
         let evidence: Vec<_> = known.iter().map(|known| known.evidence).collect();
-        let mut verdict = self.by_ground(&evidence);
+        let age = known.iter().map(|known| known.age).max_by_key(|age| age.unwrap_or(Duration::MAX));
+        let lack = known.iter().find_map(|known| known.lack);
+        let all = AllKnown { evidence: &evidence, age: age.flatten(), lack };
+        let mut verdict = self.by_ground(all);
         if let (Some(platform), false) =
             (&self.rulebook.platform_policy, matches!(self.ground, Ground::Denied(_)))
         {
@@ -91,10 +113,10 @@ impl<'a> Case<'a> {
         }
         verdict.policy_version = self.rulebook.policy.as_ref().map(|policy| policy.version().clone());
         verdict.key_ring_version = known.first().map(|known| known.evidence.key_ring().clone());
-        verdict.aged(known.iter().map(|known| known.age).max())
+        verdict.aged(all.age)
     }
 
-    fn by_ground(&self, evidence: &[&Evidence]) -> Verdict {
+    fn by_ground(&self, known: AllKnown<'_>) -> Verdict {
         let (subject, image) = (self.subject, self.subject.image());
         let allow = |reason, rule: &str, message: String| {
             Verdict::allow(subject, reason, rule.to_owned(), format!("Image {image} allowed by {message}"))
@@ -118,7 +140,7 @@ impl<'a> Case<'a> {
                 let rule = format!("admissionWhitelistPatterns[{index}]");
                 allow(Reason::Allowlisted, &rule, format!("admission allowlist pattern {pattern}"))
             }
-            Ground::Rules(rules) => self.by_rules(rules, evidence),
+            Ground::Rules(rules) => self.by_rules(rules, known),
             Ground::NoPolicy if self.rulebook.platform_policy.is_some() => {
                 let message = format!("Image {image} allowed: the platform policy refuses nothing of it");
                 Verdict::allow(subject, Reason::Conformant, "none".to_owned(), message)
@@ -134,8 +156,8 @@ impl<'a> Case<'a> {
     }
 
     /// Where the pod is not known well enough to tell which rule applies, only what all of them say counts.
-    fn by_rules(&self, rules: &[(Place<'_>, &AdmissionRule)], evidence: &[&Evidence]) -> Verdict {
-        let mut verdicts = rules.iter().map(|(place, rule)| self.by_rule(place, rule, evidence));
+    fn by_rules(&self, rules: &[(Place<'_>, &AdmissionRule)], known: AllKnown<'_>) -> Verdict {
+        let mut verdicts = rules.iter().map(|(place, rule)| self.by_rule(place, rule, known));
         let Some(mut chosen) = verdicts.next() else {
             return self.undecided_context("no rule applies");
         };
@@ -163,13 +185,13 @@ impl<'a> Case<'a> {
         )
     }
 
-    fn by_rule(&self, place: &Place<'_>, rule: &AdmissionRule, evidence: &[&Evidence]) -> Verdict {
-        let mut verdict = self.evaluate(place, rule, evidence);
+    fn by_rule(&self, place: &Place<'_>, rule: &AdmissionRule, known: AllKnown<'_>) -> Verdict {
+        let mut verdict = self.evaluate(place, rule, known);
         verdict.enforced = rule.enforcement == EnforcementMode::Enforced;
         verdict
     }
 
-    fn evaluate(&self, place: &Place<'_>, rule: &AdmissionRule, evidence: &[&Evidence]) -> Verdict {
+    fn evaluate(&self, place: &Place<'_>, rule: &AdmissionRule, known: AllKnown<'_>) -> Verdict {
         let (subject, image) = (self.subject, self.subject.image());
         let dry_run = rule.enforcement == EnforcementMode::DryRun;
         let deny = |reason, why: &str, remedy: &str| {
@@ -210,13 +232,32 @@ impl<'a> Case<'a> {
             let remedy = "Have both index and manifest attested, or widen `subjects` in the configuration";
             return deny(Reason::SubjectNotAttestable, &why, remedy);
         };
-        let attestors: Vec<_> =
-            required.iter().map(|name| weigh(name, evidence.iter().copied(), subject.name())).collect();
+        let weighed = |name| {
+            let verdict = weigh(name, known.evidence.iter().copied(), subject.name());
+            if let Some(lack) = known.lack { verdict.lacking(lack) } else { verdict }
+        };
+        let attestors: Vec<_> = required.iter().map(weighed).collect();
         let refusals: Vec<_> = attestors.iter().filter(|attestor| !attestor.satisfied).collect();
         let mut verdict = match refusals.first() {
             None => {
-                let message = format!("Image {image} allowed: {}", attested(digest, &attestors));
-                Verdict::allow(subject, Reason::Attested, place.to_string(), message)
+                let attested = attested(digest, &attestors);
+                let freshness = rule.freshness.or(self.rulebook.freshness);
+                let stale = freshness.exceeded(known.age).map(|max| stale(known.age, max));
+                match (stale, freshness.on_stale.unwrap_or_default()) {
+                    (None, _) => {
+                        let message = format!("Image {image} allowed: {attested}");
+                        Verdict::allow(subject, Reason::Attested, place.to_string(), message)
+                    }
+                    (Some(stale), OnStale::Allow) => {
+                        let message = format!("Image {image} allowed: {attested}; {stale}");
+                        Verdict::allow(subject, Reason::Attested, place.to_string(), message)
+                    }
+                    (Some(stale), OnStale::Deny) => {
+                        let why =
+                            format!("Image {image} denied by attestor {who}: Attestation(s) found, but {stale}");
+                        deny(Reason::EvidenceStale, &why, STALE)
+                    }
+                }
             }
             Some(first) => {
                 let why: Vec<_> = refusals
@@ -279,6 +320,20 @@ impl<'a> Case<'a> {
         verdict.remedy =
             "Make the image conform, or have whoever owns the platform policy exempt it".to_owned();
         verdict
+    }
+}
+
+const STALE: &str = "Mend the way to the sources (`binauthctl status` on the node names them), or let older evidence do";
+
+/// How old evidence is, and how old it may be.
+fn stale(age: Option<Duration>, max: Duration) -> String {
+    let max = humantime::format_duration(max);
+    match age {
+        Some(age) => {
+            let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+            format!("their sources were last read {age} ago, more than the {max} that evidence may be old")
+        }
+        None => format!("when their sources were last read is not known, and evidence may be {max} old"),
     }
 }
 

@@ -15,7 +15,7 @@ pub mod reason;
 pub mod subject;
 pub mod verdict;
 
-pub use attestors::weigh;
+pub use attestors::{Lack, weigh};
 pub use explain::{Ladder, Looks};
 pub use host_access::{Finding, HostAccess, HostRules, Reached, reaches};
 pub use judge::{Case, Known, judge};

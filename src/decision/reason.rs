@@ -94,6 +94,14 @@ reasons! {
     Denied AttestorWithoutKeys => "ATTESTOR_WITHOUT_KEYS",
     /// No occurrence of the attestor's note names the digest.
     Denied NoAttestation => "NO_ATTESTATION",
+    /// The same, and a source that could hold one cannot be asked.
+    Denied SourceUnreachable => "SOURCE_UNREACHABLE",
+    /// The same, and it is being looked up; to be tried again.
+    Denied LookupPending => "LOOKUP_PENDING",
+    /// The same, and too much of its repository or namespace was looked up lately; to be tried again.
+    Denied LookupLimited => "LOOKUP_LIMITED",
+    /// The digest is attested, by evidence older than the rule or the configuration allows.
+    Denied EvidenceStale => "EVIDENCE_STALE",
     /// There are signatures, none under a key id of the attestor.
     Denied UnknownKey => "UNKNOWN_KEY",
     /// More signatures than are checked, none of those checked good.

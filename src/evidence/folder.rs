@@ -1,8 +1,7 @@
 //! A folder of occurrence documents, `*.json`, one a file.
 //!
 //! Nothing in it is trusted: whoever can write there can hide attestations and forge none. A file that
-//! is no attestation is left out and named in the status. A folder that cannot be read keeps what was
-//! last seen in it; its age tells.
+//! is no attestation is left out and named in the status. Only files that are new or changed are read again.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -11,145 +10,171 @@ use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use serde::Serialize;
 
-use crate::attestation::occurrence::{MAX_BYTES, Occurrence, OccurrenceError};
+use super::source::{Document, Page, Pages, Remarks, Scope, Source, SourceError, Work};
+use super::store::RowId;
+use crate::attestation::Occurrence;
+use crate::attestation::occurrence::{MAX_BYTES, OccurrenceError};
+use crate::image::Digest;
 use crate::text::shown;
 
 /// The longest reason that is kept of a document that is refused, in characters: it may quote all of it.
 const MAX_REASON: usize = 200;
-
 /// The most bytes of documents that are kept of one folder. Those that are held already keep their place.
 const MAX_HELD: u64 = 256 * 1024 * 1024;
 /// How many refused documents the status names; the rest are counted.
 const SHOWN_PROBLEMS: usize = 20;
+/// The most documents of a page, and about how many bytes.
+const PAGE: usize = 1_000;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A folder and what was found in it.
 #[derive(Debug)]
 pub struct Folder {
     name: String,
     path: PathBuf,
-    files: HashMap<OsString, Document>,
+    files: Arc<Mutex<Files>>,
+}
+
+/// What was read, by file name.
+#[derive(Debug)]
+struct Files {
+    by_name: HashMap<OsString, Seen>,
     max_held: u64,
-    problem: Option<String>,
 }
 
 #[derive(Debug)]
-struct Document {
+struct Seen {
     stamp: Stamp,
-    content: Result<Arc<Occurrence>, String>,
+    content: Result<RowId, String>,
 }
 
 /// Inode, length, and times of last write and change in nanoseconds.
 type Stamp = (u64, u64, i64, i64, i64, i64);
 
-/// What became of a source.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceStatus {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Attestations that can be asked for.
-    pub attestations: usize,
-    /// Documents that are none.
-    pub refused: usize,
-    /// Why the source as a whole could not be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-    /// The first of the refused documents, with the reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refused_documents: Vec<String>,
-}
-
 impl Folder {
     /// Not read yet.
     #[must_use]
     pub fn new(name: &str, path: &Path) -> Self {
-        Self {
-            name: name.to_owned(),
-            path: path.to_owned(),
-            files: HashMap::new(),
-            max_held: MAX_HELD,
-            problem: None,
-        }
+        let files = Files { by_name: HashMap::new(), max_held: MAX_HELD };
+        Self { name: name.to_owned(), path: path.to_owned(), files: Arc::new(Mutex::new(files)) }
     }
 
-    /// Whether the last scan read the whole folder.
-    #[must_use]
-    pub fn is_readable(&self) -> bool {
-        self.problem.is_none()
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Folder {
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Looks at every file and reads those that are new or changed. Says whether anything changed.
-    pub fn scan(&mut self) -> bool {
-        let found = match list(&self.path) {
-            Ok(found) => found,
-            Err(error) => {
-                self.problem = Some(format!("`{}`: {error}", self.path.display()));
-                return false;
+    fn location(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn remarks(&self) -> Remarks {
+        self.files().remarks()
+    }
+
+    fn forget(&self) {
+        self.files().by_name.clear();
+    }
+
+    /// Of everything alone: a folder knows no notes.
+    fn list<'a>(&'a self, scope: &'a Scope, pages: &'a mut dyn Pages) -> Work<'a, Result<(), SourceError>> {
+        Box::pin(async move {
+            let path = self.path.clone();
+            let found = blocking(move || list(&path)).await.map_err(|error| SourceError::Unreachable {
+                url: self.path.display().to_string(),
+                cause: error.to_string(),
+            })?;
+            self.files().by_name.retain(|name, _| found.contains_key(name));
+            let mut rest = found.into_iter();
+            loop {
+                let (files, path) = (Arc::clone(&self.files), self.path.clone());
+                let (page, left) = blocking(move || {
+                    let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+                    (files.page(&path, &mut rest), rest)
+                })
+                .await;
+                rest = left;
+                let Some(page) = page else { return Ok(()) };
+                let not_taken = |cause| SourceError::NotTaken { scope: scope.to_string(), cause };
+                pages.take(page).await.map_err(not_taken)?;
             }
-        };
-        self.problem = None;
-        let before = self.files.len();
-        self.files.retain(|name, _| found.contains_key(name));
-        let mut changed = self.files.len() != before;
-        let kept = |file: &Document| if file.content.is_ok() { file.stamp.1 } else { 0 };
-        let mut held: u64 = self.files.values().map(kept).sum();
-        for (name, stamp) in found {
-            if self.files.get(&name).is_some_and(|file| file.stamp == stamp) {
+        })
+    }
+
+    /// A folder is listed whole, and at once when it changes: there is nothing more to be found.
+    fn look_up<'a>(&'a self, _: &'a Scope, _: Digest) -> Work<'a, Result<Vec<Document>, SourceError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+}
+
+impl Files {
+    /// The next files, read where they are new or changed; `None` at the end.
+    fn page(&mut self, folder: &Path, rest: &mut impl Iterator<Item = (OsString, Stamp)>) -> Option<Page> {
+        let (mut page, mut bytes) = (Page::default(), 0);
+        let kept = |seen: &Seen| if seen.content.is_ok() { seen.stamp.1 } else { 0 };
+        let mut held: u64 = self.by_name.values().map(kept).sum();
+        let mut any = false;
+        while page.documents.len() + page.kept.len() < PAGE && bytes < PAGE_BYTES {
+            let Some((name, stamp)) = rest.next() else { break };
+            any = true;
+            if let Some(seen) = self.by_name.get(&name).filter(|seen| seen.stamp == stamp) {
+                page.kept.extend(seen.content.as_ref().ok());
+                page.left_out += usize::from(seen.content.is_err());
                 continue;
             }
-            held -= self.files.get(&name).map_or(0, kept);
+            held -= self.by_name.get(&name).map_or(0, kept);
             let room = held + stamp.1 <= self.max_held;
-            let read = if room { read(&self.path.join(&name)) } else { Err(ReadError::NoRoom) };
+            let read = if room { read(&folder.join(&name)) } else { Err(ReadError::NoRoom) };
+            let reason = |error: &ReadError| shown(&error.to_string(), MAX_REASON);
             let (stamp, content) = match read {
-                Ok(occurrence) => (stamp, Ok(Arc::new(occurrence))),
-                // What cannot be read or kept now may be later, with the file unchanged: no stamp is kept.
-                Err(error @ (ReadError::Io(_) | ReadError::NoRoom)) => {
-                    (Stamp::default(), Err(shown(&error.to_string(), MAX_REASON)))
+                Ok(document) => {
+                    let row = RowId::of(&document.text);
+                    bytes += document.text.len();
+                    page.documents.push(document);
+                    (stamp, Ok(row))
                 }
-                Err(error) => (stamp, Err(shown(&error.to_string(), MAX_REASON))),
+                // What cannot be read or kept now may be later, with the file unchanged: no stamp is kept.
+                Err(error @ (ReadError::Io(_) | ReadError::NoRoom)) => (Stamp::default(), Err(reason(&error))),
+                Err(error) => (stamp, Err(reason(&error))),
             };
             held += if content.is_ok() { stamp.1 } else { 0 };
-            let before = self.files.get(&name).map(|file| &file.content);
-            changed |= before.is_none_or(|before| content.is_ok() || *before != content);
-            self.files.insert(name, Document { stamp, content });
+            page.left_out += usize::from(content.is_err());
+            self.by_name.insert(name, Seen { stamp, content });
         }
-        changed
+        any.then_some(page)
     }
 
-    /// The attestations in it.
-    pub fn occurrences(&self) -> impl Iterator<Item = &Arc<Occurrence>> {
-        self.files.values().filter_map(|file| file.content.as_ref().ok())
-    }
-
-    /// What became of it.
-    #[must_use]
-    pub fn status(&self) -> SourceStatus {
-        let mut refused: Vec<_> = self
-            .files
-            .iter()
-            .filter_map(|(name, file)| {
-                Some(format!("{}: {}", name.to_string_lossy(), file.content.as_ref().err()?))
-            })
-            .collect();
+    fn remarks(&self) -> Remarks {
+        let refused = self.by_name.iter().filter_map(|(name, seen)| {
+            Some(format!("{}: {}", name.to_string_lossy(), seen.content.as_ref().err()?))
+        });
+        let mut refused: Vec<_> = refused.collect();
         refused.sort();
         let count = refused.len();
         refused.truncate(SHOWN_PROBLEMS);
-        SourceStatus {
-            name: self.name.clone(),
-            path: self.path.clone(),
-            attestations: self.files.len() - count,
-            refused: count,
-            problem: self.problem.clone(),
-            refused_documents: refused,
-        }
+        Remarks { refused: count, documents: refused }
+    }
+}
+
+/// Reads files away from the threads that answer. A panic in it is the caller's.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Cancelled: the runtime is going, and this future with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
@@ -195,7 +220,7 @@ pub enum ReadError {
 /// # Errors
 /// See [`ReadError`]. Anything but a regular file is refused before it is opened: opening some devices does
 /// something, and whoever may write here may link to any.
-pub fn read(path: &Path) -> Result<Occurrence, ReadError> {
+pub fn read(path: &Path) -> Result<Document, ReadError> {
     let handle =
         nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(io::Error::from)?;
     let handle = File::from(handle);
@@ -209,7 +234,7 @@ pub fn read(path: &Path) -> Result<Occurrence, ReadError> {
     let file = File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(Occurrence::parse(&bytes)?)
+    Ok(Document { occurrence: Occurrence::parse(&bytes)?, text: bytes.into() })
 }
 
 #[cfg(test)]
@@ -224,6 +249,27 @@ mod tests {
             r#"{{"resourceUri":"https://r/x@sha256:{digest}","noteName":"projects/p/notes/n",
                 "attestation":{{"serializedPayload":"aGk=","signatures":[]}}}}"#
         )
+    }
+
+    /// What a listing gives: first digits of the digests that are new, how many are as they were.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Listed(String, usize);
+
+    impl Pages for Listed {
+        fn take<'a>(&'a mut self, page: Page) -> Work<'a, Result<(), String>> {
+            let digits = page.documents.iter().filter_map(|one| one.occurrence.digest.hex().chars().next());
+            let mut digits: Vec<_> = self.0.chars().chain(digits).collect();
+            digits.sort_unstable();
+            self.0 = digits.into_iter().collect();
+            self.1 += page.kept.len();
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    fn listed(folder: &Folder) -> Result<Listed, SourceError> {
+        let mut found = Listed::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(folder.list(&Scope::Everything, &mut found)).map(|()| found)
     }
 
     #[test]
@@ -242,11 +288,11 @@ mod tests {
         nix::unistd::mkfifo(&at("pipe.json"), nix::sys::stat::Mode::S_IRUSR).unwrap();
         fs::File::create(at("huge.json")).unwrap().set_len(50 * 1024 * 1024).unwrap();
 
-        let mut source = Folder::new("local", folder.path());
-        assert!(source.scan());
-        assert!(!source.scan());
-        let status = source.status();
-        assert_eq!((status.attestations, status.refused), (1, 8));
+        let source = Folder::new("local", folder.path());
+        assert_eq!(listed(&source).unwrap(), Listed("a".into(), 0));
+        assert_eq!(listed(&source).unwrap(), Listed(String::new(), 1));
+        let remarks = source.remarks();
+        assert_eq!(remarks.refused, 8);
         let rows = [
             "binary.json: not an occurrence",
             "cut.json: not an occurrence",
@@ -257,77 +303,44 @@ mod tests {
             "loop.json: ",
             "pipe.json: not a regular file",
         ];
-        for (found, start) in status.refused_documents.iter().zip(rows) {
-            assert!(found.starts_with(start), "{found:?} does not start with {start:?}");
+        for (found, start) in remarks.documents.iter().zip(rows) {
+            assert!(found.starts_with(start), "{found}");
         }
     }
 
     #[test]
-    fn what_the_system_refused_once_is_tried_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
-        fs::write(&path, occurrence('a')).unwrap();
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
-        let mut source = Folder::new("local", folder.path());
-        // A thread without capabilities is refused where this one is not: the file stays as it is.
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                caps::clear(None, caps::CapSet::Effective).unwrap();
-                assert!(source.scan());
-                assert_eq!((source.occurrences().count(), source.status().refused), (0, 1));
-                assert!(!source.scan(), "the same refusal is no change");
-            });
-        });
-        assert!(source.scan());
-        assert_eq!(source.occurrences().count(), 1);
-    }
-
-    #[test]
-    fn what_finds_no_room_is_read_once_there_is() {
+    fn a_folder_that_grows_too_large_loses_nothing_that_was_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("1.json"), occurrence('a')).unwrap();
-        let mut source = Folder::new("local", folder.path());
-        source.max_held = occurrence('a').len() as u64;
-        source.scan();
+        let source = Folder::new("local", folder.path());
+        source.files().max_held = occurrence('a').len() as u64;
+        assert_eq!(listed(&source).unwrap(), Listed("a".into(), 0));
         fs::write(at("2.json"), occurrence('b')).unwrap();
-        source.scan();
-        let status = source.status();
-        assert_eq!((status.attestations, status.refused), (1, 1));
-        assert!(status.refused_documents[0].starts_with("2.json: left out"), "{status:?}");
-        assert!(!source.scan(), "nothing has changed");
+        assert_eq!(listed(&source).unwrap(), Listed(String::new(), 1));
+        assert!(source.remarks().documents[0].starts_with("2.json: left out"));
         fs::remove_file(at("1.json")).unwrap();
-        assert!(source.scan());
-        assert_eq!((source.status().attestations, source.status().refused), (1, 0));
+        assert_eq!(listed(&source).unwrap(), Listed("b".into(), 0));
     }
 
     #[test]
     fn follows_changes() {
         let folder = tempfile::tempdir().unwrap();
-        let mut source = Folder::new("local", folder.path());
-        source.scan();
-        let digests = |source: &Folder| {
-            let mut found: Vec<_> =
-                source.occurrences().map(|o| o.digest.hex().chars().next().unwrap()).collect();
-            found.sort_unstable();
-            found.into_iter().collect::<String>()
-        };
-        for (name, content, expected) in [("1.json", 'a', "a"), ("2.json", 'b', "ab"), ("1.json", 'c', "bc")]
-        {
+        let source = Folder::new("local", folder.path());
+        assert_eq!(listed(&source).unwrap(), Listed::default());
+        let rows = [("1.json", 'a', ("a", 0)), ("2.json", 'b', ("b", 1)), ("1.json", 'c', ("c", 1))];
+        for (name, content, (new, kept)) in rows {
             fs::write(folder.path().join(name), occurrence(content)).unwrap();
-            assert!(source.scan());
-            assert_eq!(digests(&source), expected);
+            assert_eq!(listed(&source).unwrap(), Listed(new.into(), kept));
         }
         fs::remove_file(folder.path().join("2.json")).unwrap();
-        assert!(source.scan());
-        assert_eq!(digests(&source), "c");
-        // A folder that cannot be read keeps what was seen.
+        assert_eq!(listed(&source).unwrap(), Listed(String::new(), 1));
+        source.forget();
+        assert_eq!(listed(&source).unwrap(), Listed("c".into(), 0));
+        // A folder that cannot be read says nothing about what is not in it.
         fs::rename(folder.path(), folder.path().with_extension("away")).unwrap();
-        assert!(!source.scan());
-        assert!(!source.is_readable() && source.status().problem.is_some());
-        assert_eq!(digests(&source), "c");
+        assert!(matches!(listed(&source), Err(SourceError::Unreachable { .. })));
         fs::rename(folder.path().with_extension("away"), folder.path()).unwrap();
-        source.scan();
-        assert!(source.is_readable());
+        assert_eq!(listed(&source).unwrap(), Listed(String::new(), 1));
     }
 }

@@ -1,286 +1,500 @@
-//! All sources together: which occurrences there are for a digest, and what they prove.
+//! What is on file for a digest, what it proves, and how old that knowledge is.
 //!
-//! Reading the sources is apart from answering: whoever asks before they have been read once waits for
-//! that, and never for a later reading.
+//! Sources file documents here page by page ([`Ledger::file`]); what a whole listing did not give is taken
+//! away ([`Ledger::close`]), unless so much of what is in use would go that it looks like a fault
+//! ([`super::brake`]). Documents lie on disk ([`super::store`]), what was checked of them in memory
+//! ([`super::cache`]). Asks nobody outside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
-use super::cache::{Cache, CacheStatus, Filed};
-use super::folder::{Folder, SourceStatus};
+use super::brake::{self, Loss};
+use super::cache::{Cache, CacheStatus, Flight, Held, Turn};
+use super::source::{Document, Scope};
+use super::store::{Row, RowId, ScopeId, ScopeState, Store, StoreError, StoreStats};
 use crate::attestation::verify::Observer;
 use crate::attestation::{Evidence, KeyRing, Occurrence};
 use crate::image::Digest;
 
-/// How long a question waits for the first reading: less than a gate waits for its answer.
+/// How long a question waits for the first reading of what lies on this node: less than a gate waits for
+/// its answer.
 const FIRST_READING: Duration = if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(6) };
+/// A digest counts as used for so long.
+pub(super) const USED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Digests that were looked up and could not be written to disk.
+const UNWRITTEN: usize = 256;
+
+/// What is known of a digest.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What it proves.
+    pub evidence: Arc<Evidence>,
+    /// Since its sources were last read to the end, or it was last looked up there; `None` where nobody
+    /// knows.
+    pub age: Option<Duration>,
+}
 
 /// What is known of images, and where from.
 #[derive(Debug)]
 pub struct Ledger {
-    /// Locked for as long as a reading takes.
-    folders: Mutex<Vec<Folder>>,
-    index: Mutex<Arc<Index>>,
-    read: Condvar,
+    store: Store,
     cache: Cache,
+    shelves: RwLock<Shelves>,
+    /// Local sources that have not been read once.
+    unread: Mutex<HashSet<String>>,
+    read: Condvar,
+    used: Mutex<HashMap<Digest, SystemTime>>,
+    /// What look-ups found while nothing could be written.
+    unwritten: Mutex<Vec<(Digest, ScopeId, Vec<Document>)>>,
 }
 
+/// What sources give, each scope by itself.
 #[derive(Debug, Default)]
-struct Index {
-    by_digest: Arc<HashMap<Digest, Arc<[Arc<Occurrence>]>>>,
-    /// When every source was last read to the end; `None` before any reading.
-    complete: Option<Instant>,
-    sources: Vec<SourceStatus>,
+struct Shelves {
+    by_id: BTreeMap<ScopeId, Shelf>,
+}
+
+/// One scope of one source.
+#[derive(Debug, Clone)]
+pub(super) struct Shelf {
+    pub(super) id: ScopeId,
+    pub(super) source: String,
+    pub(super) scope: Scope,
+    pub(super) state: ScopeState,
+    /// What a listing would take away and may not.
+    pub(super) held: Option<HeldBack>,
+}
+
+/// Deletions that wait for somebody's word.
+#[derive(Debug, Clone)]
+pub(super) struct HeldBack {
+    pub(super) gone: Arc<[(RowId, Digest)]>,
+    pub(super) loss: Loss,
+    pub(super) since: SystemTime,
+}
+
+/// How a listing ended for the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// What it did not give is gone; how many documents.
+    Taken(usize),
+    /// Too much would go.
+    HeldBack(Loss),
+    /// Some of what the source gave before is not on file any more: it is to be given again.
+    Incomplete,
 }
 
 impl Ledger {
-    /// Knows `folders` (name and path) and has read none of them; [`Ledger::refresh`] does.
+    /// Opens what is kept in `folder`. Questions wait a while for the first reading of the sources in
+    /// `local`. The second value says what is wrong with what was kept.
     #[must_use]
-    pub fn new<'a>(folders: impl IntoIterator<Item = (&'a str, &'a Path)>) -> Self {
-        let folders: Vec<_> = folders.into_iter().map(|(name, path)| Folder::new(name, path)).collect();
-        let sources = folders.iter().map(Folder::status).collect();
-        let index = Index { sources, ..Index::default() };
-        Self {
-            folders: Mutex::new(folders),
-            index: Mutex::new(Arc::new(index)),
-            read: Condvar::new(),
+    pub fn open<'a>(folder: &Path, local: impl IntoIterator<Item = &'a str>) -> (Self, Vec<String>) {
+        let (store, problems) = Store::open(folder);
+        let ledger = Self {
+            store,
             cache: Cache::new(),
-        }
-    }
-
-    /// Looks at every source again; whether anything there has changed.
-    pub fn refresh(&self) -> bool {
-        let started = Instant::now();
-        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        // Every folder is scanned, also after one that has changed.
-        let changed = folders.iter_mut().map(Folder::scan).fold(false, |any, changed| any | changed);
-        let before = self.index();
-        let whole = folders.iter().all(Folder::is_readable);
-        let index = Index {
-            by_digest: if changed {
-                Arc::new(filed(&folders, &before))
-            } else {
-                Arc::clone(&before.by_digest)
-            },
-            complete: if whole { Some(started) } else { before.complete.or(Some(started)) },
-            sources: folders.iter().map(Folder::status).collect(),
+            shelves: RwLock::default(),
+            unread: Mutex::new(local.into_iter().map(ToOwned::to_owned).collect()),
+            read: Condvar::new(),
+            used: Mutex::default(),
+            unwritten: Mutex::default(),
         };
-        for (was, is) in before.sources.iter().zip(&index.sources) {
-            match &is.problem {
-                Some(problem) if was.problem != is.problem => {
-                    tracing::warn!("source `{}`: {problem}", is.name)
-                }
-                None if was.problem.is_some() => tracing::info!("source `{}` can be read again", is.name),
-                _ => {}
-            }
-        }
-        *self.lock() = Arc::new(index);
-        self.read.notify_all();
-        changed
+        (ledger, problems)
     }
 
-    /// What is known of `digest` under `key_ring`, and how long ago the sources were last read to the
-    /// end. From the cache where it is there; otherwise every signature that may count is checked now.
-    /// `None` when the sources have not been read once within 6 s.
+    /// What is known of `digest` under `key_ring`. From memory where it is there; otherwise every signature
+    /// that may count is checked now. `None` when a local source has not been read once within 6 s.
     #[must_use]
-    pub fn evidence(&self, digest: Digest, key_ring: &KeyRing) -> Option<(Arc<Evidence>, Duration)> {
-        let index = self.first_reading()?;
-        let age = index.complete?.elapsed();
-        let filed = index.by_digest.get(&digest).cloned();
-        if let Some(evidence) = self.cache.lookup(digest, &filed, key_ring) {
-            return Some((evidence, age));
-        }
-        let occurrences = filed.as_deref().unwrap_or_default();
-        let before = self.cache.found_before(digest);
-        let occurrences = occurrences.iter().map(AsRef::as_ref);
-        let evidence = Arc::new(Evidence::gather_again(digest, occurrences, key_ring, before.as_deref()));
-        self.cache.store(filed, Arc::clone(&evidence));
-        Some((evidence, age))
+    pub fn evidence(&self, digest: Digest, key_ring: &KeyRing, now: SystemTime) -> Option<Answer> {
+        self.first_reading()?;
+        let held = match self.cache.turn(digest, key_ring) {
+            Turn::Held(held) => held,
+            Turn::Yours(flight, before) => self.gather(digest, key_ring, flight, before.as_deref()),
+        };
+        Some(self.answer(&held, now))
     }
 
-    /// The same with every signature looked at again, telling `observer` of each; the cache is left alone.
+    /// The same from memory alone: at once, or not at all.
+    #[must_use]
+    pub fn cached(&self, digest: Digest, key_ring: &KeyRing, now: SystemTime) -> Option<Answer> {
+        self.cache.lookup(digest, key_ring).map(|held| self.answer(&held, now))
+    }
+
+    /// The same with every signature looked at again, telling `observer` of each; what is in memory is left
+    /// alone.
     pub fn watched(
         &self,
         digest: Digest,
         key_ring: &KeyRing,
+        now: SystemTime,
         observer: &mut impl Observer,
-    ) -> Option<(Arc<Evidence>, Duration)> {
-        let index = self.first_reading()?;
-        let filed = index.by_digest.get(&digest).cloned();
-        let before = self.cache.found_before(digest);
-        let occurrences = filed.as_deref().unwrap_or_default().iter().map(AsRef::as_ref);
+    ) -> Option<Answer> {
+        self.first_reading()?;
+        let before = self.cache.before(digest);
+        let filed = self.filed(digest);
+        let occurrences = filed.iter().map(|(_, occurrence)| occurrence);
         let evidence = Evidence::gather_watched(digest, occurrences, key_ring, before.as_deref(), observer);
-        Some((Arc::new(evidence), index.complete?.elapsed()))
+        Some(self.answer(&self.held(digest, &filed, Arc::new(evidence)), now))
     }
 
-    /// The same from the cache alone: at once, or not at all.
+    /// Every document on file for `digest`: its source, its scope, its text.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn documents(&self, digest: Digest) -> Result<Vec<(String, String, Vec<u8>)>, StoreError> {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        let from = |row: Row| {
+            let shelf = shelves.by_id.get(&row.scope)?;
+            Some((shelf.source.clone(), shelf.scope.to_string(), row.text))
+        };
+        Ok(self.store.filed(digest)?.into_iter().filter_map(from).collect())
+    }
+
+    /// Digests that something is on file for, after one, and for how many documents.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn digests(&self, after: Option<Digest>, limit: usize) -> Result<Vec<(Digest, u64)>, StoreError> {
+        self.store.digests(after, limit)
+    }
+
+    /// Whether a container runs it.
     #[must_use]
-    pub fn cached(&self, digest: Digest, key_ring: &KeyRing) -> Option<(Arc<Evidence>, Duration)> {
-        let index = self.index();
-        let age = index.complete?.elapsed();
-        let filed: Filed = index.by_digest.get(&digest).cloned();
-        Some((self.cache.lookup(digest, &filed, key_ring)?, age))
+    pub fn is_pinned(&self, digest: Digest) -> bool {
+        self.cache.pinned().contains(&digest)
     }
 
-    /// What became of each source at the last reading.
-    #[must_use]
-    pub fn sources(&self) -> Vec<SourceStatus> {
-        self.index().sources.clone()
+    /// These containers' images run: what is known of them stays in memory.
+    pub fn pin(&self, digests: &HashSet<Digest>) {
+        self.cache.pin(digests);
     }
 
-    /// Digests with at least one attestation on file, and how old that knowledge is; no age before the
-    /// first reading.
-    #[must_use]
-    pub fn size(&self) -> (usize, Option<Duration>) {
-        let index = self.index();
-        (index.by_digest.len(), index.complete.map(|complete| complete.elapsed()))
-    }
-
-    /// How full the cache is.
+    /// How full the memory is.
     #[must_use]
     pub fn cache(&self) -> CacheStatus {
         self.cache.status()
     }
 
-    fn first_reading(&self) -> Option<Arc<Index>> {
-        let unread = |index: &mut Arc<Index>| index.complete.is_none();
-        let (index, waited) = self
-            .read
-            .wait_timeout_while(self.lock(), FIRST_READING, unread)
-            .unwrap_or_else(PoisonError::into_inner);
-        (!waited.timed_out()).then(|| Arc::clone(&index))
+    /// How full the disk is.
+    #[must_use]
+    pub fn disk(&self) -> StoreStats {
+        self.store.stats()
     }
 
-    fn index(&self) -> Arc<Index> {
-        Arc::clone(&self.lock())
+    /// What is wrong with what is kept on disk.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.store.problem()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arc<Index>> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What is filed in `folders`, by digest. What is as it was `before` stays the same allocation, which is
-/// how the cache knows that an answer still counts.
-fn filed(folders: &[Folder], before: &Index) -> HashMap<Digest, Arc<[Arc<Occurrence>]>> {
-    let mut now: HashMap<_, Vec<_>> = HashMap::new();
-    for occurrence in folders.iter().flat_map(Folder::occurrences) {
-        now.entry(occurrence.digest).or_default().push(Arc::clone(occurrence));
-    }
-    now.into_iter()
-        .map(|(digest, mut occurrences)| {
-            occurrences.sort_by_key(|occurrence| Arc::as_ptr(occurrence).addr());
-            let same = before.by_digest.get(&digest).filter(|before| {
-                before.len() == occurrences.len()
-                    && before.iter().zip(&occurrences).all(|(one, other)| Arc::ptr_eq(one, other))
+    /// From now on exactly these scopes of `source` count; what is filed in others is left where it is.
+    pub(super) fn open_scopes(&self, source: &str, scopes: &[Scope]) -> Result<(), StoreError> {
+        let known = self.store.scopes()?;
+        let mut opened = Vec::new();
+        for scope in scopes {
+            let text = scope.to_string();
+            let id = self.store.scope(source, &text)?;
+            let state = known.iter().find(|(_, _, other, _)| *other == id).map(|(.., state)| state.clone());
+            opened.push((id, scope.clone(), state.unwrap_or_default()));
+        }
+        let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
+        let kept = |shelf: &Shelf| shelf.source != source || opened.iter().any(|(id, ..)| *id == shelf.id);
+        let before = shelves.by_id.len();
+        shelves.by_id.retain(|_, shelf| kept(shelf));
+        let mut changed = shelves.by_id.len() != before;
+        for (id, scope, state) in opened {
+            shelves.by_id.entry(id).or_insert_with(|| {
+                changed |= state.rows > 0;
+                Shelf { id, source: source.to_owned(), scope, state, held: None }
             });
-            (digest, same.map_or_else(|| occurrences.into(), Arc::clone))
-        })
-        .collect()
+        }
+        drop(shelves);
+        if changed {
+            self.cache.outdate_all();
+        }
+        Ok(())
+    }
+
+    /// Forgets what sources filed that are no longer configured.
+    pub(super) fn keep_sources(&self, configured: &[String]) -> Result<(), StoreError> {
+        let gone = self.store.retain(&|source, _| configured.iter().any(|name| name == source))?;
+        self.cache.outdate(gone);
+        Ok(())
+    }
+
+    /// Files a page; which of its documents are news. Each counts from now on.
+    pub(super) fn file(&self, scope: ScopeId, documents: &[Document]) -> Result<bool, StoreError> {
+        let rows: Vec<_> =
+            documents.iter().map(|document| (document.occurrence.digest, &*document.text)).collect();
+        let news = self.store.put(scope, &rows)?;
+        let any = !news.is_empty();
+        self.cache.outdate(news);
+        Ok(any)
+    }
+
+    /// A listing of a scope has ended as it should: what is not `present` is gone, unless that is too much.
+    pub(super) fn close(
+        &self,
+        scope: ScopeId,
+        present: &HashSet<RowId>,
+        key_ring: &KeyRing,
+        now: SystemTime,
+    ) -> Result<Closed, StoreError> {
+        let gone = self.store.absent_from(scope, present)?;
+        let rows = present.len() as u64;
+        if !gone.is_empty() {
+            let loss = self.loss(&gone, key_ring, now)?;
+            if brake::holds(loss) {
+                let kept = rows + gone.len() as u64;
+                self.shelf(scope, |shelf| {
+                    let since = shelf.held.as_ref().map_or(now, |held| held.since);
+                    shelf.held = Some(HeldBack { gone: gone.into(), loss, since });
+                    shelf.state.rows = kept;
+                });
+                return Ok(Closed::HeldBack(loss));
+            }
+        }
+        self.take_away(scope, &gone, ScopeState { synced: Some(now), rows, lookup_only: false })?;
+        Ok(Closed::Taken(gone.len()))
+    }
+
+    /// What was held back goes after all; how many documents.
+    pub(super) fn accept(&self, scope: ScopeId, now: SystemTime) -> Result<usize, StoreError> {
+        let shelf = self.shelves().into_iter().find(|shelf| shelf.id == scope);
+        let Some((state, held)) = shelf.and_then(|shelf| Some((shelf.state, shelf.held?))) else {
+            return Ok(0);
+        };
+        let rows = state.rows.saturating_sub(held.gone.len() as u64);
+        self.take_away(scope, &held.gone, ScopeState { synced: Some(now), rows, ..state })?;
+        Ok(held.gone.len())
+    }
+
+    /// A scope has more than is listed: from now on it is only asked for one digest at a time.
+    pub(super) fn only_look_up(&self, scope: ScopeId, rows: u64, now: SystemTime) -> Result<(), StoreError> {
+        self.take_away(scope, &[], ScopeState { synced: Some(now), rows, lookup_only: true })
+    }
+
+    /// What a look-up found: all that the scope has for the digest. Whether that is news.
+    pub(super) fn file_looked_up(
+        &self,
+        scope: ScopeId,
+        digest: Digest,
+        documents: Vec<Document>,
+        now: SystemTime,
+    ) -> bool {
+        let rows: Vec<_> = documents.iter().map(|document| &*document.text).collect();
+        let news = match self.store.replace_looked_up(scope, digest, &rows, now) {
+            Ok(news) => news,
+            Err(error) => {
+                tracing::warn!("what was looked up is kept in memory alone: {}", crate::chain(&error));
+                let mut unwritten = self.unwritten();
+                unwritten.retain(|(other, at, _)| (*other, *at) != (digest, scope));
+                if unwritten.len() >= UNWRITTEN {
+                    unwritten.remove(0);
+                }
+                unwritten.push((digest, scope, documents));
+                true
+            }
+        };
+        // Also where nothing is news: how old it is has changed.
+        self.cache.outdate([digest]);
+        news
+    }
+
+    /// A local source has been read, or cannot be.
+    pub(super) fn has_read(&self, source: &str) {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
+        self.read.notify_all();
+    }
+
+    /// Every scope that counts.
+    pub(super) fn shelves(&self) -> Vec<Shelf> {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        shelves.by_id.values().cloned().collect()
+    }
+
+    /// Digests that were used lately, or run.
+    pub(super) fn in_use(&self, now: SystemTime) -> Result<HashSet<Digest>, StoreError> {
+        let mut used = self.store.used_since(now.checked_sub(USED).unwrap_or(SystemTime::UNIX_EPOCH))?;
+        used.extend(self.used().keys());
+        used.extend(self.cache.pinned());
+        Ok(used)
+    }
+
+    /// When a scope was last asked for a digest by itself.
+    pub(super) fn looked_up(&self, scope: ScopeId, digest: Digest) -> Option<SystemTime> {
+        self.store.looked_up(scope, digest).ok().flatten()
+    }
+
+    /// Writes down which digests were used.
+    pub(super) fn write_uses(&self) {
+        let used = std::mem::take(&mut *self.used());
+        let uses: Vec<_> = used.into_iter().collect();
+        if !uses.is_empty() && self.store.touch(&uses).is_err() {
+            self.used().extend(uses);
+        }
+    }
+
+    /// Forgets a digest, in memory and on disk.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing is forgotten then.
+    pub fn drop_digest(&self, digest: Digest) -> Result<(), StoreError> {
+        self.unwritten().retain(|(other, ..)| *other != digest);
+        self.store.drop_digest(digest)?;
+        self.cache.outdate([digest]);
+        Ok(())
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing is forgotten then.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        self.unwritten().clear();
+        self.store.clear()?;
+        let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
+        for shelf in shelves.by_id.values_mut() {
+            shelf.state = ScopeState::default();
+            shelf.held = None;
+        }
+        drop(shelves);
+        self.cache.outdate_all();
+        Ok(())
+    }
+
+    fn take_away(
+        &self,
+        scope: ScopeId,
+        gone: &[(RowId, Digest)],
+        state: ScopeState,
+    ) -> Result<(), StoreError> {
+        self.store.settle(scope, gone, &state)?;
+        self.shelf(scope, |shelf| {
+            shelf.state = state;
+            shelf.held = None;
+        });
+        self.cache.outdate(gone.iter().map(|(_, digest)| *digest));
+        Ok(())
+    }
+
+    /// What the digests in use would lose.
+    fn loss(
+        &self,
+        gone: &[(RowId, Digest)],
+        key_ring: &KeyRing,
+        now: SystemTime,
+    ) -> Result<Loss, StoreError> {
+        let used = self.in_use(now)?;
+        let mut going: HashMap<Digest, HashSet<RowId>> = HashMap::new();
+        for (row, digest) in gone.iter().filter(|(_, digest)| used.contains(digest)) {
+            going.entry(*digest).or_default().insert(*row);
+        }
+        let mut lost = 0;
+        for (digest, going) in going {
+            let rows = self.store.filed(digest)?;
+            lost += usize::from(brake::loses(digest, &rows, &going, key_ring));
+        }
+        Ok(Loss { lost, used: used.len() })
+    }
+
+    fn gather(
+        &self,
+        digest: Digest,
+        key_ring: &KeyRing,
+        flight: Flight<'_>,
+        before: Option<&Evidence>,
+    ) -> Arc<Held> {
+        let filed = self.filed(digest);
+        let occurrences = filed.iter().map(|(_, occurrence)| occurrence);
+        let evidence = Arc::new(Evidence::gather_again(digest, occurrences, key_ring, before));
+        flight.land(self.held(digest, &filed, evidence))
+    }
+
+    fn held(&self, digest: Digest, filed: &[(ScopeId, Occurrence)], evidence: Arc<Evidence>) -> Held {
+        let mut scopes: Vec<_> = filed.iter().map(|(scope, _)| *scope).collect();
+        scopes.dedup();
+        let asked = if scopes.is_empty() { self.shelf_ids() } else { scopes.clone() };
+        let looked_up = asked.into_iter().filter_map(|scope| Some((scope, self.looked_up(scope, digest)?)));
+        Held { evidence, scopes: scopes.into(), looked_up: looked_up.collect(), noted: AtomicU64::default() }
+    }
+
+    /// What is on file and can be read, scope by scope.
+    fn filed(&self, digest: Digest) -> Vec<(ScopeId, Occurrence)> {
+        let open = self.shelf_ids();
+        let rows = self.store.filed(digest).unwrap_or_else(|error| {
+            tracing::warn!("what is on file for {digest} cannot be read: {}", crate::chain(&error));
+            Vec::new()
+        });
+        let read = |row: Row| Some((row.scope, Occurrence::parse(&row.text).ok()?));
+        let mut filed: Vec<_> =
+            rows.into_iter().filter(|row| open.contains(&row.scope)).filter_map(read).collect();
+        for (other, scope, documents) in self.unwritten().iter() {
+            if *other == digest && open.contains(scope) {
+                filed.extend(documents.iter().map(|document| (*scope, document.occurrence.clone())));
+            }
+        }
+        filed
+    }
+
+    fn answer(&self, held: &Held, now: SystemTime) -> Answer {
+        if held.evidence.is_found() && held.is_news(now) {
+            self.used().insert(held.evidence.digest(), now);
+        }
+        Answer { evidence: Arc::clone(&held.evidence), age: self.age(held, now) }
+    }
+
+    /// Of the scope that was heard of longest ago: of those that hold something for the digest, or of all
+    /// where none does.
+    fn age(&self, held: &Held, now: SystemTime) -> Option<Duration> {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |shelf: &Shelf| {
+            let looked_up = held.looked_up.iter().find(|(scope, _)| *scope == shelf.id).map(|(_, at)| *at);
+            let listed = shelf.state.synced.filter(|_| !shelf.state.lookup_only);
+            let heard = listed.max(looked_up)?;
+            Some(now.duration_since(heard).unwrap_or_default())
+        };
+        let mut ages = shelves
+            .by_id
+            .values()
+            .filter(|shelf| held.scopes.is_empty() || held.scopes.contains(&shelf.id))
+            .map(of);
+        let first = ages.next()??;
+        ages.try_fold(first, |oldest, age| Some(oldest.max(age?)))
+    }
+
+    fn first_reading(&self) -> Option<()> {
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, waited) = self
+            .read
+            .wait_timeout_while(unread, FIRST_READING, |unread| !unread.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        (!waited.timed_out()).then_some(())
+    }
+
+    fn shelf(&self, scope: ScopeId, change: impl FnOnce(&mut Shelf)) {
+        let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shelf) = shelves.by_id.get_mut(&scope) {
+            change(shelf);
+        }
+    }
+
+    fn shelf_ids(&self) -> Vec<ScopeId> {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        shelves.by_id.keys().copied().collect()
+    }
+
+    fn used(&self) -> MutexGuard<'_, HashMap<Digest, SystemTime>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Vec<(Digest, ScopeId, Vec<Document>)>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::attestation::Attestor;
-    use crate::document::Format;
-
-    const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEvgIMsXWHkzCb6RxjV0BrxMypUsr2\nIT8UiavysBcN5+KYYzCNoQ4It9Y1KOJuA3j067n4uRtXdYs/pWwLbpaPiQ==\n-----END PUBLIC KEY-----\n";
-    const SIGNATURE: &str =
-        "MEYCIQDrzbw7EV4LPC5UiBnlOb2oj3loIGcCuNjuAlGwA3Na9wIhAMzJiVJkyHOaDtsdbLXFQDp5jDCQB070Gojt7pnfTghU";
-    const D: &str = "sha256:abababababababababababababababababababababababababababababababab";
-
-    fn ring(id: &str) -> KeyRing {
-        let document = serde_json::json!({"name": "projects/p/attestors/a", "userOwnedGrafeasNote": {
-            "noteReference": "projects/p/notes/a",
-            "publicKeys": [{"id": id, "pkixPublicKey": {"publicKeyPem": PEM, "signatureAlgorithm": "ECDSA_P256_SHA256"}}]}});
-        KeyRing::new([Attestor::parse(document.to_string().as_bytes(), Format::Json).unwrap()])
-    }
-
-    fn occurrence() -> String {
-        let payload =
-            crate::attestation::payload::gcloud("registry.example.com/team/app", D.parse().unwrap());
-        serde_json::json!({"resourceUri": format!("https://r/a@{D}"), "noteName": "projects/p/notes/a",
-            "attestation": {"serializedPayload": crate::attestation::base64::encode(payload.as_bytes()),
-                "signatures": [{"publicKeyId": "k", "signature": SIGNATURE}]}})
-        .to_string()
-    }
-
-    #[test]
-    fn evidence_follows_keys_and_sources() {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::new([("local", folder.path())]);
-        ledger.refresh();
-        let digest = D.parse().unwrap();
-        let count = |ring: &KeyRing| ledger.evidence(digest, ring).unwrap().0.verified().count();
-        let (k, other) = (ring("k"), ring("other"));
-        assert_eq!(count(&k), 0);
-        std::fs::write(folder.path().join("o.json"), occurrence()).unwrap();
-        assert_eq!(count(&k), 0);
-        ledger.refresh();
-        assert_eq!((count(&k), count(&k), count(&other), count(&k)), (1, 1, 0, 1));
-        let status = ledger.cache();
-        assert_eq!((status.found, status.absent, status.hits), (1, 0, 2));
-        std::fs::remove_file(folder.path().join("o.json")).unwrap();
-        ledger.refresh();
-        assert_eq!((count(&k), ledger.cache().found, ledger.cache().absent), (0, 0, 1));
-    }
-
-    #[test]
-    fn what_is_filed_for_others_voids_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("o.json", &occurrence());
-        let ledger = Ledger::new([("local", folder.path())]);
-        ledger.refresh();
-        let (ring, digest) = (ring("k"), D.parse().unwrap());
-        assert!(ledger.cached(digest, &ring).is_none());
-        assert_eq!(ledger.evidence(digest, &ring).unwrap().0.verified().count(), 1);
-        write("other.json", &occurrence().replace("ab", "cd"));
-        ledger.refresh();
-        assert!(ledger.cached(digest, &ring).is_some());
-        write("same.json", &occurrence());
-        ledger.refresh();
-        assert!(ledger.cached(digest, &ring).is_none());
-    }
-
-    #[test]
-    fn a_question_waits_for_the_first_reading_and_no_longer() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("o.json"), occurrence()).unwrap();
-        let ledger = Ledger::new([("local", folder.path())]);
-        let (ring, digest) = (ring("k"), D.parse().unwrap());
-        std::thread::scope(|scope| {
-            let asked = scope.spawn(|| ledger.evidence(digest, &ring).unwrap().0.verified().count());
-            std::thread::sleep(Duration::from_millis(20));
-            assert!(!asked.is_finished());
-            ledger.refresh();
-            assert_eq!(asked.join().unwrap(), 1);
-        });
-        // A source that cannot be read is an empty one that alarms.
-        let ledger = Ledger::new([("gone", Path::new("/nowhere"))]);
-        ledger.refresh();
-        assert_eq!(ledger.evidence(digest, &ring).unwrap().0.verified().count(), 0);
-        assert!(ledger.sources()[0].problem.is_some());
-    }
-
-    #[test]
-    fn unknown_digests_push_out_no_attested_one() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("o.json"), occurrence()).unwrap();
-        let ledger = Ledger::new([("local", folder.path())]);
-        ledger.refresh();
-        let ring = ring("k");
-        let ask = |digest| ledger.evidence(digest, &ring).unwrap().0.verified().count();
-        assert_eq!(ask(D.parse().unwrap()), 1);
-        for n in 0..100_000_u32 {
-            assert_eq!(ask(Digest::of(&n.to_be_bytes())), 0);
-        }
-        let before = ledger.cache();
-        assert_eq!(ask(D.parse().unwrap()), 1);
-        assert_eq!(ledger.cache().hits, before.hits + 1);
-        assert_eq!((before.found, before.absent), (1, 2_048));
-    }
-}
+mod tests;

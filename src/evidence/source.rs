@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use super::store::RowId;
 use crate::attestation::{NoteName, Occurrence};
 use crate::image::Digest;
 
@@ -50,8 +51,19 @@ impl fmt::Display for Scope {
 pub struct Page {
     /// Attestations that belong to the scope; each counts once it is here, however the listing ends.
     pub documents: Vec<Document>,
+    /// Documents that were given before and are as they were.
+    pub kept: Vec<RowId>,
     /// How many documents of the page were none, or belong to another scope: they are left out.
     pub left_out: usize,
+}
+
+/// What a source says of documents that it leaves out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// How many there are.
+    pub refused: usize,
+    /// The first of them by name, with the reason.
+    pub documents: Vec<String>,
 }
 
 /// Takes a listing page by page.
@@ -71,6 +83,14 @@ pub trait Source: fmt::Debug + Send + Sync {
 
     /// Where it is, for people; without credentials.
     fn location(&self) -> String;
+
+    /// What it leaves out, where it can be named.
+    fn remarks(&self) -> Remarks {
+        Remarks::default()
+    }
+
+    /// What it gave before is lost: all of it is to be given again.
+    fn forget(&self) {}
 
     /// Gives all of `scope`, page by page. `Ok` says that the listing ended as it should: what it did not
     /// give is not there. Any other end says nothing about what is not there.
@@ -158,6 +178,18 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether other questions would fare no better: it is away, not refusing this one.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Slow { .. } | Self::Credentials { .. } => true,
+            Self::Status { status, retry_after, .. } => {
+                retry_after.is_some() || ["5", "401", "408", "429"].iter().any(|code| status.starts_with(code))
+            }
+            Self::Malformed { .. } | Self::Paging { .. } | Self::NotTaken { .. } => false,
+        }
+    }
+
     /// When the source wants to be asked again, where it said so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -1,4 +1,4 @@
-//! What operators ask on the admin socket, in the gate's framing. Nothing here changes anything.
+//! What operators ask on the admin socket, in the gate's framing. What changes something only root may ask.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,66 @@ pub enum AdminAsk {
         /// Whether to tell how the verdict comes about.
         #[serde(default)]
         explain: bool,
+    },
+    /// About evidence.
+    Cache(CacheAsk),
+}
+
+impl AdminAsk {
+    /// Whether only root may ask: it changes something, or makes the daemon ask others.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Status | Self::Evaluate { .. } => false,
+            Self::Cache(ask) => match ask {
+                CacheAsk::List { .. } | CacheAsk::Show { .. } | CacheAsk::Export { .. } => false,
+                CacheAsk::Refresh { .. } | CacheAsk::Drop { .. } | CacheAsk::AcceptDeletions { .. } => true,
+            },
+        }
+    }
+}
+
+/// What is asked about evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cache", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum CacheAsk {
+    /// Digests that something is on file for, in their order.
+    List {
+        /// Those after this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// All that is known of a digest.
+    Show {
+        /// The digest.
+        digest: String,
+    },
+    /// Documents on file, as the sources gave them, with where they are from.
+    Export {
+        /// Of digests after this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+    /// Asks the sources again: for a digest, and waits for their answers; or for everything, behind this
+    /// answer.
+    Refresh {
+        /// The digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
+    /// Forgets a digest, or everything; the sources give it again.
+    Drop {
+        /// The digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
+    /// Lets go what a source no longer gives and what was kept for that.
+    AcceptDeletions {
+        /// Of one source.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
     },
 }
 
@@ -53,6 +113,8 @@ pub enum AdminAnswer {
     Status(serde_json::Value),
     /// A verdict, as in the audit trail.
     Verdict(serde_json::Value),
+    /// What was asked about evidence, or what became of it.
+    Cache(serde_json::Value),
     /// The question cannot be answered.
     Error {
         /// Stable code.

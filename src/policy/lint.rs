@@ -399,6 +399,7 @@ mod tests {
         let rule = |(evaluation, enforcement): (&EvaluationMode, EnforcementMode)| AdmissionRule {
             evaluation: evaluation.clone(),
             enforcement,
+            freshness: Default::default(),
         };
         for (default, other, more) in rows {
             let (default, other) = (rule(default), rule(other));

@@ -14,6 +14,7 @@ pub mod check;
 pub mod deny_list;
 pub mod digest_list;
 pub mod document;
+pub mod freshness;
 mod hint;
 pub mod image_pattern;
 pub mod lint;
@@ -31,6 +32,7 @@ pub use check::{Check, CheckKind, CheckSet, MaximumSeverity, SlsaRule, Vulnerabi
 pub use deny_list::{Denied, DenyList, DenyListError};
 pub use digest_list::ListError;
 pub use document::{Options, Policy, PolicyError};
+pub use freshness::{Freshness, OnStale};
 pub use image_pattern::{ImagePattern, ImagePatternError};
 pub use lint::{Lint, LintCode};
 pub use maps::{Place, Scope};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::freshness::{Freshness, OnStale, read_span};
 use super::hint;
 use crate::attestation::{AttestorName, NameError};
 use crate::text;
@@ -60,6 +61,8 @@ pub struct AdmissionRule {
     pub evaluation: EvaluationMode,
     /// What a failure does.
     pub enforcement: EnforcementMode,
+    /// How old the evidence may be that satisfies it.
+    pub freshness: Freshness,
 }
 
 impl AdmissionRule {
@@ -86,6 +89,12 @@ pub struct RuleDocument {
     /// Required; `ENFORCED_BLOCK_AND_AUDIT_LOG` or `DRYRUN_AUDIT_LOG_ONLY`.
     #[serde(alias = "enforcement_mode")]
     pub enforcement_mode: Option<String>,
+    /// The greatest age of evidence, such as `24h`; ours. Only where the mode is `REQUIRE_ATTESTATION`.
+    #[serde(alias = "binauthd_max_staleness", skip_serializing_if = "Option::is_none")]
+    pub binauthd_max_staleness: Option<String>,
+    /// What becomes of older evidence, `DENY` or `ALLOW`; ours. Only where the mode is `REQUIRE_ATTESTATION`.
+    #[serde(alias = "binauthd_on_stale", skip_serializing_if = "Option::is_none")]
+    pub binauthd_on_stale: Option<String>,
 }
 
 impl From<AdmissionRule> for RuleDocument {
@@ -95,6 +104,11 @@ impl From<AdmissionRule> for RuleDocument {
             evaluation_mode: Some(rule.evaluation.as_str().to_owned()),
             require_attestations_by: Some(named).filter(|named| !named.is_empty()),
             enforcement_mode: Some(rule.enforcement.as_str().to_owned()),
+            binauthd_max_staleness: rule
+                .freshness
+                .max_staleness
+                .map(|span| humantime::format_duration(span).to_string().replace(' ', "")),
+            binauthd_on_stale: rule.freshness.on_stale.map(|on_stale| on_stale.as_str().to_owned()),
         }
     }
 }
@@ -123,6 +137,20 @@ pub enum RuleError {
     /// Attestors that the mode would never ask.
     #[error("`requireAttestationsBy` is superfluous: {0} asks no attestor")]
     Superfluous(String),
+    /// Bounds of an age where nothing is asked that has one.
+    #[error("`{field}` is superfluous: {mode} needs no evidence that could be old")]
+    NothingStale {
+        /// The field.
+        field: &'static str,
+        /// The evaluation mode.
+        mode: &'static str,
+    },
+    /// Not a span of time.
+    #[error("binauthdMaxStaleness: `{0}` is not a span of time: expected for example `24h` or `86400s`")]
+    Span(String),
+    /// No such word.
+    #[error("binauthdOnStale: `{0}` is none: expected DENY or ALLOW")]
+    OnStale(String),
     /// More than [`MAX_ATTESTORS`].
     #[error("`requireAttestationsBy` names {0} attestors, more than the {MAX_ATTESTORS} allowed")]
     TooMany(usize),
@@ -200,8 +228,30 @@ impl TryFrom<RuleDocument> for AdmissionRule {
             "DRYRUN_AUDIT_LOG_ONLY" => EnforcementMode::DryRun,
             other => return Err(ENFORCEMENT.refuse(other)),
         };
-        Ok(Self { evaluation, enforcement })
+        let freshness =
+            read_freshness(document.binauthd_max_staleness, document.binauthd_on_stale, &evaluation)?;
+        Ok(Self { evaluation, enforcement, freshness })
     }
+}
+
+fn read_freshness(
+    max_staleness: Option<String>,
+    on_stale: Option<String>,
+    evaluation: &EvaluationMode,
+) -> Result<Freshness, RuleError> {
+    let written = [("binauthdMaxStaleness", &max_staleness), ("binauthdOnStale", &on_stale)];
+    if let (Some((field, _)), false) = (
+        written.into_iter().find(|(_, text)| text.is_some()),
+        matches!(evaluation, EvaluationMode::RequireAttestation(_)),
+    ) {
+        return Err(RuleError::NothingStale { field, mode: evaluation.as_str() });
+    }
+    let span = |text: String| read_span(&text).ok_or_else(|| RuleError::Span(text::shown(&text, 60)));
+    let word = |text: String| OnStale::read(&text).ok_or_else(|| RuleError::OnStale(text::shown(&text, 60)));
+    Ok(Freshness {
+        max_staleness: max_staleness.map(span).transpose()?,
+        on_stale: on_stale.map(word).transpose()?,
+    })
 }
 
 fn read_attestors(named: &[String]) -> Result<Vec<AttestorName>, RuleError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DenyList, PlatformPolicy, Policy, SystemPolicy};
+use super::{DenyList, Freshness, PlatformPolicy, Policy, SystemPolicy};
 use crate::attestation::key_ring::Asked;
 use crate::attestation::{Attestor, AttestorName, KeyRing};
 use crate::image::DigestKind;
@@ -50,6 +50,8 @@ pub struct Rulebook {
     pub subjects: Subjects,
     /// Attestation is required by a digest in the image's own text, as Google has it.
     pub deny_tags: bool,
+    /// How old evidence may be where a rule does not say.
+    pub freshness: Freshness,
 }
 
 impl Rulebook {

@@ -270,5 +270,5 @@ impl World {
 }
 
 fn known(evidence: &[Evidence]) -> Vec<Known<'_>> {
-    evidence.iter().map(|evidence| Known { evidence, age: Duration::ZERO }).collect()
+    evidence.iter().map(Known::wholly).collect()
 }

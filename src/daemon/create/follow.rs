@@ -25,7 +25,7 @@ pub(in crate::daemon) fn follow(
     gate: &Arc<CreateGate>,
     stopped: watch::Receiver<bool>,
 ) -> io::Result<JoinSet<()>> {
-    let changed = gate.engine.changed();
+    let changed = gate.engine.changes();
     let wanted = Events::of([
         Event::RunPodSandbox,
         Event::CreateContainer,

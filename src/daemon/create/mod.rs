@@ -27,7 +27,8 @@ use crate::config::{Config, KubeletConfig, Login, PodSource};
 use crate::containerd::{Containerd, Links};
 use crate::decision::host_access::{self, Finding, HostAccess, HostRules};
 use crate::decision::{Decision, Reason, Subject, Verdict};
-use crate::image::{Digest, Workload};
+use crate::evidence::Asker;
+use crate::image::{Digest, Reference, Workload};
 use crate::kubelet::{self, Credentials, KubeletError, PodFacts, Pods};
 use crate::nri::{self, api::PodSandbox};
 
@@ -179,7 +180,7 @@ impl CreateGate {
 
     /// Judges one that runs, of which everything is known already.
     async fn decide_running(&self, creation: &Creation, bound: &Bound) -> Verdict {
-        let verdict = self.of_image(bound.subjects(&self.workload(creation))).await;
+        let verdict = self.of_image(creation, bound.subjects(&self.workload(creation))).await;
         self.with_host_access(creation, bound, verdict)
     }
 
@@ -246,12 +247,12 @@ impl CreateGate {
     /// Asks containerd nothing more after `until`.
     async fn decide(&self, creation: &Creation, mut bound: Bound, until: Instant) -> Verdict {
         let workload = self.workload(creation);
-        let mut verdict = self.of_image(bound.subjects(&workload)).await;
+        let mut verdict = self.of_image(creation, bound.subjects(&workload)).await;
         if verdict.would != Decision::Allow
             && let Ok(Ok(Some(again))) = timeout_at(until, bind::again(self, creation, &bound)).await
         {
             // What leads to these bytes may have come to the node since.
-            verdict = self.of_image(again.subjects(&workload)).await;
+            verdict = self.of_image(creation, again.subjects(&workload)).await;
             bound = again;
         }
         if verdict.allows() {
@@ -265,10 +266,10 @@ impl CreateGate {
     }
 
     /// One subject, or at creation several that the file system does not tell apart: any of them may be the one.
-    async fn of_image(&self, subjects: Vec<Subject>) -> Verdict {
+    async fn of_image(&self, creation: &Creation, subjects: Vec<Subject>) -> Verdict {
         let mut refusal = None;
         for subject in subjects {
-            let verdict = self.verdict(subject).await;
+            let verdict = self.verdict(creation, subject).await;
             if verdict.would == Decision::Allow {
                 return verdict;
             }
@@ -283,12 +284,19 @@ impl CreateGate {
         })
     }
 
-    async fn verdict(&self, subject: Subject) -> Verdict {
-        if let Some(verdict) = self.engine.decide_at_once(&subject) {
-            return verdict;
+    /// What is not known here is looked up behind the answer; waited for is that only where a refusal would be
+    /// the end of a pod and nobody was asked before.
+    async fn verdict(&self, creation: &Creation, subject: Subject) -> Verdict {
+        match self.engine.decide_at_once(&subject) {
+            Some(verdict) if verdict.would == Decision::Allow => verdict,
+            _ => {
+                let asker = Asker {
+                    repository: subject.name().map(Reference::repository),
+                    namespace: creation.pod.as_ref().map(|pod| pod.namespace.clone()),
+                };
+                self.engine.decide_looking(subject, asker, creation.pod_patience).await
+            }
         }
-        let engine = Arc::clone(&self.engine);
-        super::off_the_runtime(move || engine.decide(&subject)).await
     }
 
     /// The first image volume that is refused, or else the first that would be without dry run.
@@ -298,7 +306,7 @@ impl CreateGate {
             let verdict = match volume {
                 Ok(target) => {
                     let subject = bind::volume(self, &creation.namespace, target).await;
-                    self.verdict(subject.in_workload(workload.clone())).await
+                    self.verdict(creation, subject.in_workload(workload.clone())).await
                 }
                 Err(below) => {
                     let cause = format!("it mounts `{below}` of the image volumes, which names no image");

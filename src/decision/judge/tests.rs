@@ -1,6 +1,6 @@
 use super::*;
 use crate::attestation::{Attestor, KeyRing, Occurrence};
-use crate::decision::Decision;
+use crate::decision::{Decision, Lack};
 use crate::document::Format;
 use crate::image::DigestKind;
 use crate::policy::Options;
@@ -34,7 +34,7 @@ fn evidence(digest: &str) -> Evidence {
 
 fn judged(subject: &Subject, evidence: Option<&Evidence>, rulebook: &Rulebook) -> Verdict {
     let known: Vec<_> =
-        evidence.into_iter().map(|evidence| Known { evidence, age: Duration::from_secs(3) }).collect();
+        evidence.into_iter().map(|evidence| Known { evidence, age: Some(Duration::from_secs(3)), lack: None }).collect();
     judge(subject, &known, rulebook, SystemTime::UNIX_EPOCH)
 }
 
@@ -130,4 +130,70 @@ fn messages_keep_googles_grammar() {
             "Image {image} denied by Binary Authorization default admission rule. Denied by always_deny admission rule"
         )
     );
+}
+
+#[test]
+fn evidence_may_be_too_old() {
+    use Decision::{Allow, Deny};
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    let subject = Subject::named(&format!("r.example.com/a@{D}")).unwrap();
+    let evidence = evidence(D);
+    let bound = |extra: &str| format!("{}{extra}", require("a"));
+    // What the rule adds, its enforcement, the age, what is decided, what would be, why.
+    let rows = [
+        ("", ENFORCED, hours(1_000_000), Allow, Allow, Reason::Attested),
+        (", binauthdMaxStaleness: 24h", ENFORCED, hours(24), Allow, Allow, Reason::Attested),
+        (", binauthdMaxStaleness: 24h", ENFORCED, hours(25), Deny, Deny, Reason::EvidenceStale),
+        (", binauthdMaxStaleness: 24h", ENFORCED, None, Deny, Deny, Reason::EvidenceStale),
+        (", binauthdMaxStaleness: 24h", DRY_RUN, hours(25), Allow, Deny, Reason::EvidenceStale),
+        (
+            ", binauthdMaxStaleness: 24h, binauthdOnStale: ALLOW",
+            ENFORCED,
+            hours(25),
+            Allow,
+            Allow,
+            Reason::Attested,
+        ),
+    ];
+    for (extra, enforcement, age, decision, would, reason) in rows {
+        let rulebook = policy(&bound(extra), enforcement, "");
+        let known = [Known { evidence: &evidence, age, lack: None }];
+        let verdict = judge(&subject, &known, &rulebook, SystemTime::UNIX_EPOCH);
+        assert_eq!((verdict.verdict, verdict.would, verdict.reason), (decision, would, reason), "{extra}");
+    }
+    let mut rulebook = policy(&bound(""), ENFORCED, "");
+    rulebook.freshness.max_staleness = hours(24);
+    let known = [Known { evidence: &evidence, age: hours(25), lack: None }];
+    let verdict = judge(&subject, &known, &rulebook, SystemTime::UNIX_EPOCH);
+    assert_eq!(verdict.reason, Reason::EvidenceStale);
+    assert!(verdict.message.contains("last read 1day 1h ago, more than the 1day"), "{}", verdict.message);
+    rulebook.freshness.on_stale = Some(OnStale::Allow);
+    let verdict = judge(&subject, &known, &rulebook, SystemTime::UNIX_EPOCH);
+    assert!(verdict.allows() && verdict.message.contains("last read 1day 1h ago"), "{}", verdict.message);
+}
+
+#[test]
+fn what_may_be_elsewhere_is_told_apart_from_what_is_not_there() {
+    let subject = Subject::named(&format!("r.example.com/a@{D}")).unwrap();
+    let evidence = evidence(D);
+    let unreachable = Lack::Unreachable("source `store`: no route".to_owned());
+    let rows = [
+        (None, Reason::NoAttestation, "signed by a key trusted by the attestor"),
+        (Some(&unreachable), Reason::SourceUnreachable, "source `store`: no route"),
+        (Some(&Lack::Pending), Reason::LookupPending, "being looked up"),
+        (Some(&Lack::Limited(Duration::from_secs(7))), Reason::LookupLimited, "in 7 s"),
+    ];
+    for (lack, reason, part) in rows {
+        for (enforcement, allows) in [(ENFORCED, false), (DRY_RUN, true)] {
+            let rulebook = policy(&require("a b"), enforcement, "");
+            let known = [Known { lack, ..Known::wholly(&evidence) }];
+            let verdict = judge(&subject, &known, &rulebook, SystemTime::UNIX_EPOCH);
+            assert_eq!((verdict.reason, verdict.allows()), (reason, allows));
+            assert!(verdict.message.contains(part), "{}", verdict.message);
+        }
+        // What is satisfied needs nothing more.
+        let known = [Known { lack, ..Known::wholly(&evidence) }];
+        let verdict = judge(&subject, &known, &policy(&require("a"), ENFORCED, ""), SystemTime::UNIX_EPOCH);
+        assert_eq!(verdict.reason, Reason::Attested);
+    }
 }

@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::super::tests::content;
 use super::*;
-use crate::policy::{EnforcementMode, EvaluationMode, Options};
+use crate::policy::{EnforcementMode, EvaluationMode, Freshness, OnStale, Options};
 
 /// Text that YAML readers like to take for something else.
 #[rustfmt::skip] // one a line says no more
@@ -33,7 +35,15 @@ fn rule() -> impl Strategy<Value = AdmissionRule> {
         )),
     ];
     let enforcement = prop_oneof![Just(EnforcementMode::Enforced), Just(EnforcementMode::DryRun)];
-    (evaluation, enforcement).prop_map(|(evaluation, enforcement)| AdmissionRule { evaluation, enforcement })
+    let spans = prop_oneof![Just(None), (1..90_000_000_u64).prop_map(|s| Some(Duration::from_secs(s)))];
+    let words = prop_oneof![Just(None), Just(Some(OnStale::Deny)), Just(Some(OnStale::Allow))];
+    (evaluation, enforcement, spans, words).prop_map(|(evaluation, enforcement, max_staleness, on_stale)| {
+        let freshness = match &evaluation {
+            EvaluationMode::RequireAttestation(_) => Freshness { max_staleness, on_stale },
+            _ => Freshness::default(),
+        };
+        AdmissionRule { evaluation, enforcement, freshness }
+    })
 }
 
 /// Keys that are valid, those among them that look like something else first.

@@ -1,0 +1,209 @@
+//! One round after another over the scopes of a source.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::listing::Listing;
+use super::{Shared, Tracked};
+use crate::evidence::ledger::{Closed, Shelf};
+use crate::evidence::source::SourceError;
+use crate::evidence::store::StoreError;
+
+/// The longest rest of a local source after a look; four times what the look took, if that is less. Whoever
+/// may write to it cannot keep a core busy.
+const REST: Duration = Duration::from_millis(400);
+/// A listing takes at most one part in so many of the time.
+const SHARE: u32 = 10;
+/// Digests that are looked up again at a time, of a scope that is not listed.
+const AHEAD: usize = 4;
+/// Whether a scope that is too long to be listed still is: that is tried again after so long.
+const TRY_LISTING: Duration = Duration::from_secs(24 * 3600);
+
+impl Shared {
+    /// Round after round of the source at this place.
+    pub(super) async fn follow(self: Arc<Self>, at: usize) {
+        let Some(source) = self.sources.get(at) else { return };
+        loop {
+            let started = Instant::now();
+            let well = self.round(source).await;
+            source.weather(|weather| weather.rounds += 1);
+            let took = started.elapsed();
+            if source.followed.local {
+                tokio::time::sleep((took * 4).min(REST)).await;
+            }
+            let rest = if well {
+                jittered(source.followed.interval.max(took * SHARE))
+            } else {
+                let rest = source.weather(|weather| weather.rest(Instant::now()));
+                jittered(if source.followed.local { rest.min(source.followed.interval) } else { rest })
+            };
+            // Nothing else is lost by a timeout: a wake is remembered.
+            let _ = tokio::time::timeout(rest, source.wake.notified()).await;
+        }
+    }
+
+    /// Looks at every scope; whether all are well.
+    async fn round(&self, source: &Tracked) -> bool {
+        let thorough = source.thorough.swap(false, Ordering::AcqRel);
+        let mut problems: Vec<String> = self.open_scopes(source).err().into_iter().collect();
+        let mut left_out = 0;
+        let mut news = false;
+        for shelf in self.ledger.shelves().iter().filter(|shelf| shelf.source == source.name()) {
+            if !thorough && self.was_just_listed(source, shelf) {
+                continue;
+            }
+            match self.one(source, shelf).await {
+                Ok(listed) => {
+                    left_out += listed.left_out;
+                    news |= listed.news;
+                    problems.extend(listed.held_back);
+                }
+                Err(error) => {
+                    source.weather(|weather| weather.failed(source.name(), &error, Instant::now()));
+                    let outage = error.is_outage();
+                    problems.push(error.to_string());
+                    if outage {
+                        break;
+                    }
+                }
+            }
+        }
+        self.ledger.has_read(source.name());
+        let well = problems.is_empty();
+        let problem = problems.into_iter().next();
+        source.weather(|weather| {
+            if well {
+                weather.cleared();
+            }
+            weather.left_out = left_out;
+            match &problem {
+                Some(problem) if weather.problem.as_ref() != Some(problem) => {
+                    tracing::warn!("source `{}`: {problem}", source.name());
+                }
+                None if weather.problem.is_some() => {
+                    tracing::info!("source `{}` is well again", source.name());
+                }
+                _ => {}
+            }
+            weather.problem = problem;
+        });
+        if news {
+            self.node.changed();
+        }
+        well
+    }
+
+    /// Lists a scope, or where that is too much, asks again for what is in use.
+    async fn one(&self, source: &Tracked, shelf: &Shelf) -> Result<Listed, SourceError> {
+        if shelf.state.lookup_only && self.age(shelf.state.synced) < TRY_LISTING {
+            return self.ahead(source, shelf).await;
+        }
+        let limit = source.followed.list_limit;
+        let mut listing = Listing::new(Arc::clone(&self.ledger), shelf.id, limit);
+        let ended = source.followed.source.list(&shelf.scope, &mut listing).await;
+        let Listing { present, left_out, mut news, is_too_long, .. } = listing;
+        if is_too_long {
+            tracing::info!(
+                "source `{}`: {} has more than {limit} documents: it is asked for each digest",
+                source.name(),
+                shelf.scope
+            );
+            let (ledger, scope, now) = (Arc::clone(&self.ledger), shelf.id, self.node.now());
+            self.on_disk(move || ledger.only_look_up(scope, present.len() as u64, now), shelf).await?;
+            return self.ahead(source, shelf).await;
+        }
+        if let Err(error) = ended {
+            // What it gave so far is filed, and counts.
+            if news {
+                self.node.changed();
+            }
+            return Err(error);
+        }
+        let (ring, now) = (self.node.key_ring(), self.node.now());
+        let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
+        let closed = self.on_disk(move || ledger.close(scope, &present, &ring, now), shelf).await?;
+        let held_back = match closed {
+            Closed::Taken(gone) => {
+                news |= gone > 0;
+                None
+            }
+            Closed::Incomplete => {
+                source.followed.source.forget();
+                source.wake.notify_one();
+                None
+            }
+            Closed::HeldBack(loss) => Some(format!(
+                "{}: {} of {} digests in use would lose attestations, which looks like a fault: they are \
+                 kept; `binauthctl cache accept-deletions` lets them go",
+                shelf.scope, loss.lost, loss.used
+            )),
+        };
+        Ok(Listed { left_out, news, held_back })
+    }
+
+    /// Asks again for the digests in use, before what is known of them is old.
+    async fn ahead(&self, source: &Tracked, shelf: &Shelf) -> Result<Listed, SourceError> {
+        let (ledger, now) = (Arc::clone(&self.ledger), self.node.now());
+        let used = self.on_disk(move || ledger.in_use(now), shelf).await?;
+        let due = |digest: &_| self.age(self.ledger.looked_up(shelf.id, *digest)) >= source.followed.interval;
+        let answers = stream::iter(used.into_iter().filter(due))
+            .map(|digest| self.look_up_in(source, shelf, digest))
+            .buffer_unordered(AHEAD);
+        let mut answers = std::pin::pin!(answers);
+        let mut listed = Listed::default();
+        while let Some(answer) = answers.next().await {
+            listed.news |= answer?;
+        }
+        Ok(listed)
+    }
+
+    fn was_just_listed(&self, source: &Tracked, shelf: &Shelf) -> bool {
+        !source.followed.local && self.age(shelf.state.synced) < source.followed.interval / 2
+    }
+
+    fn age(&self, since: Option<SystemTime>) -> Duration {
+        since.map_or(Duration::MAX, |since| self.node.now().duration_since(since).unwrap_or_default())
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+        shelf: &Shelf,
+    ) -> Result<T, SourceError> {
+        let not_taken = |cause| SourceError::NotTaken { scope: shelf.scope.to_string(), cause };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done.map_err(|error| not_taken(crate::chain(&error))),
+            Err(_) => Err(not_taken("it was given up".to_owned())),
+        }
+    }
+}
+
+/// What a round found in a scope.
+#[derive(Default)]
+struct Listed {
+    left_out: usize,
+    news: bool,
+    held_back: Option<String>,
+}
+
+/// A tenth more or less, so that the nodes of a fleet do not ask at the same moment.
+fn jittered(time: Duration) -> Duration {
+    let random = u32::try_from(RandomState::new().hash_one(0_u8) % 2_001).unwrap_or_default();
+    time * (9_000 + random) / 10_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_more_or_less() {
+        let times: Vec<_> = (0..1_000).map(|_| jittered(Duration::from_secs(10))).collect();
+        assert!(times.iter().all(|time| (9_000..=11_001).contains(&time.as_millis())));
+        assert!(times.iter().max().unwrap().as_millis() - times.iter().min().unwrap().as_millis() > 500);
+    }
+}
