@@ -1,11 +1,12 @@
 //! Where attestations come from and what is known of a digest: folders of occurrence documents
-//! ([`folder`]), and the bounded cache of what was verified ([`cache`]), put together in the
+//! ([`folder`]), what sources gave on disk ([`store`]), and the bounded cache of what was verified ([`cache`]), put together in the
 //! [`Ledger`].
 
 pub mod cache;
 pub mod folder;
 pub mod ledger;
 pub mod source;
+pub mod store;
 
 pub use cache::CacheStatus;
 pub use folder::{Folder, SourceStatus};
