@@ -103,7 +103,7 @@ impl Verb {
                 let well = is_read_again(&before, &status)
                     && list(&status, "/sources").iter().all(|source| source.get("problem").is_none());
                 let value = json!({"evidence": status.get("evidence"), "sources": status.get("sources")});
-                context.answer(if well { Outcome::Fine } else { Outcome::Denied }, &value, || stats(&value))
+                context.answer(if well { Outcome::Fine } else { Outcome::Failed }, &value, || stats(&value))
             }
             Self::Drop(Drop { digest, .. }) => {
                 let value = ask(CacheAsk::Drop { digest })?;

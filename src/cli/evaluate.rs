@@ -1,7 +1,7 @@
 //! `evaluate`: the verdict on an image, by files or by the daemon.
 
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::Args;
 use serde_json::Value;

@@ -73,6 +73,7 @@ impl Rules {
             system_policy: Arc::new(system_policy),
             subjects: settings.subjects,
             deny_tags: settings.deny_tags,
+            freshness: settings.freshness,
         })
     }
 }

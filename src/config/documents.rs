@@ -128,7 +128,12 @@ impl Documents {
         let (store, stored, lost) = LastGood::open(&config.state_dir);
         let options = Options { allow_multiple_rule_maps: config.allow_multiple_rule_maps };
         let rulebook =
-            Rulebook { subjects: config.subjects, deny_tags: config.deny_tags, ..Rulebook::default() };
+            Rulebook {
+            subjects: config.subjects,
+            deny_tags: config.deny_tags,
+            freshness: config.freshness,
+            ..Rulebook::default()
+        };
         let platform_policy = config.platform_policy.as_ref();
         let singles = [&config.policy, &config.deny_list, &config.system_policy];
         let is_single =

@@ -10,7 +10,7 @@ use super::tables::{ConfigFile, Wrong};
 use super::trusted::{self, TrustError};
 use crate::attestation::payload;
 use crate::decision::host_access::HostRules;
-use crate::policy::Subjects;
+use crate::policy::{Freshness, Subjects};
 
 /// Where the configuration lies unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/binauthd/config.toml";
@@ -34,6 +34,8 @@ pub struct Config {
     pub allow_multiple_rule_maps: bool,
     /// Attestation is required by a digest in the image's own text.
     pub deny_tags: bool,
+    /// How old evidence may be where a rule does not say.
+    pub freshness: Freshness,
     /// Which digests an attestation may name.
     pub subjects: Subjects,
     /// Payload types under which a simple-signing payload counts.
@@ -119,6 +121,7 @@ impl Default for Config {
             system_policy: "/etc/binauthd/system-policy.yaml".into(),
             allow_multiple_rule_maps: false,
             deny_tags: false,
+            freshness: Freshness::default(),
             subjects: Subjects::default(),
             dsse_types: vec![payload::MEDIA_TYPE.to_owned()],
             attestors: "/etc/binauthd/attestors".into(),

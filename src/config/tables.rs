@@ -16,8 +16,9 @@ use super::sections::{
 use crate::decision::host_access::Mode;
 use crate::image::Digest;
 use crate::image::workload::is_trust_domain;
-use crate::policy::Subjects;
+use crate::policy::freshness::read_span;
 use crate::policy::maps::is_cluster;
+use crate::policy::{Freshness, OnStale, Subjects};
 use crate::text::shown;
 
 const CONFIG_VERSION: u32 = 1;
@@ -57,6 +58,8 @@ pub(super) struct ConfigFile {
     system_policy: Option<PathBuf>,
     allow_multiple_rule_maps: Option<bool>,
     deny_tags: Option<bool>,
+    max_staleness: Option<String>,
+    on_stale: Option<OnStaleName>,
     subjects: Option<Vec<SubjectKind>>,
     dsse_types: Option<Vec<String>>,
     attestors: Option<PathBuf>,
@@ -81,6 +84,13 @@ pub(super) struct ConfigFile {
 enum SubjectKind {
     Index,
     Manifest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OnStaleName {
+    Deny,
+    Allow,
 }
 
 #[derive(Deserialize, Default)]
@@ -188,6 +198,7 @@ impl ConfigFile {
             system_policy: self.system_policy.unwrap_or(defaults.system_policy),
             allow_multiple_rule_maps: self.allow_multiple_rule_maps.unwrap_or_default(),
             deny_tags: self.deny_tags.unwrap_or_default(),
+            freshness: freshness(self.max_staleness, self.on_stale)?,
             subjects: subjects(self.subjects)?,
             dsse_types: dsse_types(self.dsse_types, defaults.dsse_types)?,
             policy: self.policy.unwrap_or(defaults.policy),
@@ -204,6 +215,20 @@ impl ConfigFile {
             notes,
         })
     }
+}
+
+fn freshness(max_staleness: Option<String>, on_stale: Option<OnStaleName>) -> Result<Freshness, Wrong> {
+    let span = |text: String| {
+        let cause = format!("`{}` is not a span of time such as `24h`", brief(&text));
+        read_span(&text).ok_or_else(|| Wrong::new("max_staleness", cause))
+    };
+    Ok(Freshness {
+        max_staleness: max_staleness.map(span).transpose()?,
+        on_stale: on_stale.map(|word| match word {
+            OnStaleName::Deny => OnStale::Deny,
+            OnStaleName::Allow => OnStale::Allow,
+        }),
+    })
 }
 
 fn subjects(kinds: Option<Vec<SubjectKind>>) -> Result<Subjects, Wrong> {

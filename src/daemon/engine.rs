@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
-use crate::decision::{Case, Decision, Known, Lack, Ladder, Looks, Reason, Subject, Verdict};
+use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
 use crate::document::Version;
-use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sync};
+use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources};
 use crate::image::{Digest, Workload};
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
 
@@ -25,7 +25,7 @@ pub struct Engine {
     in_force: RwLock<Arc<InForce>>,
     ledger: Arc<Ledger>,
     look_ups: Arc<LookUps>,
-    sync: OnceLock<Weak<Sync>>,
+    sync: OnceLock<Weak<Sources>>,
     audit: Audit,
     counts: GatesCounts,
     last_problem: Mutex<Option<LastProblem>>,
@@ -211,12 +211,12 @@ impl Engine {
                 let found: Vec<_> =
                     case.asks().iter().map(|digest| find(*digest, &in_force.asked)).collect::<Option<_>>()?;
                 let lacks: Vec<_> = case.asks().iter().map(|digest| self.look_ups.lack(*digest)).collect();
-                let known = |(answer, lack): (&Answer, &Option<Lack>)| Known {
+                let known = found.iter().zip(&lacks).map(|(answer, lack)| Known {
                     evidence: &answer.evidence,
                     age: answer.age,
                     lack: lack.as_ref(),
-                };
-                let known: Vec<_> = found.iter().zip(&lacks).map(known).collect();
+                });
+                let known: Vec<_> = known.collect();
                 case.judge(&known)
             }
             State::Missing { what, path } => {
@@ -238,13 +238,13 @@ impl Engine {
     }
 
     /// From now on `sync` hears of what it has to follow.
-    pub(super) fn followed_by(&self, sync: &Arc<Sync>) {
+    pub(super) fn followed_by(&self, sync: &Arc<Sources>) {
         // There is one in the life of a daemon.
         let _ = self.sync.set(Arc::downgrade(sync));
     }
 
     /// What keeps the ledger as the sources are.
-    pub(super) fn sync(&self) -> Option<Arc<Sync>> {
+    pub(super) fn sync(&self) -> Option<Arc<Sources>> {
         self.sync.get()?.upgrade()
     }
 

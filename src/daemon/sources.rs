@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::StartError;
 use super::engine::Engine;
 use crate::config::{Config, Location};
-use crate::evidence::{Folder, Followed, Ledger, Queue, Source, Sync};
+use crate::evidence::{Folder, Followed, Ledger, Queue, Source, Sources};
 
 /// Folders are looked at when they change; this finds what is not noticed.
 const FULL_LOOK: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ pub(super) fn follow(
     ledger: Arc<Ledger>,
     queue: Queue,
     engine: &Arc<Engine>,
-) -> Result<Arc<Sync>, StartError> {
+) -> Result<Arc<Sources>, StartError> {
     let mut followed = Vec::new();
     for source in &config.sources {
         match &source.location {
@@ -31,7 +31,7 @@ pub(super) fn follow(
         }
     }
     let node = Arc::clone(engine);
-    let sync = Sync::start(ledger, Arc::clone(engine.look_ups()), queue, node, followed);
+    let sync = Sources::start(ledger, Arc::clone(engine.look_ups()), queue, node, followed);
     let sync = Arc::new(sync.map_err(StartError::Serve)?);
     engine.followed_by(&sync);
     Ok(sync)

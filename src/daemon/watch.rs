@@ -19,7 +19,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::engine::Engine;
 use crate::config::Config;
-use crate::evidence::Sync;
+use crate::evidence::Sources;
 
 const LOOK: Duration = Duration::from_millis(500);
 const FULL_LOOK: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ const SIGNS: usize = 256;
 pub(super) struct Watcher {
     documents: Thread,
     sources: Thread,
-    sync: Arc<Sync>,
+    sync: Arc<Sources>,
     pulse: Arc<Pulse>,
 }
 
@@ -78,7 +78,7 @@ struct Pulse {
 }
 
 /// Starts following what `config` names.
-pub(super) fn start(engine: Arc<Engine>, sync: Arc<Sync>, config: &Config) -> Watcher {
+pub(super) fn start(engine: Arc<Engine>, sync: Arc<Sources>, config: &Config) -> Watcher {
     let pulse = Arc::new(Pulse { started: Instant::now(), last: AtomicU64::new(0) });
     let sources: Vec<_> = config.folders().map(|(_, path)| path.to_owned()).collect();
     let (folders, ours) = documents_of(config);
@@ -172,7 +172,7 @@ struct Follower {
 enum What {
     /// What decides trust; its thread tells that it lives.
     Documents(Arc<Pulse>),
-    Sources(Arc<Sync>),
+    Sources(Arc<Sources>),
 }
 
 impl Follower {
@@ -230,7 +230,7 @@ impl Follower {
     }
 
     fn look(&self) {
-        match self.what {
+        match &self.what {
             What::Documents(_) => self.engine.reload(),
             What::Sources(sync) => sync.wake_local(),
         }

@@ -83,8 +83,6 @@ pub(super) enum Closed {
     Taken(usize),
     /// Too much would go.
     HeldBack(Loss),
-    /// Some of what the source gave before is not on file any more: it is to be given again.
-    Incomplete,
 }
 
 impl Ledger {
@@ -184,6 +182,12 @@ impl Ledger {
         self.store.stats()
     }
 
+    /// Changes whenever all that was on file is lost or forgotten.
+    #[must_use]
+    pub(super) fn generation(&self) -> u64 {
+        self.store.generation()
+    }
+
     /// What is wrong with what is kept on disk.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
@@ -196,9 +200,9 @@ impl Ledger {
         let mut opened = Vec::new();
         for scope in scopes {
             let text = scope.to_string();
-            let id = self.store.scope(source, &text)?;
-            let state = known.iter().find(|(_, _, other, _)| *other == id).map(|(.., state)| state.clone());
-            opened.push((id, scope.clone(), state.unwrap_or_default()));
+            let id = self.store.scope(source, &text);
+            let state = known.iter().find(|(_, _, other, _)| *other == id).map(|(.., state)| *state);
+            opened.push((id, scope.clone(), state.unwrap_or(ScopeState::NEW)));
         }
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         let kept = |shelf: &Shelf| shelf.source != source || opened.iter().any(|(id, ..)| *id == shelf.id);
@@ -358,7 +362,7 @@ impl Ledger {
         self.store.clear()?;
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         for shelf in shelves.by_id.values_mut() {
-            shelf.state = ScopeState::default();
+            shelf.state = ScopeState::NEW;
             shelf.held = None;
         }
         drop(shelves);
@@ -372,7 +376,7 @@ impl Ledger {
         gone: &[(RowId, Digest)],
         state: ScopeState,
     ) -> Result<(), StoreError> {
-        self.store.settle(scope, gone, &state)?;
+        self.store.settle(scope, gone, state.synced, state.lookup_only)?;
         self.shelf(scope, |shelf| {
             shelf.state = state;
             shelf.held = None;
@@ -468,11 +472,11 @@ impl Ledger {
 
     fn first_reading(&self) -> Option<()> {
         let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, waited) = self
+        let (unread, _) = self
             .read
             .wait_timeout_while(unread, FIRST_READING, |unread| !unread.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        (!waited.timed_out()).then_some(())
+        unread.is_empty().then_some(())
     }
 
     fn shelf(&self, scope: ScopeId, change: impl FnOnce(&mut Shelf)) {

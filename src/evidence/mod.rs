@@ -10,7 +10,9 @@ pub mod cache;
 pub mod folder;
 pub mod ledger;
 pub mod look_ups;
-pub mod rest;
+// rest
+#[cfg(test)]
+mod signed;
 pub mod source;
 pub mod store;
 pub mod sync;
@@ -22,4 +24,4 @@ pub use ledger::{Answer, Ledger};
 pub use look_ups::{Asker, LookUps, LookUpsStatus, Queue};
 pub use source::{Scope, Source};
 pub use store::StoreStats;
-pub use sync::{Followed, Node, SourceStatus, Sync};
+pub use sync::{Followed, Node, SourceStatus, Sources};

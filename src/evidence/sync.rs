@@ -12,7 +12,7 @@ mod weather;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -65,7 +65,7 @@ pub trait Node: Send + Sync + 'static {
 }
 
 /// Follows sources until it is dropped.
-pub struct Sync {
+pub struct Sources {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -85,16 +85,18 @@ struct Tracked {
     wake: Notify,
     /// The next round lists everything, however lately that was done.
     thorough: AtomicBool,
+    /// That of the ledger when it was last listed.
+    generation: AtomicU64,
     weather: Mutex<Weather>,
 }
 
-impl fmt::Debug for Sync {
+impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.shared.sources.iter().map(|one| &one.followed)).finish()
     }
 }
 
-impl Sync {
+impl Sources {
     /// Begins to follow `sources`. What they filed before counts at once.
     ///
     /// # Errors
@@ -140,10 +142,7 @@ impl Sync {
 
     /// Lists everything again now.
     pub fn refresh(&self) {
-        for one in &self.shared.sources {
-            one.thorough.store(true, Ordering::Release);
-            one.wake.notify_one();
-        }
+        self.shared.refresh();
     }
 
     /// Whether sources are still being followed.
@@ -178,7 +177,7 @@ impl Sync {
     }
 }
 
-impl Drop for Sync {
+impl Drop for Sources {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         if let Some(thread) = self.thread.take() {
@@ -191,7 +190,13 @@ impl Drop for Sync {
 
 impl Tracked {
     fn new(followed: Followed) -> Self {
-        Self { followed, wake: Notify::new(), thorough: AtomicBool::new(false), weather: Mutex::default() }
+        Self {
+            followed,
+            wake: Notify::new(),
+            thorough: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            weather: Mutex::default(),
+        }
     }
 
     fn name(&self) -> &str {
@@ -204,6 +209,13 @@ impl Tracked {
 }
 
 impl Shared {
+    fn refresh(&self) {
+        for one in &self.sources {
+            one.thorough.store(true, Ordering::Release);
+            one.wake.notify_one();
+        }
+    }
+
     async fn run(self: Arc<Self>, queue: Queue, mut stopped: watch::Receiver<bool>) {
         let rounds = (0..self.sources.len()).map(|at| tokio::spawn(Arc::clone(&self).follow(at)));
         let mut tasks: FuturesUnordered<_> = rounds.collect();
@@ -216,9 +228,14 @@ impl Shared {
         }
     }
 
+    /// Writes down what was used, and has everything given again where what was on file is lost.
     async fn note_uses(self: Arc<Self>) {
+        let mut generation = self.ledger.generation();
         loop {
             tokio::time::sleep(USES).await;
+            if std::mem::replace(&mut generation, self.ledger.generation()) != self.ledger.generation() {
+                self.refresh();
+            }
             let ledger = Arc::clone(&self.ledger);
             let _ = tokio::task::spawn_blocking(move || ledger.write_uses()).await;
         }

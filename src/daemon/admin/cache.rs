@@ -8,7 +8,7 @@ use super::super::engine::Engine;
 use crate::attestation::Occurrence;
 use crate::attestation::verify::Finding;
 use crate::decision::{Lack, Reason};
-use crate::evidence::{Ledger, Node as _, Sync};
+use crate::evidence::{Ledger, Node as _, Sources};
 use crate::gate::admin::{AdminAnswer, CacheAsk};
 use crate::gate::server::Refusal as _;
 use crate::image::Digest;
@@ -71,7 +71,7 @@ fn disk(error: &dyn std::error::Error) -> (&'static str, String) {
     ("DISK", crate::chain(error))
 }
 
-fn with_sync(engine: &Engine, work: impl FnOnce(&Sync) -> Answer) -> Answer {
+fn with_sync(engine: &Engine, work: impl FnOnce(&Sources) -> Answer) -> Answer {
     match engine.sync() {
         Some(sync) => work(&sync),
         None => Err(("INTERNAL", "no source is followed yet".to_owned())),
@@ -79,7 +79,7 @@ fn with_sync(engine: &Engine, work: impl FnOnce(&Sync) -> Answer) -> Answer {
 }
 
 /// How often each source was read: whoever waits for a further time compares.
-fn rounds(sync: &Sync) -> Value {
+fn rounds(sync: &Sources) -> Value {
     sync.status().into_iter().map(|source| (source.name, Value::from(source.rounds))).collect()
 }
 
@@ -151,7 +151,7 @@ fn export(ledger: &Ledger, after: Option<&str>) -> Answer {
     Ok(json!({"documents": documents, "after": after}))
 }
 
-fn forget(engine: &Engine, sync: &Sync, digest: Option<&str>) -> Answer {
+fn forget(engine: &Engine, sync: &Sources, digest: Option<&str>) -> Answer {
     let ledger = engine.ledger();
     match digest {
         Some(digest) => ledger.drop_digest(read(digest)?).map_err(|error| disk(&error))?,

@@ -48,6 +48,10 @@ impl Shared {
 
     /// Looks at every scope; whether all are well.
     async fn round(&self, source: &Tracked) -> bool {
+        let generation = self.ledger.generation();
+        if source.generation.swap(generation, Ordering::AcqRel) != generation {
+            source.followed.source.forget();
+        }
         let thorough = source.thorough.swap(false, Ordering::AcqRel);
         let mut problems: Vec<String> = self.open_scopes(source).err().into_iter().collect();
         let mut left_out = 0;
@@ -129,11 +133,6 @@ impl Shared {
         let held_back = match closed {
             Closed::Taken(gone) => {
                 news |= gone > 0;
-                None
-            }
-            Closed::Incomplete => {
-                source.followed.source.forget();
-                source.wake.notify_one();
                 None
             }
             Closed::HeldBack(loss) => Some(format!(

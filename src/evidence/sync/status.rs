@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::{Sync, Tracked};
+use super::{Sources, Tracked};
 use crate::evidence::brake::Loss;
 use crate::evidence::ledger::Shelf;
 
@@ -73,7 +73,7 @@ pub struct HeldStatus {
     pub since: String,
 }
 
-impl Sync {
+impl Sources {
     /// What became of each source.
     #[must_use]
     pub fn status(&self) -> Vec<SourceStatus> {
