@@ -160,7 +160,8 @@ fn credentials(
         (None, Some(server), None, None) => Ok(Credentials::MetadataServer(server)),
         (None, None, Some(certificate), Some(key)) => Ok(Credentials::Certificate { certificate, key }),
         _ => {
-            let cause = "name one of `token_file`, `metadata_server`, or `client_certificate` and `client_key`";
+            let cause =
+                "name one of `token_file`, `metadata_server`, or `client_certificate` and `client_key`";
             Err(Wrong::new("sources", cause))
         }
     }

@@ -111,9 +111,9 @@ impl Options {
         let url = address::parse(&self.url).map_err(|cause| refused(&cause))?;
         match url.scheme() {
             "https" => Ok(url),
-            "http" if address::loopback(&url).is_none() => Err(refused(
-                "plain http is for a loopback address alone, such as `127.0.0.1`; use https",
-            )),
+            "http" if address::loopback(&url).is_none() => {
+                Err(refused("plain http is for a loopback address alone, such as `127.0.0.1`; use https"))
+            }
             "http" if self.authority.is_some() => {
                 Err(refused("certificates are given for it, which plain http has no use for; use https"))
             }

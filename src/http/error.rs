@@ -101,7 +101,10 @@ impl HttpError {
     pub(super) fn broken(url: String, error: reqwest::Error) -> Self {
         let hint = tls(&error).and_then(hint);
         let cause = body::cause(error);
-        Self::Unreachable { url, cause: hint.map_or_else(|| cause.clone(), |hint| format!("{hint} ({cause})")) }
+        Self::Unreachable {
+            url,
+            cause: hint.map_or_else(|| cause.clone(), |hint| format!("{hint} ({cause})")),
+        }
     }
 }
 
@@ -139,8 +142,13 @@ fn hint(error: &TlsError) -> Option<&'static str> {
             Some("it asks for a client certificate: name `client_certificate` and `client_key`")
         }
         TlsError::AlertReceived(
-            Alert::BadCertificate | Alert::CertificateExpired | Alert::UnknownCA | Alert::AccessDenied
-            | Alert::CertificateUnknown | Alert::CertificateRevoked | Alert::UnsupportedCertificate,
+            Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateUnknown
+            | Alert::CertificateRevoked
+            | Alert::UnsupportedCertificate,
         ) => Some("it does not accept the client certificate"),
         _ => None,
     }

@@ -166,7 +166,8 @@ mod tests {
             held.map_or_else(|error| error.to_string(), |held| String::from_utf8(held.bytes).unwrap())
         };
         for (name, public, secret) in rows {
-            for (found, expected) in [(Held::read(&at(name)), public), (Held::read_secret(&at(name)), secret)] {
+            for (found, expected) in [(Held::read(&at(name)), public), (Held::read_secret(&at(name)), secret)]
+            {
                 let found = said(found);
                 assert!(found.contains(expected), "{name}: {found:?} lacks {expected:?}");
             }

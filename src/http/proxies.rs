@@ -30,7 +30,11 @@ impl Proxies {
     #[must_use]
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let find = |names: &[&str]| {
-            names.iter().find_map(|name| variable(name)).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+            names
+                .iter()
+                .find_map(|name| variable(name))
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
         };
         Self {
             https: find(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),

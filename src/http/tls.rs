@@ -52,7 +52,10 @@ fn believed(roots: Roots) -> Result<RootCertStore, HeldError> {
             let (added, _) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if added == 0 {
                 let origin = "the system's store of certificates".into();
-                return Err(HeldError::Credentials { origin, what: "certificate: install them, or name a `ca`" });
+                return Err(HeldError::Credentials {
+                    origin,
+                    what: "certificate: install them, or name a `ca`",
+                });
             }
         }
     }

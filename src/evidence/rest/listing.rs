@@ -95,7 +95,9 @@ impl<'a> Listing<'a> {
         let Contents { page, entries, fresh, next } = self.read(body).await?;
         self.entries += entries;
         if self.entries > self.source.limits.occurrences {
-            return Err(self.abnormal(format!("it has more than {} occurrences", self.source.limits.occurrences)));
+            return Err(
+                self.abnormal(format!("it has more than {} occurrences", self.source.limits.occurrences))
+            );
         }
         if entries > 0 && fresh == 0 {
             return Err(self.abnormal("a page brings nothing that was not on a page before"));
@@ -168,7 +170,9 @@ impl<'a> Listing<'a> {
             (contents, seen)
         };
         let done = if large { tokio::task::spawn_blocking(work).await } else { Ok(work()) };
-        let Ok((contents, seen)) = done else { return Err(trouble::of(HttpError::GivenUp, &self.question.shown())) };
+        let Ok((contents, seen)) = done else {
+            return Err(trouble::of(HttpError::GivenUp, &self.question.shown()));
+        };
         self.seen = seen;
         contents.map_err(|cause| SourceError::Malformed { url: self.question.shown(), cause })
     }
@@ -178,10 +182,6 @@ impl<'a> Listing<'a> {
     }
 
     fn abnormal(&self, cause: impl Into<String>) -> SourceError {
-        SourceError::Paging {
-            url: self.question.shown(),
-            scope: self.scope.to_string(),
-            cause: cause.into(),
-        }
+        SourceError::Paging { url: self.question.shown(), scope: self.scope.to_string(), cause: cause.into() }
     }
 }

@@ -113,10 +113,10 @@ impl Source for RestSource {
         Box::pin(async move {
             let mut listing = Listing::new(self, scope, None)?;
             while let Some(page) = listing.next().await? {
-                pages.take(page).await.map_err(|cause| SourceError::NotTaken {
-                    scope: scope.to_string(),
-                    cause,
-                })?;
+                pages
+                    .take(page)
+                    .await
+                    .map_err(|cause| SourceError::NotTaken { scope: scope.to_string(), cause })?;
             }
             Ok(())
         })
@@ -133,6 +133,9 @@ impl Source for RestSource {
             while let Some(page) = listing.next().await? {
                 let room = MAX_LOOKED_UP - found.len();
                 found.extend(page.documents.into_iter().take(room));
+                if found.len() == MAX_LOOKED_UP {
+                    break;
+                }
             }
             Ok(found)
         })

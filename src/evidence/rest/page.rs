@@ -66,7 +66,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
                 let mut entries = Vec::new();
                 while let Some(entry) = list.next_element()? {
                     if entries.len() == MAX_OCCURRENCES {
-                        return Err(A::Error::custom(format_args!("more than {MAX_OCCURRENCES} occurrences")));
+                        return Err(A::Error::custom(format_args!(
+                            "more than {MAX_OCCURRENCES} occurrences"
+                        )));
                     }
                     entries.push(entry);
                 }

@@ -34,7 +34,8 @@ impl Question {
         scope: &Scope,
         digest: Option<Digest>,
     ) -> Result<Self, SourceError> {
-        let refused = |cause: &str| SourceError::NotTaken { scope: scope.to_string(), cause: cause.to_owned() };
+        let refused =
+            |cause: &str| SourceError::NotTaken { scope: scope.to_string(), cause: cause.to_owned() };
         let version = match api {
             Api::V1 => "v1",
             Api::V1Beta1 => "v1beta1",
@@ -98,7 +99,8 @@ impl Sieve {
             Scope::Everything => true,
             Scope::Note(note) => occurrence.note == note.as_str(),
             Scope::Project(project) => {
-                let rest = occurrence.name.strip_prefix("projects/").and_then(|rest| rest.strip_prefix(project));
+                let rest =
+                    occurrence.name.strip_prefix("projects/").and_then(|rest| rest.strip_prefix(project));
                 occurrence.name.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
             }
         };
@@ -126,7 +128,14 @@ mod tests {
         let kind = "kind%3D%22ATTESTATION%22";
         let rows = [
             ("https://h", Api::V1, &note, None, None, format!("{at}?pageSize=7")),
-            ("https://h/", Api::V1, &note, None, Some("a&b=+"), format!("{at}?pageSize=7&pageToken=a%26b%3D%2B")),
+            (
+                "https://h/",
+                Api::V1,
+                &note,
+                None,
+                Some("a&b=+"),
+                format!("{at}?pageSize=7&pageToken=a%26b%3D%2B"),
+            ),
             ("https://h", Api::V1, &note, Some(digest), None, format!("{at}?filter={suffix}&pageSize=7")),
             (
                 "https://h:1/a%20b/",
@@ -151,10 +160,7 @@ mod tests {
         }
         for scope in [Scope::Everything, Scope::Project("a/b".into()), Scope::Project("..".into())] {
             let base = "https://h".parse().unwrap();
-            assert!(matches!(
-                Question::new(&base, Api::V1, &scope, None),
-                Err(SourceError::NotTaken { .. })
-            ));
+            assert!(matches!(Question::new(&base, Api::V1, &scope, None), Err(SourceError::NotTaken { .. })));
         }
     }
 

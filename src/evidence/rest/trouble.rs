@@ -13,13 +13,9 @@ pub(super) fn of(error: HttpError, asked: &str) -> SourceError {
             SourceError::Unreachable { url, cause }
         }
         HttpError::Slow { url, limit } => SourceError::Slow { url, limit },
-        HttpError::Status { url, status, said, retry_after } => SourceError::Status {
-            url,
-            status: status.to_string(),
-            said,
-            remedy: remedy(status),
-            retry_after,
-        },
+        HttpError::Status { url, status, said, retry_after } => {
+            SourceError::Status { url, status: status.to_string(), said, remedy: remedy(status), retry_after }
+        }
         HttpError::Redirect { url, status, to } => SourceError::Status {
             url,
             status,
@@ -53,7 +49,9 @@ fn remedy(status: StatusCode) -> &'static str {
         }
         StatusCode::NOT_FOUND => "there is no such note or project, or `url` or `api` is wrong",
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => "the proxy wants user and password in `HTTPS_PROXY`",
-        StatusCode::TOO_MANY_REQUESTS => "it is asked less often for a while, raise its `interval` or its quota",
+        StatusCode::TOO_MANY_REQUESTS => {
+            "it is asked less often for a while, raise its `interval` or its quota"
+        }
         status if status.is_server_error() => "the server is at fault, it is asked again",
         _ => "this is no answer of such a server, look at `url` and `api`",
     }
