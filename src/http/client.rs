@@ -133,7 +133,7 @@ impl Client {
     /// [`HttpError::Url`] and [`HttpError::Proxy`] for addresses that are not asked.
     pub fn new(options: Options) -> Result<Self, HttpError> {
         let url = options.check()?;
-        options.proxies.apply(reqwest::Client::builder(), &url)?;
+        let _ = options.proxies.apply(reqwest::Client::builder(), &url)?;
         let metadata = match &options.credentials {
             Credentials::MetadataServer(server) => Some(MetadataServer::new(server)?),
             _ => None,

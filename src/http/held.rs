@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 
 /// The longest file of certificates, keys or tokens, in bytes.
-pub const MAX_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Bytes, and where they are from. They may be a secret, so they are never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Held {
     /// credentials are rotated behind them: what is checked is the file that they end at.
     ///
     /// # Errors
-    /// [`HeldError::Io`] and [`HeldError::Untrusted`], also over [`MAX_BYTES`].
+    /// [`HeldError::Io`] and [`HeldError::Untrusted`], also over 1 MiB.
     pub fn read(path: &Path) -> Result<Self, HeldError> {
         Self::unless(path, 0o022)
     }

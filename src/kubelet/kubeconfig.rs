@@ -124,7 +124,7 @@ impl Kubeconfig {
                     base64::decode(data.trim()).ok_or_else(|| bad(format!("`{key}-data` is not base64")))?;
                 Ok(Some(Held { origin, bytes }))
             }
-            (None, Some(file)) => Ok(Some(Held::read(&folder.join(file))?)),
+            (None, Some(file)) => Held::read(&folder.join(file)).map(Some).map_err(KubeletError::Held),
             (None, None) => Ok(None),
         };
         let certificate = held("client-certificate", user.client_certificate_data, user.client_certificate)?;

@@ -10,10 +10,9 @@ mod page;
 mod question;
 mod trouble;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::source::{Document, MAX_LOOKED_UP, Page, Pages, Scope, Source, SourceError, Work};
+use super::source::{Document, MAX_LOOKED_UP, Pages, Scope, Source, SourceError, Work};
 use crate::http::{self, Client, HttpError};
 use crate::image::Digest;
 use listing::Listing;
