@@ -11,6 +11,7 @@
 //! | row | modules | what |
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
+//! | shared | [`http`] | what several edges do alike; names the core alone |
 //! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`nri`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
@@ -73,6 +74,8 @@ pub mod document;
 #[cfg(feature = "full")]
 pub mod evidence;
 pub mod gate;
+#[cfg(feature = "full")]
+pub mod http;
 #[cfg(feature = "core")]
 pub mod image;
 #[cfg(feature = "full")]

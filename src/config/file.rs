@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sections::{ContainerdConfig, HostAccessConfig, KubeletConfig, RunningConfig};
+use super::sections::{ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig};
 use super::tables::{ConfigFile, Wrong};
 use super::trusted::{self, TrustError};
 use crate::attestation::payload;
@@ -69,7 +69,7 @@ pub struct Config {
 /// `[[sources]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// For logs and status.
+    /// For logs and status; no other source has it.
     pub name: String,
     /// Where it is.
     pub location: Location,
@@ -80,6 +80,8 @@ pub struct Source {
 pub enum Location {
     /// `file:///…`, a folder of occurrence documents.
     Folder(PathBuf),
+    /// `https://…`, or `http://…` on loopback: a server of occurrences.
+    Rest(RestConfig),
     /// A URL that this version does not read from.
     Unsupported(String),
 }
@@ -224,7 +226,15 @@ impl Config {
     pub fn folders(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.sources.iter().filter_map(|source| match &source.location {
             Location::Folder(path) => Some((source.name.as_str(), path.as_path())),
-            Location::Unsupported(_) => None,
+            Location::Rest(_) | Location::Unsupported(_) => None,
+        })
+    }
+
+    /// The servers that attestations are got from.
+    pub fn servers(&self) -> impl Iterator<Item = (&str, &RestConfig)> {
+        self.sources.iter().filter_map(|source| match &source.location {
+            Location::Rest(server) => Some((source.name.as_str(), server)),
+            Location::Folder(_) | Location::Unsupported(_) => None,
         })
     }
 
@@ -273,6 +283,7 @@ impl Config {
         .into_iter()
         .chain(self.platform_policy.as_deref().map(|path| ("platform_policy", path)))
         .chain(self.folders().map(|(_, path)| ("sources.url", path)))
+        .chain(self.servers().flat_map(|(_, server)| server.paths()))
         .chain(self.kubelet.iter().flat_map(KubeletConfig::paths))
     }
 }

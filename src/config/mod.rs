@@ -8,13 +8,15 @@ pub mod file;
 pub mod last_good;
 pub mod sections;
 mod slot;
+mod sources;
 mod tables;
 pub mod trusted;
 
 pub use documents::{Documents, InForce, State};
 pub use file::{Config, ConfigError, Location, Source};
 pub use sections::{
-    ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource, RunningConfig,
+    Api, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource, RestConfig,
+    RunningConfig,
 };
 pub use slot::DocumentStatus;
 pub use trusted::TrustError;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::decision::host_access::Mode;
+use crate::http::Credentials;
 use crate::image::Digest;
 
 /// Snapshotters whose content containerd itself has checked against the layers that an image's config lists
@@ -152,5 +153,64 @@ impl KubeletConfig {
                 paths
             }
         }
+    }
+}
+
+/// What `[[sources]]` says of a server of occurrences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestConfig {
+    /// Where it is, up to what comes before `/v1/` or `/v1beta1/`: `https`, or `http` for loopback.
+    pub url: String,
+    /// What it speaks.
+    pub api: Api,
+    /// The certificates that it must be vouched for by; without, those that the system trusts.
+    pub ca: Option<PathBuf>,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// All of it is listed again after this time, from ten seconds to a day.
+    pub interval: Duration,
+    /// A note with more occurrences than this is not listed, only asked by digest.
+    pub list_limit: usize,
+    /// Whether the proxy counts that the environment names.
+    pub proxy: bool,
+}
+
+/// An API that serves occurrences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Api {
+    /// Of Container Analysis and Grafeas, v1.
+    #[default]
+    V1,
+    /// The same, v1beta1.
+    V1Beta1,
+}
+
+impl RestConfig {
+    /// The one at `url` where nothing else is said.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            api: Api::V1,
+            ca: None,
+            credentials: Credentials::None,
+            interval: Duration::from_secs(60),
+            list_limit: 250_000,
+            proxy: true,
+        }
+    }
+
+    /// Every path in it, with its key.
+    pub(super) fn paths(&self) -> Vec<(&'static str, &Path)> {
+        let mut paths: Vec<_> = self.ca.iter().map(|ca| ("sources.ca", ca.as_path())).collect();
+        match &self.credentials {
+            Credentials::None | Credentials::MetadataServer(_) => {}
+            Credentials::Token(path) => paths.push(("sources.token_file", path)),
+            Credentials::Certificate { certificate, key } => {
+                paths.push(("sources.client_certificate", certificate));
+                paths.push(("sources.client_key", key));
+            }
+        }
+        paths
     }
 }

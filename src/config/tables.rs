@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::file::{Config, Location, Source};
+use super::file::Config;
 use super::sections::{
     CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource,
     RunningConfig,
 };
+use super::sources::{self, SourceTable};
 use crate::decision::host_access::Mode;
 use crate::image::Digest;
 use crate::image::workload::is_trust_domain;
@@ -30,7 +31,7 @@ const MAX_NAMES: usize = 64;
 const MAX_NAME: usize = 253;
 const MAX_DIGESTS: usize = 10_000;
 const MAX_URL: usize = 2_048;
-/// Of `running.period`, in seconds.
+/// Of what is done again and again, in seconds.
 const PERIODS: std::ops::RangeInclusive<u64> = 10..=86_400;
 
 /// A value that makes no sense.
@@ -145,12 +146,6 @@ struct KubeletTable {
     kubeconfig: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
-struct SourceTable {
-    name: String,
-    url: String,
-}
-
 #[derive(Deserialize, Default)]
 struct AuditTable {
     file: Option<PathBuf>,
@@ -180,7 +175,7 @@ impl ConfigFile {
         let defaults = Config::default();
         let sources = match self.sources {
             None => defaults.sources,
-            Some(tables) => tables.into_iter().map(|table| table.read(&mut warnings)).collect(),
+            Some(tables) => sources::read(tables, &mut warnings)?,
         };
         if let Some(cluster) = self.cluster.as_deref().filter(|cluster| !is_cluster(cluster)) {
             return Err(Wrong::new("cluster", format!("`{cluster}` is not of the form LOCATION.NAME")));
@@ -296,14 +291,15 @@ impl RunningTable {
                 Some(OnViolationName::Log) => OnViolation::Log,
                 Some(OnViolationName::Stop) => OnViolation::Stop,
             },
-            period: self.period.map_or(Ok(defaults.period), |text| period(&text))?,
+            period: self.period.map_or(Ok(defaults.period), |text| period("running.period", &text))?,
             stop_static_pods: self.stop_static_pods.unwrap_or_default(),
         })
     }
 }
 
-fn period(text: &str) -> Result<Duration, Wrong> {
-    let wrong = |cause: &str| Wrong::new("running.period", format!("`{}` {cause}", brief(text)));
+/// A time after which something is done again.
+pub(super) fn period(key: &str, text: &str) -> Result<Duration, Wrong> {
+    let wrong = |cause: &str| Wrong::new(key, format!("`{}` {cause}", brief(text)));
     let period = humantime::parse_duration(text).map_err(|_| wrong("is not a duration such as `5m`"))?;
     if !PERIODS.contains(&period.as_secs()) || period > Duration::from_secs(*PERIODS.end()) {
         return Err(wrong("is not between `10s` and `24h`"));
@@ -384,19 +380,6 @@ fn checked_url(url: String) -> Result<String, Wrong> {
     Ok(url)
 }
 
-impl SourceTable {
-    fn read(self, warnings: &mut Vec<String>) -> Source {
-        let location = match self.url.strip_prefix("file://") {
-            Some(path) => Location::Folder(path.into()),
-            None => {
-                warnings.push(format!("source `{}`: this version reads file:// sources only", self.name));
-                Location::Unsupported(self.url)
-            }
-        };
-        Source { name: self.name, location }
-    }
-}
-
 fn names_of(key: &str, names: Vec<String>) -> Result<BTreeSet<String>, Wrong> {
     if names.len() > MAX_NAMES {
         return Err(Wrong::new(key, format!("at most {MAX_NAMES} are taken")));
@@ -413,6 +396,6 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-fn brief(text: &str) -> String {
+pub(super) fn brief(text: &str) -> String {
     shown(text, 80)
 }

@@ -10,7 +10,7 @@ pub mod cache;
 pub mod folder;
 pub mod ledger;
 pub mod look_ups;
-// rest
+pub mod rest;
 #[cfg(test)]
 mod signed;
 pub mod source;

@@ -5,17 +5,14 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use super::error::KubeletError;
-use super::kubeconfig::{Held, Kubeconfig};
+use super::kubeconfig::Kubeconfig;
 use super::list::Reporter;
+use crate::http::tls::{self, Roots};
+use crate::http::{Held, address, bearer};
 use crate::image::workload::is_subdomain;
-
-/// The longest token, in bytes.
-const MAX_TOKEN: usize = 16 * 1024;
 
 /// Where the node's pods are asked for. All files must be root's and writable by nobody else; they are
 /// read again at each look, because they are rotated.
@@ -120,8 +117,8 @@ impl Access {
                 Ok(Self {
                     url,
                     server_name: server_name.clone(),
-                    tls: tls(authority, certificate)?,
-                    bearer: token.map(bearer).transpose()?,
+                    tls: tls::client(believed(authority), certificate)?,
+                    bearer: token.as_ref().map(bearer).transpose()?,
                     reporter: Reporter::Kubelet,
                 })
             }
@@ -140,8 +137,8 @@ impl Access {
                 Ok(Self {
                     url,
                     server_name: config.server_name,
-                    tls: tls(config.authority, config.certificate)?,
-                    bearer: config.token.map(bearer).transpose()?,
+                    tls: tls::client(believed(config.authority), config.certificate)?,
+                    bearer: config.token.as_ref().map(bearer).transpose()?,
                     reporter: Reporter::ApiServer { node },
                 })
             }
@@ -156,18 +153,11 @@ fn check_url(
     has_authority: bool,
     identified: bool,
 ) -> Result<Url, KubeletError> {
-    let refused = |cause: &str| Err(KubeletError::Url { url: shown_url(text), cause: cause.to_owned() });
-    let url = match Url::parse(text) {
+    let refused = |cause: &str| Err(KubeletError::Url { url: address::shown(text), cause: cause.to_owned() });
+    let url = match address::parse(text) {
         Ok(url) => url,
-        Err(error) => return refused(&error.to_string()),
+        Err(cause) => return refused(&cause),
     };
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return refused("it has more than scheme, host, port and path");
-    }
     match url.scheme() {
         "https" if !has_authority => {
             refused("no certificate authority is given, and those of the system do not count")
@@ -176,7 +166,7 @@ fn check_url(
             refused("the server name that is given for it is no DNS name")
         }
         "https" => Ok(url),
-        "http" if loopback(&url).is_none() => {
+        "http" if address::loopback(&url).is_none() => {
             refused("plain http is for a loopback address alone, such as `127.0.0.1`; use https")
         }
         "http" if identified => refused("credentials would go out in clear; use https, or no credentials"),
@@ -185,17 +175,9 @@ fn check_url(
     }
 }
 
-/// The port of a loopback address.
-pub(super) fn loopback(url: &Url) -> Option<u16> {
-    let host = url.host_str()?.trim_matches(['[', ']']);
-    let address: IpAddr = host.parse().ok()?;
-    address.is_loopback().then(|| url.port_or_known_default()).flatten()
-}
-
-/// An address as it may be printed: a password may stand before the host.
-fn shown_url(text: &str) -> String {
-    let after = text.rsplit_once('@').map_or(text, |(_, after)| after);
-    crate::text::shown(after, 300)
+/// The given certificates alone; without any, nobody can prove anything.
+fn believed(authority: Option<Held>) -> Roots {
+    authority.map_or(Roots::None, Roots::Given)
 }
 
 /// What Kubernetes knows a node by, unless it was told another name.
@@ -203,43 +185,4 @@ fn host_name() -> Result<String, KubeletError> {
     let name = nix::unistd::gethostname().unwrap_or_default();
     let name = name.to_string_lossy().trim().to_ascii_lowercase();
     if is_subdomain(&name) { Ok(name) } else { Err(KubeletError::Node(name)) }
-}
-
-fn bearer(token: Held) -> Result<HeaderValue, KubeletError> {
-    let none = |origin| KubeletError::Credentials { origin, what: "bearer token" };
-    let text = std::str::from_utf8(&token.bytes).map(str::trim).unwrap_or_default();
-    // RFC 6750 section 2.1 has fewer signs still; none of these may break a header.
-    if text.is_empty() || text.len() > MAX_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(none(token.origin));
-    }
-    let mut header = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| none(token.origin))?;
-    header.set_sensitive(true);
-    Ok(header)
-}
-
-/// TLS under these roots alone; without any, nobody can prove anything.
-fn tls(authority: Option<Held>, certificate: Option<(Held, Held)>) -> Result<ClientConfig, KubeletError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(held) = authority {
-        for one in certificates(&held)? {
-            roots.add(one).map_err(|cause| KubeletError::Tls { origin: held.origin.clone(), cause })?;
-        }
-    }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|cause| KubeletError::Tls { origin: "TLS".into(), cause })?
-        .with_root_certificates(roots);
-    let Some((certificate, key)) = certificate else { return Ok(builder.with_no_client_auth()) };
-    let private = PrivateKeyDer::from_pem_slice(&key.bytes)
-        .map_err(|_| KubeletError::Credentials { origin: key.origin, what: "private key in PEM" })?;
-    builder
-        .with_client_auth_cert(certificates(&certificate)?, private)
-        .map_err(|cause| KubeletError::Tls { origin: certificate.origin, cause })
-}
-
-fn certificates(held: &Held) -> Result<Vec<CertificateDer<'static>>, KubeletError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&held.bytes).collect();
-    let none = || KubeletError::Credentials { origin: held.origin.clone(), what: "certificate in PEM" };
-    found.ok().filter(|found| !found.is_empty()).ok_or_else(none)
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, LOCATION};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
-use serde::Deserialize;
+use reqwest::{Client, StatusCode, Url, redirect};
 
-use super::access::{Access, Options, loopback};
+use super::access::{Access, Options};
 use super::error::KubeletError;
 use super::list::{self, List, MAX_PODS, Reporter};
 use super::listener;
+use crate::http::address::{loopback, plain};
+use crate::http::body::{self, Unread};
 use crate::text::shown;
 
 /// For one look, all pages together.
@@ -97,7 +98,7 @@ async fn client(access: &Access) -> Result<(Client, Url), KubeletError> {
 async fn get(client: &Client, access: &Access, url: Url, max: usize) -> Result<Vec<u8>, KubeletError> {
     let asked = plain(&access.url);
     let unreachable =
-        |error: reqwest::Error| KubeletError::Unreachable { url: asked.clone(), cause: cause(error) };
+        |error: reqwest::Error| KubeletError::Unreachable { url: asked.clone(), cause: body::cause(error) };
     held_by_root(&url).await?;
     let mut request = client.get(url.clone()).header(ACCEPT, "application/json");
     if let Some(bearer) = &access.bearer {
@@ -110,7 +111,7 @@ async fn get(client: &Client, access: &Access, url: Url, max: usize) -> Result<V
         return Err(KubeletError::Redirect { url: asked, to: shown(to, 300) });
     }
     if status != StatusCode::OK {
-        let said = said(&mut response).await;
+        let said = body::said(&mut response).await;
         return Err(KubeletError::Status {
             url: asked,
             status: status.to_string(),
@@ -118,17 +119,10 @@ async fn get(client: &Client, access: &Access, url: Url, max: usize) -> Result<V
             remedy: remedy(status),
         });
     }
-    let too_much = || KubeletError::TooMuch { url: plain(&access.url), bound: "64 MiB" };
-    if response.content_length().is_some_and(|length| length > max as u64) {
-        return Err(too_much());
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > max {
-            return Err(too_much());
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = body::whole(&mut response, max).await.map_err(|unread| match unread {
+        Unread::TooMuch(_) => KubeletError::TooMuch { url: asked.clone(), bound: "64 MiB" },
+        Unread::Broken(error) => unreachable(error),
+    })?;
     held_by_root(&url).await?;
     Ok(body)
 }
@@ -150,37 +144,6 @@ fn remedy(status: StatusCode) -> &'static str {
         StatusCode::NOT_FOUND => "this is no address of pods, look at its path",
         _ => "it is asked again",
     }
-}
-
-/// What a refusal says, in brackets: a `Status` of Kubernetes, or plain text.
-async fn said(response: &mut Response) -> String {
-    #[derive(Deserialize)]
-    struct Status {
-        message: String,
-    }
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > 16 * 1024 {
-            break;
-        }
-    }
-    let text = String::from_utf8_lossy(&body);
-    let text =
-        serde_json::from_str::<Status>(&text).map_or_else(|_| text.into_owned(), |status| status.message);
-    let text = text.trim();
-    if text.is_empty() { String::new() } else { format!(" ({})", shown(text, 200)) }
-}
-
-/// Scheme, host, port and path.
-fn plain(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.into()
-}
-
-fn cause(error: reqwest::Error) -> String {
-    shown(&crate::chain(&error.without_url()), 400)
 }
 
 /// What reads files or long texts, away from the threads that answer.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::http::HeldError;
+
 /// Why a look at the node's pods failed, or will not be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeletError {
@@ -14,38 +16,17 @@ pub enum KubeletError {
         /// What is wrong with it.
         cause: String,
     },
-    /// A file that cannot be read.
+    /// The kernel's tables of sockets cannot be read.
     #[error("`{path}`: {cause}")]
     Io {
-        /// The file.
+        /// The table.
         path: PathBuf,
         /// Why.
         cause: io::Error,
     },
-    /// A file that others could have written.
-    #[error("`{path}` {cause}")]
-    Untrusted {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the way out.
-        cause: String,
-    },
-    /// A certificate, key or token that is none.
-    #[error("`{origin}` holds no {what}")]
-    Credentials {
-        /// The file, or the field of the kubeconfig.
-        origin: String,
-        /// What it should hold.
-        what: &'static str,
-    },
-    /// Certificates or keys that cannot be used.
-    #[error("`{origin}`: {cause}")]
-    Tls {
-        /// The file, or the field of the kubeconfig.
-        origin: String,
-        /// Why.
-        cause: rustls::Error,
-    },
+    /// Certificates, keys, tokens or a kubeconfig that cannot be used, or that others could have written.
+    #[error(transparent)]
+    Held(#[from] HeldError),
     /// A kubeconfig that does not say how to ask, or not in a way that is taken.
     #[error("`{path}`: {cause}")]
     Kubeconfig {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::error::KubeletError;
-use super::files;
 use crate::attestation::base64;
 use crate::document::{self, Format, Object};
+use crate::http::Held;
 
 const KUBELET_INSTEAD: &str = "ask kubelet's own endpoint instead";
 
@@ -24,19 +24,6 @@ pub(super) struct Kubeconfig {
     pub(super) token: Option<Held>,
     /// Certificate and key.
     pub(super) certificate: Option<(Held, Held)>,
-}
-
-/// Bytes, and where they are from.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) origin: String,
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Held {
-    pub(super) fn read(path: &Path) -> Result<Self, KubeletError> {
-        Ok(Self { origin: path.display().to_string(), bytes: files::read(path)? })
-    }
 }
 
 #[derive(Deserialize)]
@@ -105,7 +92,7 @@ impl Kubeconfig {
     /// # Errors
     /// [`KubeletError::Kubeconfig`] for what it says or lacks, and those of its files.
     pub(super) fn load(path: &Path) -> Result<Self, KubeletError> {
-        let bytes = files::read(path)?;
+        let bytes = Held::read(path)?.bytes;
         let bad = |cause: String| KubeletError::Kubeconfig { path: path.to_owned(), cause };
         let Object(config): Object<ConfigDocument> =
             document::parse(&bytes, Format::Yaml).map_err(|error| bad(error.to_string()))?;
@@ -137,7 +124,7 @@ impl Kubeconfig {
                     base64::decode(data.trim()).ok_or_else(|| bad(format!("`{key}-data` is not base64")))?;
                 Ok(Some(Held { origin, bytes }))
             }
-            (None, Some(file)) => Held::read(&folder.join(file)).map(Some),
+            (None, Some(file)) => Held::read(&folder.join(file)).map(Some).map_err(KubeletError::Held),
             (None, None) => Ok(None),
         };
         let certificate = held("client-certificate", user.client_certificate_data, user.client_certificate)?;

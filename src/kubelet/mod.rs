@@ -14,7 +14,6 @@ mod access;
 mod ask;
 mod error;
 mod facts;
-mod files;
 mod kubeconfig;
 mod list;
 mod listener;

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use super::super::sections::{Login, OnViolation, PodSource};
+use super::super::sections::{Api, Login, OnViolation, PodSource, RestConfig};
 use super::*;
 use crate::decision::host_access::Mode;
+use crate::http::Credentials;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(Path::new("config.toml"), text.as_bytes())
@@ -48,6 +49,14 @@ fn the_shipped_file_names_the_defaults() {
         cluster: Some("us-central1-a.prod".into()),
         platform_policy: Some("/etc/binauthd/platform-policy.yaml".into()),
         trust_domain: Some("cluster.local".into()),
+        sources: vec![Source {
+            name: "container-analysis".into(),
+            location: Location::Rest(RestConfig {
+                ca: Some("/etc/binauthd/container-analysis.crt".into()),
+                credentials: Credentials::MetadataServer("http://metadata.google.internal".into()),
+                ..RestConfig::at("https://containeranalysis.googleapis.com")
+            }),
+        }],
         kubelet: Some(KubeletConfig {
             node_name: Some("node-1".into()),
             source: PodSource::Endpoint {
@@ -92,7 +101,7 @@ fn the_shipped_documents_are_read() {
 #[test]
 fn what_is_not_known_warns() {
     let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n[metrics]\nlisten = 'x'\n\
-                [[sources]]\nname = 'remote'\nurl = 'https://containeranalysis.googleapis.com'\n";
+                [[sources]]\nname = 'remote'\nurl = 's3://bucket'\n";
     let config = parse(text).unwrap();
     assert_eq!(config.notes, ["`metrics.listen` is known and has no effect in this version"]);
     let warnings = config.warnings.join("\n");
@@ -115,6 +124,16 @@ fn refused() {
         ("config_version = 1\ndeny_list = 'deny.yaml'", "`deny.yaml` is not an absolute path"),
         ("[[sources]]\nname = 'a'", "missing field `url`"),
         ("[[sources]]\nname = 'a'\nurl = 'file://relative'", "not an absolute path"),
+        ("[[sources]]\nname = ''\nurl = 'file:///a'", "sources.name: `` is not the name of a source"),
+        ("[[sources]]\nname = 'a b'\nurl = 'file:///a'", "sources.name: `a b` is not the name"),
+        (
+            "[[sources]]\nname = 'a'\nurl = 'file:///a'\n[[sources]]\nname = 'a'\nurl = 'file:///b'",
+            "called `a`",
+        ),
+        (
+            "[[sources]]\nname = 'a'\nurl = 'file:///a'\ninterval = '1m'",
+            "sources.interval: is for https and http",
+        ),
         ("trust_domain = 'Cluster.local'", "`Cluster.local` is not a trust domain"),
         ("trust_domain = ''", "is not a trust domain"),
         ("trust_domain = 'spiffe://a'", "is not a trust domain"),
@@ -266,4 +285,71 @@ fn what_lies_elsewhere_is_guarded_too() {
     let text = format!("[host_access]\npaths = 'report'\nallow_digests = ['sha256:{}']", "ab".repeat(32));
     let rules = parse(&text).unwrap().host_rules();
     assert_eq!((rules.paths, rules.privileged, rules.allowed.len()), (Mode::Report, Mode::Report, 1));
+}
+
+#[test]
+fn servers() {
+    let source = |more: &str| format!("config_version = 1\n[[sources]]\nname = 'a'\n{more}");
+    let at = |url: &str| RestConfig::at(url);
+    let store = "https://store.example/grafeas";
+    let rows = [
+        ("url = 'http://127.0.0.1:8080'", at("http://127.0.0.1:8080")),
+        (
+            "url = 'https://store.example/grafeas'\napi = 'v1beta1'\nca = '/ca'\ntoken_file = '/t'\n\
+             interval = '24h'\nlist_limit = 0\nproxy = false",
+            RestConfig {
+                api: Api::V1Beta1,
+                ca: Some("/ca".into()),
+                credentials: Credentials::Token("/t".into()),
+                interval: Duration::from_secs(86_400),
+                list_limit: 0,
+                proxy: false,
+                ..at(store)
+            },
+        ),
+        (
+            "url = 'https://store.example/grafeas'\nclient_certificate = '/c'\nclient_key = '/k'\n\
+             metadata_server = false",
+            RestConfig {
+                credentials: Credentials::Certificate { certificate: "/c".into(), key: "/k".into() },
+                ..at(store)
+            },
+        ),
+        (
+            "url = 'https://store.example/grafeas'\nmetadata_server = 'http://169.254.169.254'",
+            RestConfig {
+                credentials: Credentials::MetadataServer("http://169.254.169.254".into()),
+                ..at(store)
+            },
+        ),
+        ("url = 'https://containeranalysis.googleapis.com'", at("https://containeranalysis.googleapis.com")),
+    ];
+    for (text, expected) in rows {
+        let config = parse(&source(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(config.servers().collect::<Vec<_>>(), [("a", &expected)], "{text}");
+        assert_eq!((config.warnings.len(), config.folders().count()), (0, 0));
+    }
+    let refused = [
+        ("url = 'http://store.example'", "sources: `http://store.example/` is not asked: plain http"),
+        ("url = 'https://user:hidden@store.example'", "more than scheme, host, port and path"),
+        ("url = 'https://'", "is not asked"),
+        ("url = 'https://a'\napi = 'v2'", "expected `v1` or `v1beta1`"),
+        ("url = 'https://a'\nca = 'ca'", "sources.ca: `ca` is not an absolute path"),
+        ("url = 'https://a'\ntoken_file = 't'", "sources.token_file: `t` is not an absolute path"),
+        ("url = 'https://a'\nclient_certificate = '/c'", "name one of `token_file`"),
+        ("url = 'https://a'\nmetadata_server = true\ntoken_file = '/t'", "name one of `token_file`"),
+        ("url = 'https://a'\nmetadata_server = 'https://b'", "a metadata server is named as"),
+        ("url = 'https://a'\nmetadata_server = 5", "an address such as"),
+        ("url = 'https://a'\ninterval = '9s'", "sources.interval: `9s` is not between"),
+        (
+            "url = 'https://a'\nlist_limit = 1000001",
+            "sources.list_limit: 1000001 is not between 0 and 1000000",
+        ),
+        ("url = 'http://127.0.0.1'\nclient_certificate = '/c'\nclient_key = '/k'", "no place in plain http"),
+    ];
+    for (text, part) in refused {
+        let error = parse(&source(text)).unwrap_err().to_string();
+        assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
+        assert!(!error.contains("hidden"), "{error}");
+    }
 }
