@@ -485,15 +485,17 @@ mod tests {
         )
         .unwrap();
         let documents = Documents::open(&config, SystemTime::now());
-        let unread = Ledger::new([("local", folder.path())]);
-        let engine = Engine::new(documents, unread, Audit::open(&at("audit.jsonl")), None);
+        let ledger = Arc::new(Ledger::open(folder.path(), ["local"]).0);
+        let look_ups = Arc::new(LookUps::new().0);
+        let engine =
+            Engine::new(documents, Arc::clone(&ledger), look_ups, Audit::open(&at("audit.jsonl")), None);
         let reason = |image: &str| {
             let digest = "ab".repeat(32);
             engine.decide(&Subject::named(&format!("{image}@sha256:{digest}")).unwrap()).reason
         };
         assert_eq!(reason("r.io/app"), Reason::EvidenceUnread);
         assert_eq!(reason("r.io/base/app"), Reason::Allowlisted);
-        engine.refresh();
+        ledger.has_read("local");
         assert_eq!(reason("r.io/app"), Reason::AttestorMissing);
     }
 }

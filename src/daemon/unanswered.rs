@@ -160,11 +160,12 @@ mod tests {
     use super::*;
     use crate::audit::Audit;
     use crate::config::{Config, Documents};
-    use crate::evidence::Ledger;
+    use crate::evidence::{Ledger, LookUps};
 
     fn engine(folder: &Path, audit: &Path) -> Arc<Engine> {
         let documents = Documents::open(&Config::under(folder), std::time::SystemTime::now());
-        Arc::new(Engine::new(documents, Ledger::new([]), Audit::open(audit), None))
+        let ledger = Arc::new(Ledger::open(folder, []).0);
+        Arc::new(Engine::new(documents, ledger, Arc::new(LookUps::new().0), Audit::open(audit), None))
     }
 
     fn line(time: u64) -> String {

@@ -24,6 +24,8 @@ use crate::image::Digest;
 const FIRST_READING: Duration = if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(6) };
 /// A digest counts as used for so long.
 pub(super) const USED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// That a scope was listed again, and nothing was new, is written down after so long.
+const UNWRITTEN_FOR: Duration = Duration::from_secs(300);
 /// Digests that were looked up and could not be written to disk.
 const UNWRITTEN: usize = 256;
 
@@ -64,6 +66,8 @@ pub(super) struct Shelf {
     pub(super) source: String,
     pub(super) scope: Scope,
     pub(super) state: ScopeState,
+    /// The time in `state` that is on disk.
+    written: Option<SystemTime>,
     /// What a listing would take away and may not.
     pub(super) held: Option<HeldBack>,
 }
@@ -212,7 +216,8 @@ impl Ledger {
         for (id, scope, state) in opened {
             shelves.by_id.entry(id).or_insert_with(|| {
                 changed |= state.rows > 0;
-                Shelf { id, source: source.to_owned(), scope, state, held: None }
+                let written = state.synced;
+                Shelf { id, source: source.to_owned(), scope, state, written, held: None }
             });
         }
         drop(shelves);
@@ -261,7 +266,12 @@ impl Ledger {
                 return Ok(Closed::HeldBack(loss));
             }
         }
-        self.take_away(scope, &gone, ScopeState { synced: Some(now), rows, lookup_only: false })?;
+        let state = ScopeState { synced: Some(now), rows, lookup_only: false };
+        if gone.is_empty() && self.is_written(scope, state) {
+            self.shelf(scope, |shelf| (shelf.state, shelf.held) = (state, None));
+        } else {
+            self.take_away(scope, &gone, state)?;
+        }
         Ok(Closed::Taken(gone.len()))
     }
 
@@ -309,7 +319,7 @@ impl Ledger {
     }
 
     /// A local source has been read, or cannot be.
-    pub(super) fn has_read(&self, source: &str) {
+    pub(crate) fn has_read(&self, source: &str) {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
         self.read.notify_all();
     }
@@ -362,12 +372,21 @@ impl Ledger {
         self.store.clear()?;
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         for shelf in shelves.by_id.values_mut() {
-            shelf.state = ScopeState::NEW;
-            shelf.held = None;
+            (shelf.state, shelf.written, shelf.held) = (ScopeState::NEW, None, None);
         }
         drop(shelves);
         self.cache.outdate_all();
         Ok(())
+    }
+
+    /// Whether the disk says so already, but for a time that is not much earlier: after a start that makes
+    /// evidence a little older than it is, never fresher.
+    fn is_written(&self, scope: ScopeId, state: ScopeState) -> bool {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(shelf) = shelves.by_id.get(&scope) else { return false };
+        let since = |written: SystemTime| state.synced?.duration_since(written).ok();
+        (shelf.state.rows, shelf.state.lookup_only) == (state.rows, state.lookup_only)
+            && shelf.written.and_then(since).is_some_and(|since| since < UNWRITTEN_FOR)
     }
 
     fn take_away(
@@ -377,10 +396,7 @@ impl Ledger {
         state: ScopeState,
     ) -> Result<(), StoreError> {
         self.store.settle(scope, gone, state.synced, state.lookup_only)?;
-        self.shelf(scope, |shelf| {
-            shelf.state = state;
-            shelf.held = None;
-        });
+        self.shelf(scope, |shelf| (shelf.state, shelf.written, shelf.held) = (state, state.synced, None));
         self.cache.outdate(gone.iter().map(|(_, digest)| *digest));
         Ok(())
     }
