@@ -15,6 +15,8 @@ mod authority;
 mod credentials;
 #[path = "rest/endings.rs"]
 mod endings;
+#[path = "rest/large.rs"]
+mod large;
 #[path = "rest/looked_up.rs"]
 mod looked_up;
 #[path = "rest/server.rs"]
