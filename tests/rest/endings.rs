@@ -73,7 +73,8 @@ async fn those_that_end() {
         but(3, &[("name", json!(""))]),
     ];
     // What it is, the scope, what is answered, what comes out, how much is left out, in how many questions.
-    let rows: Vec<(&str, Scope, Saying, &[&str], usize, usize)> = vec![
+    type Row = (&'static str, Scope, Saying, &'static [&'static str], usize, usize);
+    let rows: Vec<Row> = vec![
         ("nothing", note(), text("{}"), &[], 0, 1),
         ("nothing, in words", note(), text(r#"{"occurrences":null,"nextPageToken":""}"#), &[], 0, 1),
         ("nothing, after white space", note(), text(" \n{\"occurrences\":[]}\n"), &[], 0, 1),

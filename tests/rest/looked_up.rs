@@ -23,7 +23,8 @@ async fn filters() {
     let (two, project) = (mine.clone(), mine.clone());
     let everything = all.clone();
     type Saying = Box<dyn Fn(&Question) -> Answer + Send + Sync>;
-    let rows: Vec<(&str, Scope, Saying, &[&str], usize)> = vec![
+    type Row = (&'static str, Scope, Saying, &'static [&'static str], usize);
+    let rows: Vec<Row> = vec![
         (
             "obeyed",
             note(),
