@@ -15,6 +15,8 @@ mod authority;
 mod credentials;
 #[path = "rest/endings.rs"]
 mod endings;
+#[path = "rest/large.rs"]
+mod large;
 #[path = "rest/looked_up.rs"]
 mod looked_up;
 #[path = "rest/server.rs"]
@@ -81,15 +83,10 @@ pub(crate) fn http_options(url: String) -> http::Options {
     http::Options { url, ..http::Options::default() }
 }
 
-/// With times that a test can wait for.
+/// With times that a busy machine keeps.
 pub(crate) fn limits() -> Limits {
-    Limits {
-        page: Duration::from_millis(1_500),
-        look_up: Duration::from_millis(1_500),
-        whole_look_up: Duration::from_secs(4),
-        listing: Duration::from_secs(4),
-        ..Limits::default()
-    }
+    let (page, all) = (Duration::from_secs(15), Duration::from_secs(60));
+    Limits { page, look_up: page, whole_look_up: all, listing: all, ..Limits::default() }
 }
 
 pub(crate) fn source_of(http: http::Options, api: Api, limits: Limits) -> RestSource {

@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn the_environment() {
-        let rows: &[(&[(&str, &str)], Option<&str>, Option<&str>)] = &[
+        type Row<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+        let rows: &[Row<'_>] = &[
             (&[], None, None),
             (&[("HTTPS_PROXY", "p:1")], Some("p:1"), None),
             (&[("HTTPS_PROXY", "p:1"), ("https_proxy", "q:2")], Some("q:2"), None),

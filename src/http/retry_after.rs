@@ -34,7 +34,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
             ("Sun Nov  6 08:50:07 1994", Some(30)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("Sun, 06 Nov 2094 08:00:00 GMT", Some(3_600)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(3_600)),
             ("", None),
             ("-1", None),
             ("1.5", None),

@@ -73,7 +73,8 @@ async fn those_that_end() {
         but(3, &[("name", json!(""))]),
     ];
     // What it is, the scope, what is answered, what comes out, how much is left out, in how many questions.
-    let rows: Vec<(&str, Scope, Saying, &[&str], usize, usize)> = vec![
+    type Row = (&'static str, Scope, Saying, &'static [&'static str], usize, usize);
+    let rows: Vec<Row> = vec![
         ("nothing", note(), text("{}"), &[], 0, 1),
         ("nothing, in words", note(), text(r#"{"occurrences":null,"nextPageToken":""}"#), &[], 0, 1),
         ("nothing, after white space", note(), text(" \n{\"occurrences\":[]}\n"), &[], 0, 1),
@@ -352,34 +353,33 @@ async fn those_that_do_not() {
             "late pages without end",
             says(|q| {
                 let n = q.of("pageToken").trim_start_matches('t').parse().unwrap_or(0);
-                let body =
-                    json!({"occurrences": [v1(n)], "nextPageToken": format!("t{}", n + 1)}).to_string();
-                let pause = Duration::from_millis(1_200) / u32::try_from(body.len()).unwrap();
-                Answer::Drip(body, pause)
+                let body = json!({"occurrences": [v1(n)], "nextPageToken": format!("t{}", n + 1)});
+                Answer::Late(Duration::from_millis(600), body)
             }),
-            "is not at its end after 4 s",
-            2,
+            "is not at its end after 2 s",
+            1,
         ),
     ];
     let rows = rows.into_iter().map(|(row, answer, expected, before)| {
         tokio::spawn(async move {
             let server = Server::start(None, answer).await;
+            let second = Duration::from_secs(1);
             let limits = Limits { pages: 40, occurrences: 500, bytes: 3_000_000, ..limits() };
-            let limits = if row.starts_with("a page of everything") {
-                Limits { bytes: 1 << 30, ..limits }
-            } else {
-                limits
+            let limits = match row {
+                "silence" | "a drip" => Limits { page: second, ..limits },
+                "late pages without end" => Limits { listing: 2 * second, ..limits },
+                _ => limits,
             };
             let source = source_of(http_options(server.url("http")), Api::V1, limits);
             let began = Instant::now();
             let (ended, taken) = listed(&source, &note()).await;
             let error = ended.expect_err(row);
             assert_says(&error, expected, row);
-            // How much of a drip comes in time is the machine's affair.
-            let enough =
-                if row.starts_with("late") { taken.names.len() >= 1 } else { taken.names.len() == before };
+            // How many come in time is the machine's affair.
+            let late = row == "late pages without end";
+            let enough = if late { taken.names.len() >= before } else { taken.names.len() == before };
             assert!(enough, "{row}: {} documents, not {before}", taken.names.len());
-            assert!(began.elapsed() < Duration::from_secs(8), "{row} took {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(20), "{row} took {:?}", began.elapsed());
             let after = match row {
                 "503" => Some(7..=7),
                 "429" => Some(3_600..=3_600),
@@ -442,79 +442,4 @@ async fn whoever_takes_it_may_stop() {
     let mut slowly = Slowly(0);
     source_of(http_options(server.url("http")), Api::V1, limits).list(&note(), &mut slowly).await.unwrap();
     assert_eq!(slowly.0, 5);
-}
-
-/// As many as are asked for, of 40 kB each.
-fn heavy(question: &Question) -> Answer {
-    let at: usize = question.of("pageToken").parse().unwrap_or(0);
-    let end = (at + question.size()).min(100);
-    let filler = json!("x".repeat(40_000));
-    let occurrences: Vec<_> = (at..end).map(|n| but(n, &[("remediation", filler.clone())])).collect();
-    page(&occurrences, &if end < 100 { end.to_string() } else { String::new() })
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn large_pages_are_halved() {
-    // Of a page, and what is asked for at first, in the end, or at most what is said of it.
-    let rows = [
-        (4_200_000, 1_000, Ok(1_000)),
-        (1_100_000, 64, Ok(16)),
-        (90_000, 1_000, Ok(1)),
-        (30_000, 1_000, Err(())),
-    ];
-    for (page_bytes, page_size, expected) in rows {
-        let server = Server::start(None, heavy).await;
-        let source = source_of(
-            http_options(server.url("http")),
-            Api::V1,
-            Limits { page_bytes, page_size, ..limits() },
-        );
-        let (ended, taken) = listed(&source, &note()).await;
-        match expected {
-            Ok(size) => {
-                ended.unwrap();
-                assert_eq!(taken.names, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
-                assert_eq!(server.questions.lock().unwrap().last().unwrap().size(), size);
-            }
-            Err(()) => {
-                assert_says(&ended.unwrap_err(), "one occurrence has more than 30000 bytes", "too large")
-            }
-        }
-    }
-}
-
-/// The most memory that this process ever had, and what it has now, in bytes.
-fn memory(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(key)).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gigabyte() {
-    for announced in [true, false] {
-        let server = Server::start(None, move |_| Answer::Gigabyte { announced }).await;
-        let limits = Limits { page: Duration::from_secs(20), listing: Duration::from_secs(60), ..limits() };
-        let source = source_of(http_options(server.url("http")), Api::V1, limits);
-        let (before, began) = (memory("VmRSS"), Instant::now());
-        let (ended, taken) = listed(&source, &note()).await;
-        assert_says(
-            &ended.unwrap_err(),
-            "a page of one occurrence has more than 33554432 bytes",
-            "a gigabyte",
-        );
-        let more = memory("VmHWM").saturating_sub(before);
-        println!(
-            "1 GB, announced: {announced}: {} questions, {} MiB taken, {:?}, {} MiB of memory more at most",
-            server.asked(),
-            server.sent() >> 20,
-            began.elapsed(),
-            more >> 20
-        );
-        assert_eq!((server.asked(), taken.names.len()), (10, 0));
-        assert!(more < 160 << 20, "{} MiB", more >> 20);
-        // Each of the ten is given up after 32 MiB, and what the sockets hold.
-        assert!(server.sent() < 10 * (48 << 20), "{}", server.sent());
-        assert!(began.elapsed() < Duration::from_secs(30));
-    }
 }

@@ -23,7 +23,8 @@ async fn filters() {
     let (two, project) = (mine.clone(), mine.clone());
     let everything = all.clone();
     type Saying = Box<dyn Fn(&Question) -> Answer + Send + Sync>;
-    let rows: Vec<(&str, Scope, Saying, &[&str], usize)> = vec![
+    type Row = (&'static str, Scope, Saying, &'static [&'static str], usize);
+    let rows: Vec<Row> = vec![
         (
             "obeyed",
             note(),
@@ -101,7 +102,8 @@ async fn no_end_is_no_absence() {
     ];
     for (row, answer, expected, asked) in rows {
         let server = Server::start(None, answer).await;
-        let limits = Limits { pages: 30, ..limits() };
+        let look_up = if row == "silence" { Duration::from_secs(1) } else { limits().look_up };
+        let limits = Limits { pages: 30, look_up, ..limits() };
         let source = source_of(http_options(server.url("http")), Api::V1, limits);
         let error = source.look_up(&note(), digest(7)).await.expect_err(row);
         assert_says(&error, expected, row);
@@ -120,9 +122,7 @@ async fn no_more_is_taken_than_wanted() {
         page(&occurrences, &if at < 10_000 { (at + 2_000).to_string() } else { String::new() })
     })
     .await;
-    let limits =
-        Limits { whole_look_up: Duration::from_secs(30), look_up: Duration::from_secs(10), ..limits() };
-    let source = source_of(http_options(server.url("http")), Api::V1, limits);
+    let source = source(&server);
     let found = source.look_up(&note(), digest(7)).await.unwrap();
     assert_eq!((found.len(), server.asked()), (10_000, 5));
 }

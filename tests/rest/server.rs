@@ -44,6 +44,8 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// Status, more headers, body.
     Whole(u16, Vec<(&'static str, String)>, String),
+    /// After a while.
+    Late(Duration, serde_json::Value),
     /// The body, a byte at a time with a pause between.
     Drip(String, Duration),
     /// Headers, a part of the body, and a reset.
@@ -184,6 +186,10 @@ async fn write(
     };
     let (status, headers, body) = match answer {
         Answer::Json(value) => (200, Vec::new(), value.to_string().into_bytes()),
+        Answer::Late(after, value) => {
+            tokio::time::sleep(after).await;
+            (200, Vec::new(), value.to_string().into_bytes())
+        }
         Answer::Text(text) => (200, Vec::new(), text.into_bytes()),
         Answer::Bytes(bytes) => (200, Vec::new(), bytes),
         Answer::Whole(status, headers, body) => (status, headers, body.into_bytes()),

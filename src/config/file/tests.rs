@@ -330,7 +330,7 @@ fn servers() {
         assert_eq!((config.warnings.len(), config.folders().count()), (0, 0));
     }
     let refused = [
-        ("url = 'http://store.example'", "sources: `http://store.example/` is not asked: plain http"),
+        ("url = 'http://store.example'", "sources: `http://store.example` is not asked: plain http"),
         ("url = 'https://user:hidden@store.example'", "more than scheme, host, port and path"),
         ("url = 'https://'", "is not asked"),
         ("url = 'https://a'\napi = 'v2'", "expected `v1` or `v1beta1`"),
