@@ -36,6 +36,7 @@ const NOT_IN_CORE: &[&str] = &[
     "log",
     "nix",
     "notify",
+    "redb",
     "reqwest",
     "rustls",
     "sd_notify",

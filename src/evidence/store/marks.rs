@@ -1,4 +1,4 @@
-//! When digests were last used and looked up. Forgotten after [`REMEMBERED`].
+//! When digests were last used and looked up. Forgotten after seven days.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -11,8 +11,8 @@ use super::tables::{Writing, mark, marked, pair_key, seconds};
 use super::{ScopeId, Store};
 use crate::image::Digest;
 
-/// How long a use or a look-up is remembered after it, by the latest of both that is known.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a use or a look-up is remembered, counted back from the latest use that is told.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How often what is to be forgotten is sought: all entries are read.
 const PRUNED_EVERY: Duration = Duration::from_secs(3600);
 
@@ -20,7 +20,8 @@ const USED: &str = "used";
 pub(super) const LOOKED_UP: &str = "looked-up";
 
 impl Store {
-    /// Records when digests were last used.
+    /// Records when digests were last used. At most once an hour, by the latest of these times, what is older
+    /// than seven days is forgotten.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing is recorded then.

@@ -5,6 +5,7 @@
 //! all: everything is held in memory, bounded, and moved into a file once one can be made.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -239,17 +240,22 @@ impl Store {
         }
     }
 
-    /// Empties the store. Where no new file can be made the old one goes nevertheless.
+    /// Empties the store.
     pub(super) fn begin_empty(&self) -> Result<(), StoreError> {
         let mut open = self.opened_alone();
         let mut health = self.health();
-        open.close();
-        let gone = std::fs::remove_file(&self.paths.file);
-        if let Err(error) = gone
+        if let Backing::Memory(_) = open.backing {
+            // A file that is there may be somebody else's.
+            let known = health.trouble.take().map(|trouble| trouble.error);
+            let error = known.unwrap_or_else(|| Fault::Latched.into());
+            open.replace(Open::memory(&mut health, &self.paths, error));
+            return Ok(());
+        }
+        // The old file goes first: the new one may need its room.
+        let removed = fs::remove_file(&self.paths.file);
+        if let Err(error) = removed
             && error.kind() != ErrorKind::NotFound
         {
-            let established = Open::establish(&self.paths, &mut health);
-            open.replace(established);
             return Err(StoreError::of(error));
         }
         *health = Health::default();

@@ -29,7 +29,7 @@ impl Store {
             keyed.push((row_key(*digest, scope, id_of(text)?), *text));
         }
         // Neighbours in the file are written one after the other.
-        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        keyed.sort_unstable_by_key(|(key, _)| *key);
         let name = self.name_of(scope)?;
         self.write(|writing| {
             let mut more = BTreeSet::new();

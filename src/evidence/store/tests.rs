@@ -6,6 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::*;
 use crate::image::Digest;
 
+mod damage;
+
 /// A document about the `number`th digest.
 fn document(number: u64, copy: u64) -> (Digest, Vec<u8>) {
     let digest = Digest::of(&number.to_be_bytes());
@@ -233,4 +235,35 @@ fn clearing_keeps_what_ids_mean() {
     assert_eq!((store.scope("s", "2"), problems.len()), (two, 0));
     assert_eq!(state(&store, two).rows, 3);
     assert!(!folder.path().join("evidence.redb.aside").exists());
+}
+
+#[test]
+fn reads_go_on_beside_writes_and_clearing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(folder.path());
+    let scope = store.scope("s", "1");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for _ in 0..3 {
+            threads.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Acquire) {
+                    for number in 0..100 {
+                        let (digest, text) = document(number, 0);
+                        assert!(store.filed(digest).unwrap().iter().all(|row| row.text == text));
+                    }
+                }
+            });
+        }
+        for round in 0..20 {
+            put(&store, scope, &documents(0..100)).unwrap();
+            let gone = store.absent_from(scope, &HashSet::new()).unwrap();
+            assert_eq!(gone.len(), 100);
+            store.settle(scope, &gone[..50], Some(at(round)), false).unwrap();
+            if round % 5 == 4 {
+                store.clear().unwrap();
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+    });
+    assert_eq!((store.stats().rows, store.problem()), (Some(0), None));
 }
