@@ -18,8 +18,12 @@ pub struct NameError {
 
 fn parse(text: &str, collection: &'static str) -> Result<String, NameError> {
     let segments: Vec<_> = text.split('/').collect();
+    // v1beta1 attestors may still hang on a note of before projects had them.
+    let is_root = |root: &str| root == "projects" || (root == "providers" && collection == "notes");
     match segments.as_slice() {
-        ["projects", project, found, id] if *found == collection && is_segment(project) && is_segment(id) => {
+        [root, project, found, id]
+            if is_root(root) && *found == collection && is_segment(project) && is_segment(id) =>
+        {
             Ok(text.to_owned())
         }
         _ => Err(NameError { text: text.chars().take(200).collect(), collection }),
@@ -93,7 +97,7 @@ impl AttestorName {
 }
 
 resource_name!(
-    /// `projects/P/notes/N`: what an attestor's attestations hang on.
+    /// `projects/P/notes/N`, of old `providers/P/notes/N`: what an attestor's attestations hang on.
     NoteName,
     "notes"
 );
@@ -117,8 +121,14 @@ mod tests {
             "projects/p/attestors/a b",
             "projects/../attestors/a",
             "projects/p/attestors/..",
+            "providers/p/attestors/a",
         ] {
             assert!(text.parse::<AttestorName>().is_err(), "{text}");
+        }
+        for (text, is_note) in
+            [("projects/p/notes/n", true), ("providers/p/notes/n", true), ("other/p/notes/n", false)]
+        {
+            assert_eq!(text.parse::<NoteName>().is_ok(), is_note, "{text}");
         }
         let inline = AttestorName::inline("checkSets[0].checks[1]");
         assert_eq!((inline.as_str(), inline.project()), ("checkSets[0].checks[1]", ""));

@@ -13,8 +13,15 @@ use crate::attestation::{AttestorName, Occurrence};
 use crate::policy::{EnforcementMode, PlatformEnforcement};
 use crate::text::shown;
 
-/// The most looks that are kept; the rest is counted.
-const MAX_LOOKS: usize = 10_000;
+/// What is kept of the looks of each sort, in bytes of JSON; the rest is counted. Together they fit into an
+/// answer on the admin socket, and those of one sort, of which strangers can file any number, hide none of
+/// another.
+const ROOM_FOR_HITS: usize = 1024 * 1024;
+const ROOM_FOR_MISSES: usize = 4 * 1024 * 1024 + 512 * 1024;
+const ROOM_FOR_STRAYS: usize = 1024 * 1024 + 512 * 1024;
+
+/// A look's JSON beside its text.
+const FRAME: usize = 128;
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,15 +74,45 @@ pub struct Looked {
 }
 
 /// Collects looks, attestor by attestor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Looks {
     by: Vec<(AttestorName, Looked)>,
     more: usize,
+    room_for_hits: usize,
+    room_for_misses: usize,
+    room_for_strays: usize,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self {
+            by: Vec::new(),
+            more: 0,
+            room_for_hits: ROOM_FOR_HITS,
+            room_for_misses: ROOM_FOR_MISSES,
+            room_for_strays: ROOM_FOR_STRAYS,
+        }
+    }
+}
+
+impl Looked {
+    /// Its length in JSON, or more: what stands there has no control characters.
+    fn length(&self) -> usize {
+        let texts = [Some(&self.occurrence), self.key_id.as_ref(), Some(&self.detail)];
+        let escaped = |text: &String| text.len() + text.matches(['"', '\\']).count();
+        FRAME + texts.into_iter().flatten().map(escaped).sum::<usize>()
+    }
 }
 
 impl Observer for Looks {
     fn look(&mut self, attestor: &AttestorName, at: &Occurrence, signature: Option<&Signature>, look: Look) {
-        if self.by.len() >= MAX_LOOKS {
+        let room = match &look {
+            Look::Attests(_) | Look::States(_) => &mut self.room_for_hits,
+            Look::Misses(_) | Look::Repeats => &mut self.room_for_misses,
+            Look::Elsewhere => &mut self.room_for_strays,
+        };
+        // Nothing is made of the thousands that find no room.
+        if *room == 0 {
             self.more += 1;
             return;
         }
@@ -92,7 +129,16 @@ impl Observer for Looks {
         };
         let key_id = signature.map(|signature| shown(&signature.key_id, 120));
         let looked = Looked { occurrence: at.name.clone(), key_id, counts, reason, detail };
-        self.by.push((attestor.clone(), looked));
+        match room.checked_sub(looked.length()) {
+            Some(left) => {
+                *room = left;
+                self.by.push((attestor.clone(), looked));
+            }
+            None => {
+                *room = 0;
+                self.more += 1;
+            }
+        }
     }
 }
 
@@ -279,4 +325,41 @@ fn checks(case: &Case<'_>, verdict: &Verdict, looks: &Looks, ladder: &mut Vec<St
 fn last(verdict: &Verdict) -> Step {
     let outcome = if verdict.allows() { StepOutcome::Allows } else { StepOutcome::Denies };
     Step { reason: Some(verdict.reason), ..step("verdict", outcome, verdict.message.clone()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attestation::verify::Miss;
+
+    /// The longest answer on the admin socket.
+    const ANSWER: usize = 8 * 1024 * 1024;
+
+    /// More than anybody reads is filed under other notes and under keys of nobody, before what counts.
+    #[test]
+    fn what_counts_is_told_and_all_of_it_fits_into_an_answer() {
+        let nasty = "\"\\".repeat(128);
+        let digest = "ab".repeat(32);
+        let text = format!(
+            r#"{{"name":{nasty:?},"resourceUri":"r/x@sha256:{digest}","noteName":{nasty:?},
+                "attestation":{{"serializedPayload":"aGk=","signatures":[{{"publicKeyId":{nasty:?},"signature":""}}]}}}}"#
+        );
+        let at = Occurrence::parse(text.as_bytes()).unwrap();
+        let attestor: AttestorName = "projects/p/attestors/a".parse().unwrap();
+        let mut looks = Looks::default();
+        for _ in 0..50_000 {
+            looks.look(&attestor, &at, None, Look::Elsewhere);
+        }
+        for _ in 0..50_000 {
+            let miss = Look::Misses(Miss::UnknownKey(nasty.clone()));
+            looks.look(&attestor, &at, at.signatures.first(), miss);
+        }
+        looks.look(&attestor, &at, at.signatures.first(), Look::Attests("signature over the payload"));
+        let told = looks_of(&looks, &attestor);
+        let (strays, rest): (Vec<_>, Vec<_>) = told.iter().partition(|looked| looked.key_id.is_none());
+        assert!(strays.len() > 1_000 && rest.len() > 1_000, "{} {}", strays.len(), rest.len());
+        assert!(told.last().is_some_and(|looked| looked.counts));
+        assert_eq!(told.len() + looks.more, 100_001);
+        assert!(serde_json::to_vec(&told).unwrap().len() < ANSWER - ANSWER / 16);
+    }
 }

@@ -154,8 +154,8 @@ fn misspelled(place: &str, written: &str, fields: &[&'static str]) -> Option<Str
     Some(format!("{place}{}: no such field: write `{meant}`", text::shown(written, 60)))
 }
 
-/// The field that `written` is a slip of the pen for: at most one letter in five, three in all.
-fn closest(written: &str, fields: &[&'static str]) -> Option<&'static str> {
+/// The field or mode that `written` is a slip of the pen for: at most one letter in five, three in all.
+pub(super) fn closest(written: &str, fields: &[&'static str]) -> Option<&'static str> {
     let plain = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
     if written.len() > 64 {
         return None;

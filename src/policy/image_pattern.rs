@@ -198,6 +198,8 @@ fn read_tag(tag: &str, text: &str) -> Result<Tag, ImagePatternError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::policy::AllowlistPattern;
 
@@ -311,6 +313,51 @@ mod tests {
         for (text, part) in rows {
             let error = ImagePattern::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text} gave {error:?}, which lacks {part:?}");
+        }
+    }
+
+    /// `*` for anything without `/`, `**` for anything, tried at every length.
+    fn glob(pattern: &str, text: &str) -> bool {
+        let tails = || text.char_indices().map(|(at, _)| at).chain([text.len()]);
+        if let Some(rest) = pattern.strip_prefix("**") {
+            return tails().any(|at| glob(rest, &text[at..]));
+        }
+        if let Some(rest) = pattern.strip_prefix('*') {
+            return tails().any(|at| !text[..at].contains('/') && glob(rest, &text[at..]));
+        }
+        match (pattern.chars().next(), text.chars().next()) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a == b && glob(&pattern[1..], &text[1..]),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        /// Name, tag and digest apart, each by itself; what the pattern leaves out is anything.
+        #[test]
+        fn as_a_naive_matcher_says(
+            wanted in ("r\\.io(/[ab]{1,2}){1,2}(\\*|/\\*|/\\*\\*)?", "(:[ab]{1,2}\\*?)?", 0..3_usize),
+            image in ("r\\.io(/[ab]{1,2}){1,3}", "(:[ab]{1,3})?", 0..3_usize),
+        ) {
+            let digests = ["", D, E];
+            let whole = |(name, tag, digest): &(String, String, usize)| format!("{name}{tag}{}", digests[*digest]);
+            let Ok(pattern) = ImagePattern::parse(&whole(&wanted)) else {
+                // Refused is what has a wildcard with something behind it, and nothing else.
+                let (name, tag, digest) = &wanted;
+                let of_name = name.ends_with('*') && (!tag.is_empty() || *digest > 0);
+                prop_assert!(of_name || (tag.ends_with('*') && *digest > 0), "{}", whole(&wanted));
+                return Ok(());
+            };
+            let tag = match (image.1.as_str(), image.2) {
+                ("", 0) => ":latest",
+                (tag, _) => tag,
+            };
+            let expected = glob(&wanted.0, &image.0)
+                && (wanted.1.is_empty() || glob(&wanted.1, tag))
+                && (wanted.2 == 0 || wanted.2 == image.2);
+            let text = whole(&image);
+            let found = pattern.matches(&Reference::parse(&text).unwrap());
+            prop_assert_eq!(found, expected, "{} on {}", pattern, text);
         }
     }
 }

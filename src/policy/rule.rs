@@ -200,11 +200,13 @@ impl Modes {
     fn refuse(&self, value: &str) -> RuleError {
         let upper = value.to_ascii_uppercase().replace(['-', ' '], "_");
         let means = |(mode, others): &&(&str, &[&str])| *mode == upper || others.contains(&upper.as_str());
+        let named = self.also_written.iter().find(means).map(|(mode, _)| *mode);
+        let modes: Vec<_> = self.also_written.iter().map(|(mode, _)| *mode).collect();
         RuleError::Mode {
             field: self.field,
             value: text::shown(value, 60),
             expected: self.expected,
-            meant: self.also_written.iter().find(means).map(|(mode, _)| *mode),
+            meant: named.or_else(|| hint::closest(value, &modes)),
         }
     }
 }

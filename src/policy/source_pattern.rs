@@ -141,6 +141,8 @@ fn is_plain_path(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -220,6 +222,28 @@ mod tests {
         for (text, part) in rows {
             let error = SourcePattern::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text} gave {error:?}, which lacks {part:?}");
+        }
+    }
+
+    proptest! {
+        /// Component by component, of a URL that is nothing but a repository.
+        #[test]
+        fn as_a_naive_matcher_says(
+            stem in "g\\.io(/[ab]{1,2}){1,2}",
+            end in "(/\\*\\*?)?",
+            scheme in "(https://|git\\+ssh://git@)?",
+            repository in "g\\.io(/[ab]{1,2}){1,4}",
+        ) {
+            let (wanted, there): (Vec<_>, Vec<_>) = (stem.split('/').collect(), repository.split('/').collect());
+            let more = match end.as_str() {
+                "" => 0..=0,
+                "/*" => 1..=1,
+                _ => 1..=9,
+            };
+            let expected = there.starts_with(&wanted) && more.contains(&(there.len() - wanted.len()));
+            let pattern = SourcePattern::parse(&format!("{stem}{end}")).unwrap();
+            let found = pattern.matches(&format!("{scheme}{repository}"));
+            prop_assert_eq!(found, expected, "{} on {}", pattern, repository);
         }
     }
 }

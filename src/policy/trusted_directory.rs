@@ -216,6 +216,8 @@ fn is_plain(b: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -315,6 +317,45 @@ mod tests {
         for (text, part) in rows {
             let error = TrustedDirectory::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text} gave {error:?}, which lacks {part:?}");
+        }
+    }
+
+    /// Component by component, from the left.
+    fn naive(pattern: &str, image: &str) -> bool {
+        let (wanted, mut there): (Vec<_>, Vec<_>) =
+            (pattern.split('/').collect(), image.split('/').collect());
+        there.pop();
+        let is = |wanted: &str, there: &str| match wanted.split_once('*') {
+            None => wanted == there,
+            // Leading, for letters and digits; or last, for anything.
+            Some(("", end)) if !end.is_empty() => {
+                let replaced = there.len().checked_sub(end.len()).map_or("", |at| &there[..at]);
+                there.ends_with(end) && !replaced.is_empty() && !replaced.contains('.')
+            }
+            Some((start, _)) => there.starts_with(start),
+        };
+        for (place, component) in wanted.iter().enumerate() {
+            match (*component, there.get(place)) {
+                ("**", _) => return true,
+                (_, Some(there)) if is(component, there) => {}
+                _ => return false,
+            }
+        }
+        wanted.len() == there.len()
+    }
+
+    proptest! {
+        #[test]
+        fn as_a_naive_matcher_says(
+            pattern in "(\\*?[ab]?\\.r\\.io|r\\.io)(/[ab]{1,2}){0,2}/(\\*\\*|[ab]{0,2}\\*|[ab]{1,2})",
+            image in "([ab]{1,2}\\.){0,2}r\\.io(/[ab]{1,2}){1,4}",
+        ) {
+            let Ok(directory) = TrustedDirectory::parse(&pattern) else {
+                prop_assert!(pattern.starts_with('.'), "{}", pattern);
+                return Ok(());
+            };
+            let found = directory.matches(&Reference::parse(&image).unwrap());
+            prop_assert_eq!(found, naive(&pattern, &image), "{} on {}", pattern, image);
         }
     }
 }

@@ -90,7 +90,8 @@ async fn an_id_is_no_image_of_docker() {
     gated.stop().await;
 }
 
-/// A tag or an id in the annotation that a pod's author can write says nothing.
+/// Whoever writes a pod can write labels and annotations: a name that is let through there says nothing, and
+/// neither do the marks by which Binary Authorization and Kritis let a pod through unjudged.
 #[tokio::test]
 async fn what_a_pod_says_of_itself_counts_for_nothing() {
     let gated = Gated::start(Gates::Both, Generation::V2_1).await;
@@ -102,10 +103,22 @@ async fn what_a_pod_says_of_itself_counts_for_nothing() {
             annotations.insert(key.to_owned(), app.tagged());
         }
     };
-    let pod = gated.node().cri.run_pod_with("default", "claims", "", |pod| claim(&mut pod.annotations));
+    let break_glass = |marks: &mut std::collections::HashMap<String, String>| {
+        for prefix in ["image-policy.k8s.io", "alpha.image-policy.k8s.io"] {
+            marks.insert(format!("{prefix}/break-glass"), "true".to_owned());
+        }
+        marks.insert("kritis.grafeas.io/breakglass".to_owned(), "true".to_owned());
+    };
+    let pod = gated.node().cri.run_pod_with("default", "claims", "", |pod| {
+        claim(&mut pod.annotations);
+        break_glass(&mut pod.annotations);
+        break_glass(&mut pod.labels);
+    });
     let pod = pod.await.unwrap();
     let mut config = pod.container("main", &other_id, &other.tagged());
     claim(&mut config.annotations);
+    break_glass(&mut config.annotations);
+    break_glass(&mut config.labels);
     config.mounts.push(bind(&gated.proof, "/proof"));
     let refusal = gated.node().cri.create_from(&pod, config).await.unwrap_err();
     says(&refusal, &[&other.digest, "(NO_ATTESTATION)"]);

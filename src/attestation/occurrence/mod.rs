@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Deserialize;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::dsse;
-use crate::document::Object;
+use crate::document::{self, Object};
 use crate::image::Digest;
 use crate::text::shown;
 
@@ -92,6 +92,9 @@ pub enum OccurrenceError {
     /// An occurrence about something else.
     #[error("not an attestation: the occurrence is of kind `{0}`")]
     Kind(String),
+    /// What a server answers or a tool lists.
+    #[error("a list of occurrences: put each into a document of its own")]
+    List,
     /// No `@sha256:…` at the end.
     #[error("`{0}` does not end in `@sha256:` and 64 lower-case hexadecimal digits")]
     Resource(&'static str),
@@ -131,6 +134,8 @@ struct OccurrenceDocument<'a> {
     envelope: Option<&'a RawValue>,
     #[serde(borrow, alias = "dsse_attestation")]
     dsse_attestation: Option<Object<DsseAttestation<'a>>>,
+    /// Of no occurrence.
+    occurrences: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +163,9 @@ impl Occurrence {
             return Err(OccurrenceError::Empty);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| OccurrenceError::NotUtf8)?;
+        if text.trim_start().starts_with('[') {
+            return Err(OccurrenceError::List);
+        }
         let Object(document): Object<OccurrenceDocument<'_>> = serde_json::from_str(text)?;
         document.try_into()
     }
@@ -169,6 +177,9 @@ impl TryFrom<OccurrenceDocument<'_>> for Occurrence {
     fn try_from(document: OccurrenceDocument<'_>) -> Result<Self, OccurrenceError> {
         let wrapped = document.dsse_attestation.and_then(|Object(attestation)| attestation.envelope);
         if document.attestation.is_none() && document.envelope.is_none() && wrapped.is_none() {
+            if document.occurrences.is_some() {
+                return Err(OccurrenceError::List);
+            }
             let kind = document.kind.and_then(|kind| serde_json::from_str::<String>(kind.get()).ok());
             return Err(OccurrenceError::Kind(shown(kind.as_deref().unwrap_or("unspecified"), 60)));
         }
@@ -190,7 +201,7 @@ impl TryFrom<OccurrenceDocument<'_>> for Occurrence {
             note,
             digest,
             resource,
-            created: document.create_time.and_then(|time| humantime::parse_rfc3339(&time).ok()),
+            created: document.create_time.and_then(|time| document::time(&time)),
             signatures: parts.finish()?,
         })
     }

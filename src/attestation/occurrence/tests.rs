@@ -115,7 +115,7 @@ fn forms() {
 #[test]
 fn both_spellings_but_not_at_once() {
     let one = json!({"resource_uri": format!("gcr.io/p/i@{D}"), "note_name": "projects/p/notes/n",
-        "create_time": "2026-01-02T03:04:05Z",
+        "create_time": "2026-01-02T05:04:05+02:00",
         "attestation": {"serialized_payload": "aGk=", "signatures": [{"public_key_id": "k", "signature": "AAAA"}],
             "jwts": [{"compact_jwt": token()}], "attestation": {
             "pgp_signed_attestation": {"signature": "m", "pgp_key_id": "AB", "content_type": "SIMPLE_SIGNING_JSON"},
@@ -124,7 +124,7 @@ fn both_spellings_but_not_at_once() {
         "dsse_attestation": {"envelope": {"payload": "aGk=", "payload_type": "t", "signatures": [{"sig": "AAAA"}]}}});
     let text = one.to_string();
     let parsed = Occurrence::parse(text.as_bytes()).unwrap();
-    assert!(parsed.created.is_some());
+    assert_eq!(parsed.created, humantime::parse_rfc3339("2026-01-02T03:04:05Z").ok());
     assert_eq!((parsed.note.as_str(), parsed.signatures.len()), ("projects/p/notes/n", 4));
     let pairs = [
         ("resource_uri", "resourceUri"),
@@ -195,7 +195,9 @@ fn refused() {
         (b" \n".to_vec(), "empty"),
         (b"{".to_vec(), "EOF"),
         (b"\xff\xfe".to_vec(), "not an occurrence"),
-        (b"[]".to_vec(), "expected an object"),
+        (b" []".to_vec(), "a list of occurrences"),
+        (br#"{"occurrences":[],"nextPageToken":""}"#.to_vec(), "a list of occurrences"),
+        (b"7".to_vec(), "expected an object"),
         (br#"{"kind":"VULNERABILITY","vulnerability":{}}"#.to_vec(), "kind `VULNERABILITY`"),
         (
             br#"{"attestation":null,"envelope":null,"dsseAttestation":{"statement":{}}}"#.to_vec(),

@@ -289,6 +289,18 @@ fn refused() {
             "write `REQUIRE_ATTESTATION`",
         ),
         (
+            default_rule(&format!("evaluationMode: REQUIRE_ATESTATION, {ENFORCED}")),
+            "write `REQUIRE_ATTESTATION`",
+        ),
+        (
+            default_rule(&format!("evaluationMode: ALWAYS, {ENFORCED}")),
+            "expected ALWAYS_ALLOW, REQUIRE_ATTESTATION or ALWAYS_DENY",
+        ),
+        (
+            default_rule(&format!("{allow}, enforcementMode: ENFORCE_BLOCK_AND_AUDIT_LOG")),
+            "write `ENFORCED_BLOCK_AND_AUDIT_LOG`",
+        ),
+        (
             default_rule(&format!("{allow}, enforcementMode: ENFORCING_MODE")),
             "write `ENFORCED_BLOCK_AND_AUDIT_LOG`",
         ),

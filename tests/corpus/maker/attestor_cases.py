@@ -50,6 +50,11 @@ def topic():
     t.attested("refused-beside-a-good-one", "a refused document does not exist: no ambiguity", allow(), [ours], attestors=[CI, attestor(WHO, [{"id": "x"}])])
     t.attested("not-required-attestor", "an attestor that no rule requires does not help", deny("NO_ATTESTATION"), [by_scanner()], attestors=[CI, SCANNED])
     t.attested("v1beta1-member", "3.1: userOwnedDrydockNote", allow(), [ours], attestors=[attestor(WHO, [pkix("p256", P256)], member="userOwnedDrydockNote")])
+    legacy = "providers/acme-sec/notes/built-by-ci"
+    old = attestor(WHO, [pkix("p256", P256)], member="userOwnedDrydockNote")
+    old["userOwnedDrydockNote"]["noteReference"] = legacy
+    t.attested("v1beta1-legacy-note", "3.1: legacy providers/*/notes/*", allow(), [ours | {"noteName": legacy}], attestors=[old])
+    t.attested("v1beta1-legacy-note-is-no-other", "3.1: legacy providers/*/notes/*, compared as it is written", deny("NO_ATTESTATION"), [ours], attestors=[old])
     t.attested("whole-schema", "3.1: every field", allow(), [ours], attestors=[
         {"name": attestor_name(WHO), "description": "CI build gate", "updateTime": "2026-01-01T00:00:00Z", "etag": "x", "userOwnedGrafeasNote":
          {"noteReference": note_name(WHO), "publicKeys": [pkix("p256", P256) | {"comment": "2026 key"}],
