@@ -1,11 +1,12 @@
-//! The gate as a node sees it, on the real containerd: what it costs, beside what it is compared with.
+//! The gates as a node sees them, on the real containerd: what they cost, beside what they are compared with.
 //!
 //! One run prints one table. Sides that are compared are sampled in turns, in an order that changes
 //! every round, with one of them there twice as the measure of chance. Numbers are printed and never
 //! asserted; the exit code tells whether everything worked.
 //!
 //! Needs root, `tests/rig/install.sh --bench` and the programs of `make build`; other ones can be
-//! named in `BINAUTHD_DAEMON` and `BINAUTHD_VERIFIER`.
+//! named in `BINAUTHD_DAEMON`, `BINAUTHD_VERIFIER` and `BINAUTHD_CREATE_HOOK`. `cargo bench --bench gate -- pull`
+//! and `-- create` measure one of the gates alone.
 
 #![allow(
     clippy::panic,
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 mod attest;
+mod create;
 mod crowd;
 mod flood;
 mod hostile;
@@ -62,20 +64,29 @@ fn main() -> ExitCode {
 async fn run() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let programs = Programs::find(folder.path())?;
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let is_wanted = |gate: &str| only.as_ref().is_none_or(|only| only == gate);
     let start = Instant::now();
     let mut table = Table::default();
     println!("Last column: median of the differences within a round, and its 95 % interval.");
-    let mut scene = Scene::set(programs, folder).await;
-    pull::measure(&scene, &mut table).await;
-    process::measure(&mut scene, &mut table).await;
-    memory::measure(&mut scene, &mut table).await;
-    let crowded = crowd::measure(&mut scene, &mut table).await;
-    removal::measure(&scene, &mut table);
-    cached_decision(&mut table);
-    flood::measure(&mut table);
+    let pulled = if is_wanted("pull") { pull_gate(&programs, &mut table).await } else { Ok(()) };
+    let created = if is_wanted("create") { create::measure(&programs, &mut table).await } else { Ok(()) };
     table.finish();
-    scene.node.stop().await;
     println!("\n{:.0} s in all", start.elapsed().as_secs_f64());
+    pulled.and(created)
+}
+
+async fn pull_gate(programs: &Programs, table: &mut Table) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut scene = Scene::set(programs.clone(), folder).await;
+    pull::measure(&scene, table).await;
+    process::measure(&mut scene, table).await;
+    memory::measure(&mut scene, table).await;
+    let crowded = crowd::measure(&mut scene, table).await;
+    removal::measure(&scene, table);
+    cached_decision(table);
+    flood::measure(table);
+    scene.node.stop().await;
     crowded
 }
 

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where everything that runs lies.
+#[derive(Clone)]
 pub(crate) struct Programs {
     pub(crate) daemon: PathBuf,
     pub(crate) verifier: PathBuf,
+    pub(crate) hook: PathBuf,
     pub(crate) cosign: PathBuf,
     pub(crate) notation: PathBuf,
-    /// Does nothing, successfully: the empty program and the no-op verifier.
+    /// Does nothing, successfully: the empty program, the no-op verifier and the no-op hook.
     pub(crate) nothing: PathBuf,
     folder: PathBuf,
 }
@@ -22,10 +24,12 @@ impl Programs {
     pub(crate) fn find(folder: &Path) -> Result<Self, String> {
         let built = PathBuf::from(env!("CARGO_BIN_EXE_binauthd"));
         let target = built.ancestors().nth(2).unwrap_or(&built);
-        let verifier = target.join(host()?).join("gate/binauthd-image-verifier");
+        let gate = target.join(host()?).join("gate");
+        let (verifier, hook) = (gate.join("binauthd-image-verifier"), gate.join("binauthd-create-hook"));
         Ok(Self {
             daemon: program("BINAUTHD_DAEMON", &built, "make build")?,
             verifier: program("BINAUTHD_VERIFIER", &verifier, "make build")?,
+            hook: program("BINAUTHD_CREATE_HOOK", &hook, "make build")?,
             cosign: fetched("cosign")?,
             notation: fetched("notation")?,
             nothing: compile("nothing", "nothing", folder, &[])?,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::containerd::{Handlers as Found, HandlersError, Hooked};
+use crate::containerd::{Containerd, CreateHook, Handlers as Found, HandlersError, Hooked};
 use crate::decision::Reason;
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -23,6 +23,8 @@ pub(super) struct Handlers {
 
 /// One look at containerd's configuration.
 struct Known {
+    /// containerd's own; none where it does not tell.
+    version: Option<String>,
     default: String,
     all: Vec<(String, Hooked)>,
     sandbox_image: Option<String>,
@@ -50,9 +52,11 @@ impl Handlers {
 
     /// Asks containerd's CRI for its configuration, and reads the base specs that it names.
     async fn look(&self) -> Option<Arc<Known>> {
-        let found = Found::ask(&self.address).await.map(Known::from);
-        let found = match found {
-            Ok(found) => Arc::new(found.await),
+        let found = match Found::ask(&self.address).await {
+            Ok(found) => {
+                let version = Containerd::new(&self.address).version().await.ok();
+                Arc::new(Known::from(found, version).await)
+            }
             Err(HandlersError::NoAnswer { .. }) => return None,
             Err(error) => {
                 tracing::warn!("{}", crate::chain(&error));
@@ -118,8 +122,9 @@ impl Handlers {
 }
 
 impl Known {
-    async fn from(found: Found) -> Self {
+    async fn from(found: Found, version: Option<String>) -> Self {
         super::off_the_runtime(move || Self {
+            version,
             all: found.all.iter().map(|handler| (handler.name.clone(), handler.hooked())).collect(),
             default: found.default,
             sandbox_image: found.sandbox_image,
@@ -147,20 +152,42 @@ impl Known {
         let tag = self.sandbox_image.as_deref().filter(|image| !image.contains("@sha256:")).map(|image| {
             format!("containerd: the pause image `{image}` is named by a tag, which others may move: pin its digest")
         });
-        let unhooked = self.all.iter().filter(|(name, _)| !self.is_admitted(name, allowed));
-        let handlers = unhooked.map(|(name, hooked)| {
+        let handlers = self.all.iter().filter_map(|(name, hooked)| {
             let why = match hooked {
-                Hooked::Yes(_) => String::new(),
-                Hooked::NoSpec => "it has no base runtime spec".to_owned(),
-                Hooked::NoHook => "its base runtime spec has no hook of binauthd's".to_owned(),
-                Hooked::OtherRuntime => "its runtime may run no hooks".to_owned(),
-                Hooked::Unusable(why) => why.clone(),
+                Hooked::Yes(hook) => {
+                    return Some(format!(
+                        "containerd: runtime handler `{name}`: {}",
+                        self.hook_problem(hook)?
+                    ));
+                }
+                Hooked::NoSpec => "it has no base runtime spec",
+                Hooked::NoHook => "its base runtime spec has no hook of binauthd's",
+                Hooked::OtherRuntime => "its runtime may run no hooks",
+                Hooked::Unusable(why) => why,
             };
-            format!(
-                "containerd: runtime handler `{name}` carries no create hook ({why}): its pods are refused"
-            )
+            let so = match hooked {
+                _ if !self.is_admitted(name, allowed) => "its pods are refused",
+                // Somebody has meant it to carry one.
+                Hooked::Unusable(_) if !allowed.contains(name) => "nothing holds its pods but NRI",
+                _ => return None,
+            };
+            Some(format!("containerd: runtime handler `{name}` carries no create hook ({why}): {so}"))
         });
         tag.into_iter().chain(handlers).collect()
+    }
+
+    /// What is wrong with a hook that is there.
+    fn hook_problem(&self, hook: &CreateHook) -> Option<String> {
+        let timeout = hook.timeout_problem();
+        timeout.or_else(|| {
+            let (made_for, version) = (hook.made_for.as_deref()?, self.version.as_deref()?);
+            (release(made_for) != release(version)).then(|| {
+                format!(
+                    "its base runtime spec has the defaults of containerd {made_for}, and this is {version}: write it \
+                     anew with `binauthctl containerd base-spec`"
+                )
+            })
+        })
     }
 }
 
@@ -168,14 +195,21 @@ fn is_hooked(hooked: &Hooked) -> bool {
     matches!(hooked, Hooked::Yes(_))
 }
 
+/// Of `v2.1.9+ds1` the part `2.1.9`: what packagers add changes no defaults.
+fn release(version: &str) -> &str {
+    let version = version.trim_start_matches('v');
+    let end = version.find(|c: char| c != '.' && !c.is_ascii_digit());
+    end.and_then(|end| version.get(..end)).unwrap_or(version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::containerd::CreateHook;
 
     fn known(hooked: &[(&str, bool)]) -> Known {
         let of = |hooked: bool| if hooked { Hooked::Yes(CreateHook::new("/hook")) } else { Hooked::NoSpec };
         Known {
+            version: Some("v2.1.9+ds1".to_owned()),
             default: "runc".to_owned(),
             all: hooked.iter().map(|(name, hooked)| ((*name).to_owned(), of(*hooked))).collect(),
             sandbox_image: None,
@@ -208,5 +242,35 @@ mod tests {
         };
         assert!(with("r.io/pause:3.10").iter().any(|problem| problem.contains("pin its digest")));
         assert!(with("r.io/pause@sha256:ab").is_empty());
+    }
+
+    #[test]
+    fn a_hook_that_does_not_hold_what_it_should_is_an_alarm() {
+        let told = |hooked: Hooked, allowed: &[&str]| {
+            let known = Known { all: vec![("runc".to_owned(), hooked)], ..known(&[]) };
+            known.problems(&allowed.iter().map(|name| (*name).to_owned()).collect()).join("\n")
+        };
+        let made_for = |version: &str| {
+            Hooked::Yes(CreateHook { made_for: Some(version.to_owned()), ..CreateHook::new("/hook") })
+        };
+        let unusable = || Hooked::Unusable("others than root may write it".to_owned());
+        let rows = [
+            (made_for("2.1.9"), &[][..], ""),
+            (made_for("v2.1.9~rc"), &[], ""),
+            (made_for("2.1.8"), &[], "has the defaults of containerd 2.1.8, and this is v2.1.9+ds1"),
+            (
+                Hooked::Yes(CreateHook { found_timeout: Some(5), ..CreateHook::new("/hook") }),
+                &[],
+                "the runtime ends the hook `/hook` after 5 s",
+            ),
+            (unusable(), &[], "(others than root may write it): nothing holds its pods but NRI"),
+            (unusable(), &["runc"], ""),
+            (Hooked::NoSpec, &[], ""),
+        ];
+        for (hooked, allowed, part) in rows {
+            let what = format!("{hooked:?} {allowed:?}");
+            let problems = told(hooked, allowed);
+            assert!(problems.contains(part) && problems.is_empty() == part.is_empty(), "{what}: {problems}");
+        }
     }
 }

@@ -66,8 +66,8 @@ pub fn events(version: Option<Version>) -> Events {
     if version.is_some_and(|version| version >= WIDE) { Events::WIDE } else { Events::NARROW }
 }
 
-/// `v2.1.9`, and with whatever a packager adds: `2.1.9+unknown`, `1.7.24~ds1`, `2.1.5-k3s1`. `None` for
-/// what comes before a release, because that has an NRI of its own.
+/// `v2.1.9`, and with whatever a packager adds: `2.1.9+unknown`, `1.7.24~ds1`, `2.1.5-k3s1`, `v2.2.7.m` (built from
+/// a changed tree). `None` for what comes before a release, because that has an NRI of its own.
 fn parse(text: &str) -> Option<Version> {
     let text = text.strip_prefix('v').unwrap_or(text);
     let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
@@ -76,7 +76,7 @@ fn parse(text: &str) -> Option<Version> {
     if ["alpha", "beta", "rc", "pre", "dev"].iter().any(|word| before.starts_with(word)) {
         return None;
     }
-    let mut numbers = numbers.split('.').map(str::parse);
+    let mut numbers = numbers.trim_end_matches('.').split('.').map(str::parse);
     let (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch)), None) =
         (numbers.next(), numbers.next(), numbers.next(), numbers.next())
     else {
@@ -105,6 +105,10 @@ mod tests {
             ("containerd", "2.2.0~rc.1+ds1", "", None, 0x7ff),
             ("containerd", "2.2.0", "", Some("0.10.0"), 0x3fff),
             ("containerd", "2.2.7+unknown", "", Some("0.11.0"), 0x3fff),
+            ("containerd", "v2.2.7.m", "", Some("0.11.0"), 0x3fff),
+            ("containerd", "v2.2.7-4-gdeadbeef.m", "", Some("0.11.0"), 0x3fff),
+            ("containerd", "v2.2.0-rc.1.m", "", None, 0x7ff),
+            ("containerd", "v2.1.9.m", "", Some("0.8.0"), 0x7ff),
             ("containerd", "2.3.4+unknown", "v0.12.0", Some("0.12.0"), 0x3fff),
             ("containerd", "2.3.4", "unknown", Some("0.12.0"), 0x3fff),
             ("containerd", "v2.4.0-beta.0", "v0.12.1", Some("0.12.1"), 0x3fff),

@@ -44,7 +44,7 @@ async fn mounts_that_reach_the_guard_are_refused(gates: Gates, generation: Gener
     let link = harmless.join("link");
     symlink(&node.etc.folder, &link).unwrap();
     let etc = &node.etc.folder;
-    let guarded: Vec<(&str, PathBuf)> = vec![
+    let mut guarded: Vec<(&str, PathBuf)> = vec![
         ("config", etc.clone()),
         ("below", etc.join("policy.yaml")),
         ("above", home.to_owned()),
@@ -56,10 +56,20 @@ async fn mounts_that_reach_the_guard_are_refused(gates: Gates, generation: Gener
         ("containerd-state", home.join("state")),
         ("everything", "/".into()),
         ("link", link),
+        ("audit", node.etc.audit_file.clone()),
+        // Above what is guarded on every node: configuration, programs, state, sockets, logs.
         ("above-usual", "/etc".into()),
+        ("above-opt", "/opt".into()),
+        ("above-run", "/run".into()),
+        ("above-state", "/var/lib".into()),
+        ("above-logs", "/var/log".into()),
+        ("above-programs", "/usr".into()),
         ("other-spelling", "/var/run/containerd".into()),
         ("process", format!("/proc/{}/root", gated.guarded.daemon.pid()).into()),
     ];
+    if gates != Gates::Hook {
+        guarded.push(("nri", node.nri_socket()));
+    }
     for (name, path) in &guarded {
         for readonly in [false, true] {
             // What is not there, CRI would make.

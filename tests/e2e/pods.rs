@@ -191,7 +191,8 @@ async fn the_service_account_decides_where_it_is_known() {
     let gated = Gated::start_on(wiring, |node, _| {
         let ca = node.etc.folder.join("kubelet-ca.pem");
         std::fs::write(&ca, authority.pem()).unwrap();
-        let more = format!("[kubelet]\nurl = \"{}\"\nca = {ca:?}\n", kubelet.url("https", "/pods"));
+        let url = kubelet.url("https", "/pods");
+        let more = format!("trust_domain = \"mesh.example\"\n[kubelet]\nurl = \"{url}\"\nca = {ca:?}\n");
         configure(node, &Settings { more: &more, containerd: "" });
     })
     .await;
@@ -226,6 +227,18 @@ async fn the_service_account_decides_where_it_is_known() {
     }
     gated.proves("app").await;
     let refusal = gated.run_in(&web, "main", &id, &app.tagged()).await.unwrap_err();
+    says(&refusal, &["(NO_ATTESTATION)"]);
+    gated.proves_nothing("web").await;
+
+    // The mesh knows the same account by its own name.
+    let rules = format!(
+        "{}istioServiceIdentityAdmissionRules:\n  'spiffe://mesh.example/ns/shop/sa/builder': {ALLOW}\n",
+        requires(&[&gated.guarded.qa])
+    );
+    gated.obey(&policy(gated.node(), &rules)).await;
+    gated.run_in(&builder, "meshed", &id, &app.tagged()).await.unwrap();
+    gated.proves("app").await;
+    let refusal = gated.run_in(&web, "meshed", &id, &app.tagged()).await.unwrap_err();
     says(&refusal, &["(NO_ATTESTATION)"]);
     gated.proves_nothing("web").await;
     drop(kubelet);

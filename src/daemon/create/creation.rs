@@ -1,7 +1,6 @@
 //! A container as a gate sees it, before anything is known of its image.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::gate::message::AskedContainer;
@@ -13,8 +12,8 @@ const RESTORED: [&str; 3] = ["restored", "checkpointedAt", "checkpointImage"];
 /// What CRI calls the image of a container, or the pod's author did (containerd 2.0 and later).
 const IMAGE_NAME: &str = "io.kubernetes.cri.image-name";
 const CONTAINER_NAME: &str = "io.kubernetes.cri.container-name";
-/// Below the state folder: where CRI mounts the images of image volumes, `SANDBOX/HEX`.
-const IMAGE_VOLUMES: &str = "io.containerd.grpc.v1.cri/image-volumes";
+/// Below containerd's state folder: where CRI mounts the images of image volumes, `SANDBOX/HEX`.
+const IMAGE_VOLUMES: [&str; 2] = ["io.containerd.grpc.v1.cri", "image-volumes"];
 
 /// Of NRI: less than the time that its runtime gives.
 const NRI_PATIENCE: Duration = Duration::from_millis(900);
@@ -177,19 +176,17 @@ impl Creation {
         self.pod.as_ref().is_some_and(|pod| pod.sandbox == self.id)
     }
 
-    /// The images whose files it mounts, by their targets; and what lies there that is no digest. `state` is
-    /// containerd's state folder.
-    pub(super) fn image_volumes(&self, state: &Path) -> Vec<Result<Digest, String>> {
-        let folder = state.join(IMAGE_VOLUMES);
+    /// The images whose files it mounts, by their targets; and what lies there that is no digest. Wherever
+    /// containerd's state folder is: a configuration that has it wrong must not hide a volume.
+    pub(super) fn image_volumes(&self) -> Vec<Result<Digest, String>> {
         let mut volumes: Vec<_> = self
             .reach
             .sources
             .iter()
-            .filter_map(|source| Path::new(source).strip_prefix(&folder).ok())
+            .filter_map(|source| below_image_volumes(source))
             .map(|below| {
-                let mut parts = below.components().skip(1).map(|part| part.as_os_str().to_string_lossy());
-                let hex = parts.next().unwrap_or_default();
-                format!("sha256:{hex}").parse().map_err(|_| below.display().to_string())
+                let hex = below.get(1).copied().unwrap_or_default();
+                format!("sha256:{hex}").parse().map_err(|_| below.join("/"))
             })
             .collect();
         volumes.sort();
@@ -209,6 +206,13 @@ impl From<&api::PodSandbox> for PodOf {
             is_static: is_static(|key| pod.annotations.get(key).cloned()),
         }
     }
+}
+
+/// The parts of a path below the folder of image volumes; none where it does not lie there.
+fn below_image_volumes(source: &str) -> Option<Vec<&str>> {
+    let parts: Vec<&str> = source.split('/').filter(|part| !part.is_empty()).collect();
+    let at = parts.windows(2).position(|two| two == IMAGE_VOLUMES)?;
+    parts.get(at + 2..).map(<[_]>::to_vec)
 }
 
 /// The host paths of mounts that have one.
@@ -298,19 +302,21 @@ mod tests {
     #[test]
     fn images_that_are_mounted() {
         let hex = "ab".repeat(32);
-        let folder = format!("/run/c/{IMAGE_VOLUMES}");
+        let folder = format!("/run/c/{}", IMAGE_VOLUMES.join("/"));
         let rows = [
             (format!("{folder}/sandbox/{hex}"), Some(Ok(format!("sha256:{hex}")))),
             (format!("{folder}/sandbox/{hex}/sub/path"), Some(Ok(format!("sha256:{hex}")))),
             (format!("{folder}/sandbox"), Some(Err("sandbox"))),
             (folder.clone(), Some(Err(""))),
             (format!("{folder}/sandbox/latest"), Some(Err("sandbox/latest"))),
+            (format!("/elsewhere{folder}//sandbox/{hex}"), Some(Ok(format!("sha256:{hex}")))),
             ("/run/c/other".to_owned(), None),
+            (format!("/run/c/image-volumes/sandbox/{hex}"), None),
         ];
         for (source, expected) in rows {
             let mut creation = by_nri(&container());
             creation.reach.sources = vec![source.clone()];
-            let found: Vec<_> = creation.image_volumes(Path::new("/run/c"));
+            let found: Vec<_> = creation.image_volumes();
             let found = found.into_iter().next().map(|found| found.map(|digest| digest.to_string()));
             assert_eq!(found, expected.map(|one| one.map_err(str::to_owned)), "{source}");
         }

@@ -14,7 +14,7 @@ mod running;
 mod unseen;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,8 +71,6 @@ pub(super) struct CreateGate {
 pub(super) struct Settings {
     /// The namespace of containerd that CRI uses.
     pub(super) namespace: String,
-    /// containerd's state folder.
-    pub(super) state: PathBuf,
     /// Snapshotters whose content containerd itself has checked.
     pub(super) snapshotters: BTreeSet<String>,
     pub(super) host: HostRules,
@@ -83,7 +81,6 @@ impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
         Self {
             namespace: config.containerd.namespace.clone(),
-            state: config.containerd.state.clone(),
             snapshotters: config.containerd.snapshotters.clone(),
             host: config.host_rules().resolved(|path| resolved(Path::new(path))),
             trust_domain: config.trust_domain.clone(),
@@ -302,7 +299,7 @@ impl CreateGate {
     /// The first image volume that is refused, or else the first that would be without dry run.
     async fn of_volumes(&self, creation: &Creation, workload: &Workload) -> Option<Verdict> {
         let mut unenforced = None;
-        for volume in creation.image_volumes(&self.settings.state) {
+        for volume in creation.image_volumes() {
             let verdict = match volume {
                 Ok(target) => {
                     let subject = bind::volume(self, &creation.namespace, target).await;
