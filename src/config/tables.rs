@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::file::{Config, Location, Source};
+use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
     CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource,
     RunningConfig,
@@ -29,7 +30,7 @@ const MAX_NAMES: usize = 64;
 const MAX_NAME: usize = 253;
 const MAX_DIGESTS: usize = 10_000;
 const MAX_URL: usize = 2_048;
-/// Of `running.period`, in seconds.
+/// Of `running.period` and `policy.interval`, in seconds.
 const PERIODS: std::ops::RangeInclusive<u64> = 10..=86_400;
 
 /// A value that makes no sense.
@@ -51,7 +52,7 @@ pub(super) struct ConfigFile {
     config_version: Option<u32>,
     cluster: Option<String>,
     trust_domain: Option<String>,
-    policy: Option<PathBuf>,
+    policy: Option<PolicyKey>,
     platform_policy: Option<PathBuf>,
     deny_list: Option<PathBuf>,
     system_policy: Option<PathBuf>,
@@ -180,6 +181,7 @@ impl ConfigFile {
             let cause = format!("`{}` is not a trust domain: {rule}", brief(domain));
             return Err(Wrong::new("trust_domain", cause));
         }
+        let policy = self.policy.map_or_else(PolicyTable::default, PolicyKey::into_table);
         Ok(Config {
             cluster: self.cluster,
             trust_domain: self.trust_domain,
@@ -190,7 +192,8 @@ impl ConfigFile {
             deny_tags: self.deny_tags.unwrap_or_default(),
             subjects: subjects(self.subjects)?,
             dsse_types: dsse_types(self.dsse_types, defaults.dsse_types)?,
-            policy: self.policy.unwrap_or(defaults.policy),
+            policy: policy.path.clone().unwrap_or(defaults.policy),
+            bundle: policy.read()?,
             attestors: self.attestors.unwrap_or(defaults.attestors),
             state_dir: self.state_dir.unwrap_or(defaults.state_dir),
             runtime_dir: self.runtime_dir.unwrap_or(defaults.runtime_dir),
@@ -271,14 +274,15 @@ impl RunningTable {
                 Some(OnViolationName::Log) => OnViolation::Log,
                 Some(OnViolationName::Stop) => OnViolation::Stop,
             },
-            period: self.period.map_or(Ok(defaults.period), |text| period(&text))?,
+            period: self.period.map_or(Ok(defaults.period), |text| period("running.period", &text))?,
             stop_static_pods: self.stop_static_pods.unwrap_or_default(),
         })
     }
 }
 
-fn period(text: &str) -> Result<Duration, Wrong> {
-    let wrong = |cause: &str| Wrong::new("running.period", format!("`{}` {cause}", brief(text)));
+/// A time between two of something.
+pub(super) fn period(key: &str, text: &str) -> Result<Duration, Wrong> {
+    let wrong = |cause: &str| Wrong::new(key, format!("`{}` {cause}", brief(text)));
     let period = humantime::parse_duration(text).map_err(|_| wrong("is not a duration such as `5m`"))?;
     if !PERIODS.contains(&period.as_secs()) || period > Duration::from_secs(*PERIODS.end()) {
         return Err(wrong("is not between `10s` and `24h`"));
@@ -332,7 +336,8 @@ impl KubeletTable {
                 return Err(Wrong::new("kubelet.kubeconfig", cause));
             }
             (None, url, Some(ca)) => {
-                PodSource::Endpoint { url: url.map_or(Ok(KUBELET.to_owned()), checked_url)?, ca, login }
+                let url = url.map_or(Ok(KUBELET.to_owned()), |url| checked_url("kubelet.url", url))?;
+                PodSource::Endpoint { url, ca, login }
             }
             (None, _, None) => {
                 let cause =
@@ -348,13 +353,13 @@ impl KubeletTable {
 const KUBELET: &str = "https://127.0.0.1:10250/pods";
 
 /// Without TLS any user of the node could answer in kubelet's place, once its port is free.
-fn checked_url(url: String) -> Result<String, Wrong> {
+pub(super) fn checked_url(key: &str, url: String) -> Result<String, Wrong> {
     let rest = url.strip_prefix("https://");
     let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let fits = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits || host.is_empty() || host.contains('@') {
         let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", brief(&url));
-        return Err(Wrong::new("kubelet.url", cause));
+        return Err(Wrong::new(key, cause));
     }
     Ok(url)
 }
@@ -388,6 +393,6 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-fn brief(text: &str) -> String {
+pub(super) fn brief(text: &str) -> String {
     shown(text, 80)
 }

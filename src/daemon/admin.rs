@@ -9,9 +9,11 @@ use tokio::sync::Semaphore;
 
 use super::engine::Engine;
 use super::status::Inputs;
+use crate::config::trust::Forget;
 use crate::decision::Subject;
-use crate::gate::admin::{AdminAnswer, AdminAsk, AskedPod, MAX_BODY};
-use crate::gate::server::{Limits, Peer, Refusal as _};
+use crate::gate::admin::{self, AdminAnswer, AdminAsk, AskedPod, MAX_BODY};
+use crate::gate::message::reason::PEER_REFUSED;
+use crate::gate::server::{Limits, Peer, Refusal as _, root_only};
 use crate::image::Workload;
 
 /// Operators are few and their answers large.
@@ -31,14 +33,14 @@ type Answering = Pin<Box<dyn Future<Output = AdminAnswer> + Send>>;
 
 pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answering + Send + Sync + 'static {
     let desks = Arc::new(Semaphore::new(DESKS));
-    move |_, ask| {
+    move |peer, ask| {
         let (inputs, desks) = (Arc::clone(&inputs), Arc::clone(&desks));
         Box::pin(async move {
             let Ok(desk) = desks.acquire_owned().await else {
                 return AdminAnswer::refusal("INTERNAL", "binauthd is stopping".to_owned());
             };
             super::off_the_runtime(move || {
-                let answer = answer(&inputs, &ask);
+                let answer = answer(&inputs, &peer, &ask);
                 // Held until here, also for who no longer waits.
                 drop(desk);
                 answer
@@ -48,10 +50,18 @@ pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answeri
     }
 }
 
-fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
+fn answer(inputs: &Inputs, peer: &Peer, ask: &AdminAsk) -> AdminAnswer {
     let internal = |error: serde_json::Error| AdminAnswer::refusal("INTERNAL", error.to_string());
     match ask {
         AdminAsk::Status => serde_json::to_value(inputs.status()).map_or_else(internal, AdminAnswer::Status),
+        AdminAsk::Trust => {
+            let report = inputs.engine.documents().trust_report();
+            serde_json::to_value(report).map_or_else(internal, AdminAnswer::Trust)
+        }
+        AdminAsk::TrustReset { forget } => match root_only(peer) {
+            Ok(()) => reset(inputs, *forget),
+            Err(problem) => AdminAnswer::refusal(PEER_REFUSED, problem),
+        },
         AdminAsk::Evaluate { image, pod, explain } => {
             let engine = &inputs.engine;
             let subject = match Subject::named(image) {
@@ -65,6 +75,24 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
             };
             value.map_or_else(internal, AdminAnswer::Verdict)
         }
+    }
+}
+
+fn reset(inputs: &Inputs, forget: admin::Forget) -> AdminAnswer {
+    let what = match forget {
+        admin::Forget::Broken => Forget::Broken,
+        admin::Forget::Bundle => Forget::Bundle,
+        admin::Forget::Time => Forget::Time,
+        admin::Forget::All => Forget::All,
+    };
+    tracing::warn!(?what, "what was accepted before is to be forgotten");
+    match inputs.engine.forget(what) {
+        Ok(report) => {
+            inputs.fetch_bundle();
+            serde_json::to_value(report)
+                .map_or_else(|error| AdminAnswer::refusal("INTERNAL", error.to_string()), AdminAnswer::Trust)
+        }
+        Err(error) => AdminAnswer::refusal("NOT_RESET", error.to_string()),
     }
 }
 

@@ -5,11 +5,12 @@
 //! without a policy every question is refused by name.
 
 mod admin;
+mod bundles;
+mod clock;
 mod create;
 mod engine;
 mod gates;
 mod handlers;
-mod lock;
 mod privileges;
 mod pull;
 mod status;
@@ -18,7 +19,7 @@ mod unanswered;
 mod watch;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,6 +29,7 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinError;
 
 use crate::audit::Audit;
+use crate::config::lock::{self, LockError};
 use crate::config::{Config, ConfigError, Documents};
 use crate::containerd::Probe;
 use crate::evidence::Ledger;
@@ -51,17 +53,9 @@ pub enum StartError {
     /// The configuration is refused.
     #[error("the configuration cannot be used")]
     Config(#[from] ConfigError),
-    /// Another daemon uses the state folder.
-    #[error("another binauthd uses `{0}`")]
-    Locked(PathBuf),
-    /// A folder of the daemon's own cannot be used.
-    #[error("cannot use `{path}`")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A folder of the daemon's own cannot be used, or another daemon uses it.
+    #[error(transparent)]
+    Folder(#[from] LockError),
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -122,12 +116,14 @@ async fn serve(
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
     let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
     let mut followers = create::follow(&config, &create, stopped.clone())?;
+    let bundles = bundles::start(&engine, &config);
     let inputs = status::Inputs {
         config,
         create: Arc::clone(&create),
         engine: Arc::clone(&engine),
         gate: Arc::clone(&counters),
         probe,
+        bundles,
         started: Instant::now(),
     };
 
@@ -142,7 +138,7 @@ async fn serve(
     let mut admins = tokio::spawn(server::serve(
         admin,
         admin::LIMITS,
-        // The mode of the socket lets in root and its group, and nothing here changes anything.
+        // The mode of the socket lets in root and its group; what changes something asks who it is.
         |_: &server::Peer| Ok(()),
         admin::handler(Arc::new(inputs)),
         Arc::default(),

@@ -1,4 +1,5 @@
-//! What operators ask on the admin socket, in the gate's framing. Nothing here changes anything.
+//! What operators ask on the admin socket, in the gate's framing. What changes something is answered to root
+//! alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,13 @@ pub const MAX_BODY: usize = 8 * 1024 * 1024;
 pub enum AdminAsk {
     /// How the daemon is doing.
     Status,
+    /// What the daemon remembers of what it has accepted.
+    Trust,
+    /// Forgets some of that; for root.
+    TrustReset {
+        /// What of it.
+        forget: Forget,
+    },
     /// What the pull gate would answer for an image; recorded nowhere.
     Evaluate {
         /// A reference, with or without a digest.
@@ -25,6 +33,20 @@ pub enum AdminAsk {
         #[serde(default)]
         explain: bool,
     },
+}
+
+/// What is to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Forget {
+    /// What cannot be read.
+    Broken,
+    /// The policy bundle and its version.
+    Bundle,
+    /// The latest time seen.
+    Time,
+    /// Everything.
+    All,
 }
 
 /// A pod that is asked about; what is absent is not known.
@@ -51,6 +73,8 @@ pub struct AskedPod {
 pub enum AdminAnswer {
     /// The status document.
     Status(serde_json::Value),
+    /// What is remembered.
+    Trust(serde_json::Value),
     /// A verdict, as in the audit trail.
     Verdict(serde_json::Value),
     /// The question cannot be answered.
