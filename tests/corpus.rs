@@ -49,6 +49,7 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::EvidenceUnread, "daemon::engine::tests"),
     (Reason::MediaTypeUnknown, "daemon::pull::tests, tests/e2e/broken.rs"),
     (Reason::PolicyMissing, "tests/cli, tests/e2e/broken.rs"),
+    (Reason::TrustLost, "config::documents::tests, tests/cli/bundles.rs"),
     (Reason::UngatedStart, "tests/e2e/create.rs"),
     (Reason::CheckpointRestore, "tests/e2e/create.rs"),
     (Reason::HandlerUngated, "tests/e2e/create.rs"),

@@ -89,6 +89,11 @@ pub enum KeyError {
         /// What the PEM holds.
         found: Kind,
     },
+    /// A kind of key that no algorithm takes.
+    #[error(
+        "the key is {0}, which no signature algorithm is for: expected RSA of 2048, 3072 or 4096 bits, EC P-256, P-384 or P-521, or ML-DSA-65"
+    )]
+    Unusable(Kind),
     /// No algorithm of that name.
     #[error("`{0}` is not a signature algorithm: expected one of {names}", names = names())]
     UnknownAlgorithm(String),

@@ -30,6 +30,12 @@ fn parse(text: &str, collection: &'static str) -> Result<String, NameError> {
     }
 }
 
+/// Whether `text` can be the id of a project, as it stands in resource names.
+#[must_use]
+pub fn is_project(text: &str) -> bool {
+    is_segment(text)
+}
+
 /// Letters, digits, `-`, `_`, `.`, and `:` as in domain-scoped projects.
 fn is_segment(segment: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');

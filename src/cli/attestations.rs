@@ -214,13 +214,14 @@ fn project<'a>(given: Option<&'a str>, attestor: &'a AttestorName) -> Result<&'a
 }
 
 /// Reads a small file, or a pipe such as `/dev/stdin`.
-fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, CliError> {
+pub(super) fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, CliError> {
     File::open(path)
         .and_then(|file| files::read_capped(file, occurrence::MAX_BYTES / 2))
         .map_err(|cause| CliError::Read { what, path: path.to_owned(), cause })
 }
 
-fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+/// The bytes behind base64, if it is that.
+pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let text: String = std::str::from_utf8(text).ok()?.split_ascii_whitespace().collect();
     base64::decode(&text)
 }

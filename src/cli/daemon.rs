@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::CliError;
-use crate::gate::admin::{AdminAnswer, AdminAsk, CacheAsk, MAX_BODY};
+use crate::gate::admin::{AdminAnswer, AdminAsk, CacheAsk, Forget, MAX_BODY};
 use crate::gate::client::{self, Patience};
 
 const PATIENCE: Patience = Patience { max_body: MAX_BODY, ..Patience::GATE };
@@ -34,6 +34,22 @@ pub(super) fn cache(socket: &Path, question: CacheAsk) -> Result<Value, CliError
     }
 }
 
+/// What the daemon remembers of what it has accepted.
+pub(super) fn trust(socket: &Path) -> Result<Value, CliError> {
+    match ask(socket, &AdminAsk::Trust)? {
+        AdminAnswer::Trust(value) => Ok(value),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Makes the daemon forget, and tells what it remembers then.
+pub(super) fn trust_reset(socket: &Path, forget: Forget) -> Result<Value, CliError> {
+    match ask(socket, &AdminAsk::TrustReset { forget })? {
+        AdminAnswer::Trust(value) => Ok(value),
+        other => Err(unexpected(other)),
+    }
+}
+
 fn ask(socket: &Path, ask: &AdminAsk) -> Result<AdminAnswer, CliError> {
     client::exchange(socket, ask, PATIENCE)
         .map_err(|cause| CliError::Unreachable { socket: socket.to_owned(), cause })
@@ -42,7 +58,10 @@ fn ask(socket: &Path, ask: &AdminAsk) -> Result<AdminAnswer, CliError> {
 fn unexpected(answer: AdminAnswer) -> CliError {
     match answer {
         AdminAnswer::Error { reason, message } => CliError::Daemon { reason, message },
-        AdminAnswer::Status(_) | AdminAnswer::Verdict(_) | AdminAnswer::Cache(_) => {
+        AdminAnswer::Status(_)
+        | AdminAnswer::Verdict(_)
+        | AdminAnswer::Cache(_)
+        | AdminAnswer::Trust(_) => {
             CliError::Daemon { reason: "INTERNAL".into(), message: "it answered another question".into() }
         }
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, Kind, NameError, OccurrenceError};
 use crate::config::ConfigError;
+use crate::config::lock::LockError;
+use crate::config::trust::ResetError;
 use crate::containerd::base_spec::BaseSpecError;
 use crate::decision::SubjectError;
 use crate::document::DocumentError;
@@ -240,6 +242,24 @@ pub enum CliError {
         #[source]
         cause: Box<PolicyError>,
     },
+    /// A bundle that no node would take.
+    #[error("no bundle is made: {0}")]
+    NotSigned(String),
+    /// A bundle key that is none.
+    #[error("`{}` is not a bundle key", path.display())]
+    BundleKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: KeyError,
+    },
+    /// What is remembered is in use.
+    #[error("what this node remembers cannot be changed")]
+    Lock(#[from] LockError),
+    /// What is remembered stays.
+    #[error("nothing is forgotten")]
+    Reset(#[from] ResetError),
     /// Another document that cannot be obeyed.
     #[error("{what} `{}` is refused: {cause}", path.display())]
     Document {
@@ -335,6 +355,7 @@ pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
             | CliError::KeyIdTaken { .. }
             | CliError::NoKey { .. }
             | CliError::NotItsKey { .. }
+            | CliError::NotSigned(_)
             | CliError::NotVerified { .. },
         ) => 1,
         Err(_) => 2,

@@ -75,13 +75,18 @@ pub(super) fn document(path: &Path, what: &'static str) -> Result<Vec<u8>, CliEr
 /// Reads every attestor document (`*.yaml`, `*.yml`, `*.json`) of a folder.
 pub(super) fn attestors(folder: &Path) -> Result<Attestors, CliError> {
     let mut found = Attestors { folder: folder.to_owned(), files: Vec::new(), problems: Vec::new() };
-    for path in listed(folder, "attestors folder", &["yaml", "yml", "json"])? {
+    for path in attestor_paths(folder)? {
         match attestor(&path) {
             Ok(file) => found.files.push(file),
             Err(cause) => found.problems.push(Problem { path, cause }),
         }
     }
     Ok(found)
+}
+
+/// The files of a folder that are attestor documents by their names.
+pub(super) fn attestor_paths(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+    listed(folder, "attestors folder", &["yaml", "yml", "json"])
 }
 
 fn attestor(path: &Path) -> Result<AttestorFile, ProblemCause> {

@@ -11,6 +11,7 @@
 mod artifact;
 mod attestations;
 mod attestors;
+mod bundle;
 mod cache;
 mod config;
 mod containerd;
@@ -26,6 +27,7 @@ mod rules;
 mod sign;
 mod status;
 mod store;
+mod trust;
 mod verification;
 mod write;
 
@@ -70,7 +72,7 @@ enum Command {
     /// What was attested: sign, file, list and verify
     #[command(subcommand)]
     Attestations(attestations::Verb),
-    /// The policy document: check, import, export
+    /// The policy document: check, import, export; signed bundles: sign, show
     #[command(subcommand)]
     Policy(policy::Verb),
     /// The daemon's configuration file
@@ -79,6 +81,9 @@ enum Command {
     /// What containerd is told, so that it asks binauthd
     #[command(subcommand)]
     Containerd(containerd::Verb),
+    /// What this node remembers of what it has accepted
+    #[command(subcommand)]
+    Trust(trust::Verb),
     /// Judge an image, by files or by the daemon
     ///
     /// Without flags the daemon on this node is asked. Files decide with --offline, or with any flag that names a
@@ -133,6 +138,7 @@ impl Command {
             Self::Policy(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
             Self::Containerd(verb) => verb.run(context),
+            Self::Trust(verb) => verb.run(context),
             Self::Evaluate(verb) => verb.run(context),
             Self::Cache(verb) => verb.run(context),
             Self::Status => status::status(context),

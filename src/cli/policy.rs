@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::Context;
 use super::attestors::Folder;
+use super::bundle::{Show, Sign};
 use super::error::{CliError, Outcome};
 use super::files::{self, Attestors};
 use super::output::{self, Answer, Format as Output, fields, table};
@@ -33,6 +34,14 @@ pub(super) enum Verb {
     ///
     /// YAML, or JSON with -o json. What is imported and exported again is the same, byte for byte.
     Export(Export),
+    /// Put policy, attestors and lists into one signed bundle
+    ///
+    /// Every document is checked first, and that every attestor the policy names can be satisfied. To sign with a
+    /// key that is elsewhere: write the bytes with --pae, sign them (SHA-256 with ECDSA in ASN.1 DER, or RSA PKCS#1
+    /// v1.5; ML-DSA-65), and run the same again with --signature-file.
+    Sign(Sign),
+    /// Tell what a bundle holds, and whether it is signed by a bundle key
+    Show(Show),
 }
 
 #[derive(Debug, Args)]
@@ -129,11 +138,13 @@ impl Verb {
             Self::Check(verb) => verb.run(context),
             Self::Import(verb) => verb.run(context),
             Self::Export(verb) => verb.run(context),
+            Self::Sign(verb) => verb.run(context),
+            Self::Show(verb) => verb.run(context),
         }
     }
 }
 
-fn options(allow_multiple_rule_maps: bool, context: &Context) -> Options {
+pub(super) fn options(allow_multiple_rule_maps: bool, context: &Context) -> Options {
     let configured = context.defaults.options();
     Options { allow_multiple_rule_maps: allow_multiple_rule_maps || configured.allow_multiple_rule_maps }
 }

@@ -12,17 +12,21 @@ use p256::SecretKey;
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::elliptic_curve::zeroize::Zeroizing;
-use p256::pkcs8::{DecodePrivateKey as _, SecretDocument};
+use p256::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, SecretDocument};
 
 use super::error::CliError;
 use super::output;
+use crate::attestation::KeyId;
 
 const MAX_KEY_FILE: usize = 16 * 1024;
 const SEC1: &str = "EC PRIVATE KEY";
 const PKCS8: &str = "PRIVATE KEY";
 
 /// A key that signs.
-pub(super) struct PrivateKey(SigningKey);
+pub(super) struct PrivateKey {
+    key: SigningKey,
+    id: KeyId,
+}
 
 impl PrivateKey {
     /// Reads a PEM file, SEC1 or PKCS#8; what openssl writes before the key block is passed over.
@@ -60,12 +64,19 @@ impl PrivateKey {
             SEC1 => SecretKey::from_sec1_der(der.as_bytes()).ok(),
             _ => SecretKey::from_pkcs8_der(der.as_bytes()).ok(),
         };
-        Ok(Self(SigningKey::from(key.ok_or(NOT_P256)?)))
+        let key = key.ok_or(NOT_P256)?;
+        let public = key.public_key().to_public_key_der().map_err(|_| NOT_P256)?;
+        Ok(Self { id: KeyId::of_der(public.as_bytes()), key: SigningKey::from(key) })
+    }
+
+    /// The id that its public key has unless somebody gives it another.
+    pub(super) fn id(&self) -> &KeyId {
+        &self.id
     }
 
     /// The signature over `message`, in ASN.1 DER.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = self.0.sign(message);
+        let signature: DerSignature = self.key.sign(message);
         signature.as_bytes().to_vec()
     }
 }

@@ -18,6 +18,7 @@ fn overview(status: &Value) -> String {
     let mut lines = vec![
         ("binauthd", format!("{}, pid {}, up {} s", of("/version"), of("/pid"), of("/uptimeSeconds"))),
         ("policy", policy(status)),
+        ("policy bundle", bundle(status)),
         ("key ring", of("/keyRing/version")),
         (
             "evidence",
@@ -76,6 +77,28 @@ fn policy(status: &Value) -> String {
             of("/policy/rules"),
             of("/policy/patterns")
         ),
+    }
+}
+
+fn bundle(status: &Value) -> String {
+    let of = |pointer: &str| text(status, pointer);
+    if of("/bundle/from").is_empty() {
+        return String::new();
+    }
+    let fetched = match of("/bundle/fetchedSecondsAgo").as_str() {
+        "" => "not looked for yet".to_owned(),
+        seconds => format!("looked for {seconds} s ago"),
+    };
+    let left = list(status, "/bundle/leftAside").iter().map(|path| text(path, ""));
+    let left: Vec<_> = left.collect();
+    let aside = if left.is_empty() { String::new() } else { format!("; left aside: {}", left.join(", ")) };
+    let place = format!("project {} from {}, {fetched}{aside}", of("/bundle/project"), of("/bundle/from"));
+    match of("/bundle/version").as_str() {
+        "" => format!("none in force: {place}"),
+        version => {
+            let until = if of("/bundle/expired") == "true" { "expired at" } else { "until" };
+            format!("{version}, {until} {}: {place}", of("/bundle/expires"))
+        }
     }
 }
 

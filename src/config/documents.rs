@@ -1,10 +1,17 @@
-//! Policies, lists and attestors, document by document.
+//! Policies, lists and attestors, document by document or bundle by bundle.
 //!
 //! A document that is gone is gone at once. One that cannot be read, or is not valid, keeps its own
 //! last good version, also across a restart, and says so; changes beside it still apply. What was
 //! never seen good decides nothing.
+//!
+//! Where signed bundles are obeyed, policy, platform policy and attestors come from the bundle in force and from
+//! nowhere else. Its deny list counts beside the node's own, its system policy in place of it.
 
-use std::collections::BTreeMap;
+mod bundled;
+mod files;
+mod single;
+mod state;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,157 +19,88 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::file::Config;
-use super::last_good::{self, LastGood};
-use super::slot::{DocumentStatus, Parse, Presence, Slot};
-use super::trusted;
+use super::slot::DocumentStatus;
+use super::trust::{self, Forget, ResetError, Trust, TrustReport};
 use crate::attestation::{Attestor, KeyRing};
-use crate::document::Format;
 use crate::policy::{DenyList, Options, PlatformPolicy, Policy, Rulebook, SystemPolicy};
+use bundled::Bundled;
+use files::Files;
+use single::{Single, read_deny_list, read_system_policy};
+
+pub use bundled::{BundleStatus, KeyStatus, OfferError, RefusalStatus};
+pub use state::{Hindrance, InForce, State};
 
 /// The documents of a node and what became of each at the last reload.
 #[derive(Debug)]
 pub struct Documents {
-    policy: Single<Policy>,
-    platform_policy: Option<Single<PlatformPolicy>>,
+    origin: Origin,
     deny_list: Single<DenyList>,
     system_policy: Single<SystemPolicy>,
-    attestors_path: PathBuf,
-    attestors: BTreeMap<PathBuf, Slot<Attestor>>,
-    folder_problem: Option<String>,
     /// What the configuration adds to the documents.
     settings: Settings,
-    store: LastGood,
-    stored: last_good::Documents,
-    /// Copies that were not whole when the daemon started.
-    lost: Vec<String>,
-    /// Why what is good now could not be kept.
-    store_problem: Option<String>,
+    state_dir: PathBuf,
+    trust: Trust,
+    /// Of the last reload.
+    now: SystemTime,
+}
+
+/// Where policy, platform policy and attestors come from.
+#[derive(Debug)]
+enum Origin {
+    Files(Files),
+    Bundle(Box<Bundled>),
 }
 
 #[derive(Debug)]
 struct Settings {
-    options: Options,
     rulebook: Rulebook,
     dsse_types: Vec<String>,
+    /// Files that count for nothing where bundles are obeyed.
+    local: Vec<PathBuf>,
 }
 
-/// A document of which there is one.
-#[derive(Debug)]
-struct Single<T> {
-    /// What it is called.
-    what: &'static str,
-    path: PathBuf,
-    slot: Slot<T>,
-}
-
-/// What decides trust, at one moment.
-#[derive(Debug, Clone)]
-pub struct InForce {
-    /// What is obeyed, or why nothing is.
-    pub state: State,
-    /// Every attestor.
-    pub key_ring: KeyRing,
-    /// Those that a decision could ask: what is filed under the notes of others costs it nothing.
-    pub asked: Arc<KeyRing>,
-}
-
-/// What is obeyed, or why nothing is.
-#[derive(Debug, Clone)]
-pub enum State {
-    /// This is obeyed.
-    Obeyed(Arc<Rulebook>),
-    /// A file that must be there is not.
-    Missing {
-        /// What it would be, such as `policy`.
-        what: &'static str,
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// A file cannot be obeyed, and no version of it could be before.
-    Unreadable {
-        /// What it should be, such as `deny list`.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        problem: String,
-    },
-}
-
-impl State {
-    /// What is obeyed, if anything is.
-    #[must_use]
-    pub fn rulebook(&self) -> Option<&Rulebook> {
-        match self {
-            Self::Obeyed(rulebook) => Some(rulebook),
-            Self::Missing { .. } | Self::Unreadable { .. } => None,
-        }
-    }
-}
-
-fn read_policy(options: Options) -> impl Parse<Policy> {
-    move |text, format| Policy::parse(text.as_bytes(), format, options).map_err(|error| error.to_string())
-}
-
-fn read_platform_policy(text: &str, format: Format) -> Result<PlatformPolicy, String> {
-    PlatformPolicy::parse(text.as_bytes(), format).map_err(|error| error.to_string())
-}
-
-fn read_deny_list(text: &str, format: Format) -> Result<DenyList, String> {
-    DenyList::parse(text.as_bytes(), format).map_err(|error| error.to_string())
-}
-
-fn read_system_policy(text: &str, format: Format) -> Result<SystemPolicy, String> {
-    SystemPolicy::parse(text.as_bytes(), format).map_err(|error| error.to_string())
-}
-
-fn read_attestor(text: &str, format: Format) -> Result<Attestor, String> {
-    Attestor::parse(text.as_bytes(), format).map_err(|error| error.to_string())
+/// What is asked in every case.
+struct Rules {
+    policy: Arc<Policy>,
+    platform_policy: Option<Arc<PlatformPolicy>>,
 }
 
 impl Documents {
     /// Reads everything that `config` names for the first time; last good versions come from its
-    /// `state_dir`.
+    /// `state_dir`. Of `now` and the latest time that was ever seen the later one counts.
     #[must_use]
     pub fn open(config: &Config, now: SystemTime) -> Self {
-        let (store, stored, lost) = LastGood::open(&config.state_dir);
+        let trust = Trust::open(&config.state_dir);
+        let stored = trust.documents();
         let options = Options { allow_multiple_rule_maps: config.allow_multiple_rule_maps };
-        let rulebook =
-            Rulebook {
-            subjects: config.subjects,
-            deny_tags: config.deny_tags,
-            freshness: config.freshness,
-            ..Rulebook::default()
+        let local = [&config.policy, &config.attestors].into_iter().chain(&config.platform_policy);
+        let settings = Settings {
+            rulebook: Rulebook {
+                subjects: config.subjects,
+                deny_tags: config.deny_tags,
+                freshness: config.freshness,
+                ..Rulebook::default()
+            },
+            dsse_types: config.dsse_types.clone(),
+            local: local.cloned().collect(),
         };
-        let platform_policy = config.platform_policy.as_ref();
-        let singles = [&config.policy, &config.deny_list, &config.system_policy];
-        let is_single =
-            |path: &Path| singles.into_iter().chain(platform_policy).any(|single| single.as_path() == path);
-        let attestors = stored
-            .iter()
-            .map(|(path, text)| (PathBuf::from(path), text))
-            .filter(|(path, _)| path.parent() == Some(&config.attestors) && !is_single(path))
-            .map(|(path, text)| (path.clone(), Slot::remember(&path, Some(text), read_attestor)))
-            .collect();
+        let now = trust.mark().map_or(now, |mark| mark.max(now));
         let mut documents = Self {
-            policy: Single::remember("policy", &config.policy, &stored, read_policy(options)),
-            platform_policy: platform_policy
-                .map(|path| Single::remember("platform policy", path, &stored, read_platform_policy)),
-            deny_list: Single::remember("deny list", &config.deny_list, &stored, read_deny_list),
+            origin: match &config.bundle {
+                None => Origin::Files(Files::remember(config, options, stored)),
+                Some(bundle) => Origin::Bundle(Box::new(Bundled::remember(bundle, options, stored))),
+            },
+            deny_list: Single::remember("deny list", &config.deny_list, stored, read_deny_list),
             system_policy: Single::remember(
                 "system policy",
                 &config.system_policy,
-                &stored,
+                stored,
                 read_system_policy,
             ),
-            attestors_path: config.attestors.clone(),
-            attestors,
-            folder_problem: None,
-            settings: Settings { options, rulebook, dsse_types: config.dsse_types.clone() },
-            store,
-            stored,
-            lost,
-            store_problem: None,
+            settings,
+            state_dir: config.state_dir.clone(),
+            trust,
+            now,
         };
         documents.reload(now);
         documents
@@ -170,38 +108,90 @@ impl Documents {
 
     /// Reads everything again, and remembers what is good.
     pub fn reload(&mut self, now: SystemTime) {
-        self.policy.read(now, read_policy(self.settings.options));
-        if let Some(platform_policy) = &mut self.platform_policy {
-            platform_policy.read(now, read_platform_policy);
-        }
+        self.now = now;
         self.deny_list.read(now, read_deny_list);
         self.system_policy.read(now, read_system_policy);
-        self.read_attestors(now);
-        self.remember();
+        match &mut self.origin {
+            Origin::Files(files) => files.read(now),
+            Origin::Bundle(bundled) => bundled.read(now, &mut self.trust),
+        }
+        self.remember(now);
+    }
+
+    fn remember(&mut self, now: SystemTime) {
+        let lists = self.deny_list.remembered().into_iter().chain(self.system_policy.remembered());
+        let documents = match &self.origin {
+            Origin::Files(files) => files.remembered().chain(lists).collect(),
+            Origin::Bundle(bundled) => bundled.remembered().chain(lists).collect(),
+        };
+        self.trust.keep(documents, now);
+    }
+
+    /// Takes a bundle that was fetched; whether it is another than the one in force. What was recorded is in
+    /// force from the next [`in_force`](Self::in_force) on.
+    ///
+    /// # Errors
+    /// See [`OfferError`]; the one in force stays.
+    pub fn offer(&mut self, bytes: &[u8], now: SystemTime) -> Result<bool, OfferError> {
+        self.now = now;
+        match &mut self.origin {
+            Origin::Files(_) => Err(OfferError::NotConfigured),
+            Origin::Bundle(bundled) => bundled.offer(bytes, now, &mut self.trust),
+        }
+    }
+
+    /// Takes note that what was fetched last is still what there is.
+    pub fn unchanged(&mut self, now: SystemTime) {
+        if let Origin::Bundle(bundled) = &mut self.origin {
+            bundled.fetched(now);
+        }
+    }
+
+    /// Takes note that nothing could be fetched.
+    pub fn fetch_failed(&mut self, problem: String) {
+        if let Origin::Bundle(bundled) = &mut self.origin {
+            bundled.fetch_failed(problem);
+        }
     }
 
     /// What decides trust now.
     #[must_use]
     pub fn in_force(&self) -> InForce {
-        let attestors = self.attestors.values().filter_map(Slot::good);
+        let attestors: Box<dyn Iterator<Item = &Arc<Attestor>>> = match &self.origin {
+            Origin::Files(files) => Box::new(files.attestors()),
+            Origin::Bundle(bundled) => Box::new(bundled.attestors()),
+        };
         let key_ring =
             KeyRing::accepting(attestors.map(|good| Attestor::clone(good)), &self.settings.dsse_types);
         let state = self.rulebook().map_or_else(|state| state, |rulebook| State::Obeyed(Arc::new(rulebook)));
         let asked = Arc::new(state.rulebook().unwrap_or(&Rulebook::default()).narrow(&key_ring));
-        InForce { state, key_ring, asked }
+        let bundle = match &self.origin {
+            Origin::Files(_) => None,
+            Origin::Bundle(bundled) => bundled.version(),
+        };
+        InForce { state, key_ring, asked, bundle }
     }
 
     /// A list that denies must be known to be obeyed, one that only allows need not.
     fn rulebook(&self) -> Result<Rulebook, State> {
-        let platform_policy = match &self.platform_policy {
-            Some(single) => Some(single.required()?),
-            None => None,
+        if self.trust.lost() {
+            return Err(State::TrustLost { folder: self.state_dir.clone() });
+        }
+        let (rules, denied, system) = match &self.origin {
+            Origin::Files(files) => (files.rules()?, None, None),
+            Origin::Bundle(bundled) => {
+                (bundled.rules(&self.trust)?, bundled.deny_list(), bundled.system_policy())
+            }
         };
+        let deny_list = self.deny_list.optional()?;
         Ok(Rulebook {
-            policy: Some(self.policy.required()?),
-            platform_policy,
-            deny_list: self.deny_list.optional()?,
-            system_policy: self.system_policy.optional().unwrap_or_default(),
+            policy: Some(rules.policy),
+            platform_policy: rules.platform_policy,
+            deny_list: denied.map_or_else(|| Arc::clone(&deny_list), |more| Arc::new(deny_list.union(more))),
+            system_policy: match system {
+                Some(system) => Arc::clone(system),
+                None => self.system_policy.optional().unwrap_or_default(),
+            },
             ..self.settings.rulebook.clone()
         })
     }
@@ -209,42 +199,98 @@ impl Documents {
     /// What became of the policy.
     #[must_use]
     pub fn policy_status(&self) -> DocumentStatus {
-        self.policy.required_status()
+        match &self.origin {
+            Origin::Files(files) => files.policy_status(),
+            Origin::Bundle(bundled) => bundled.policy_status(&self.trust),
+        }
     }
 
     /// What became of the documents beside policy and attestors, of those that are there.
     #[must_use]
     pub fn other_statuses(&self) -> Vec<DocumentStatus> {
-        let platform_policy = self.platform_policy.as_ref().map(Single::required_status);
+        let mut statuses = match &self.origin {
+            Origin::Files(files) => files.platform_policy_status().into_iter().collect(),
+            Origin::Bundle(bundled) => bundled.other_statuses(),
+        };
+        statuses.extend(self.own_statuses());
+        statuses
+    }
+
+    /// Of the lists that are always files of this node.
+    fn own_statuses(&self) -> impl Iterator<Item = DocumentStatus> {
         let lists = [self.deny_list.optional_status(), self.system_policy.optional_status()];
-        platform_policy.into_iter().chain(lists.into_iter().flatten()).collect()
+        lists.into_iter().flatten()
     }
 
     /// What became of each attestor document.
     #[must_use]
     pub fn attestor_statuses(&self) -> Vec<DocumentStatus> {
-        let name = |slot: &Slot<Attestor>| slot.good().map(|good| good.name().to_string());
-        self.attestors.iter().map(|(path, slot)| slot.status(path, name(slot))).collect()
+        match &self.origin {
+            Origin::Files(files) => files.attestor_statuses(),
+            Origin::Bundle(bundled) => bundled.attestor_statuses(),
+        }
+    }
+
+    /// What became of the policy bundle, where bundles are obeyed.
+    #[must_use]
+    pub fn bundle_status(&self) -> Option<BundleStatus> {
+        let Origin::Bundle(bundled) = &self.origin else { return None };
+        let system = bundled.system_policy().map(|_| &self.system_policy.path);
+        let local = self.settings.local.iter().chain(system).cloned();
+        Some(bundled.status(self.now, &self.trust, local))
+    }
+
+    /// Whether bundles are obeyed, and none is in force.
+    #[must_use]
+    pub fn lacks_bundle(&self) -> bool {
+        matches!(&self.origin, Origin::Bundle(bundled) if bundled.version().is_none())
+    }
+
+    /// What is remembered, as it lies on disk.
+    #[must_use]
+    pub fn trust_report(&self) -> TrustReport {
+        trust::report(&self.state_dir)
+    }
+
+    /// The latest time that was ever seen.
+    #[must_use]
+    pub fn seen(&self) -> Option<SystemTime> {
+        self.trust.mark()
+    }
+
+    /// Writes the time down, for the next start.
+    pub fn mark(&mut self, now: SystemTime) {
+        self.trust.mark_time(now);
+    }
+
+    /// Forgets what is remembered, on disk and here, and reads everything again.
+    ///
+    /// # Errors
+    /// See [`ResetError`]; nothing is forgotten then.
+    pub fn forget(&mut self, what: Forget, now: SystemTime) -> Result<(), ResetError> {
+        self.trust.reset(what)?;
+        self.reload(now);
+        Ok(())
     }
 
     /// Everything that is wrong with the documents or with keeping them, one line each.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        std::iter::once(self.policy_status())
-            .chain(self.other_statuses())
-            .chain(self.attestor_statuses())
-            .filter_map(|status| {
-                let problem = status.problem?;
-                Some(format!("{}: {problem} ({})", status.path.display(), status.state))
-            })
-            .chain(self.folder_problem.clone())
-            .chain(self.lost.iter().map(|problem| format!("last good versions: a copy was lost: {problem}")))
-            .chain(
-                self.store_problem
-                    .iter()
-                    .map(|problem| format!("last good versions cannot be kept: {problem}")),
-            )
-            .collect()
+        let (statuses, others): (Vec<_>, Vec<_>) = match &self.origin {
+            Origin::Files(files) => {
+                let first = std::iter::once(files.policy_status()).chain(files.platform_policy_status());
+                let statuses = first.chain(self.own_statuses()).chain(files.attestor_statuses());
+                (statuses.collect(), files.problems().collect())
+            }
+            Origin::Bundle(bundled) => {
+                (self.own_statuses().collect(), bundled.problems(self.now, &self.trust))
+            }
+        };
+        let of_documents = statuses.into_iter().filter_map(|status| {
+            let problem = status.problem?;
+            Some(format!("{}: {problem} ({})", status.path.display(), status.state))
+        });
+        of_documents.chain(others).chain(self.trust.problems()).collect()
     }
 
     /// Changes when any of the files, or who may write them, does; reads no contents.
@@ -258,139 +304,28 @@ impl Documents {
                     .hash(&mut hasher);
             }
         };
-        self.singles().for_each(&mut file);
-        file(&self.attestors_path);
-        if let Ok(entries) = std::fs::read_dir(&self.attestors_path) {
-            let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-            paths.sort();
-            paths.iter().for_each(|path| file(path));
+        let (mut singles, folder) = match &self.origin {
+            Origin::Files(files) => files.paths(),
+            Origin::Bundle(bundled) => bundled.paths(),
+        };
+        singles.extend([self.deny_list.path.as_path(), &self.system_policy.path]);
+        singles.iter().for_each(|path| file(path));
+        if let Some(folder) = folder {
+            file(folder);
+            if let Ok(entries) = std::fs::read_dir(folder) {
+                let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+                paths.sort();
+                paths.iter().for_each(|path| file(path));
+            }
         }
-        let above = self.singles().flat_map(|path| path.ancestors().skip(1));
-        for folder in above.chain(self.attestors_path.ancestors()) {
+        let above = singles.iter().flat_map(|path| path.ancestors().skip(1));
+        for folder in above.chain(folder.into_iter().flat_map(Path::ancestors)) {
             if let Ok(meta) = std::fs::metadata(folder) {
                 (folder, meta.mode(), meta.uid()).hash(&mut hasher);
             }
         }
         hasher.finish()
     }
-
-    fn singles(&self) -> impl Iterator<Item = &Path> {
-        let platform_policy = self.platform_policy.as_ref().map(|single| single.path.as_path());
-        [self.policy.path.as_path(), &self.deny_list.path, &self.system_policy.path]
-            .into_iter()
-            .chain(platform_policy)
-    }
-
-    fn read_attestors(&mut self, now: SystemTime) {
-        self.folder_problem = None;
-        let names = match trusted::list(&self.attestors_path) {
-            Ok(names) => names,
-            Err(error) if error.is_missing() => Vec::new(),
-            Err(error) => {
-                let problem = error.to_string();
-                self.attestors.values_mut().for_each(|slot| slot.fail(problem.clone()));
-                self.folder_problem = Some(problem);
-                return;
-            }
-        };
-        let paths: Vec<_> = names
-            .iter()
-            .map(|name| self.attestors_path.join(name))
-            .filter(|path| is_document(path))
-            .collect();
-        self.attestors.retain(|path, _| paths.contains(path));
-        for path in paths {
-            let slot = self.attestors.entry(path.clone()).or_insert(Slot::EMPTY);
-            if slot.read(&path, now, read_attestor) == Presence::Gone {
-                self.attestors.remove(&path);
-            }
-        }
-    }
-
-    fn remember(&mut self) {
-        let attestors =
-            self.attestors.iter().filter_map(|(path, slot)| Some((key(path), slot.text()?.clone())));
-        let good: last_good::Documents = attestors
-            .chain(self.policy.remembered())
-            .chain(self.platform_policy.as_ref().and_then(Single::remembered))
-            .chain(self.deny_list.remembered())
-            .chain(self.system_policy.remembered())
-            .collect();
-        if good == self.stored && self.store_problem.is_none() {
-            return;
-        }
-        match self.store.store(&good) {
-            Ok(()) => (self.stored, self.store_problem) = (good, None),
-            Err(error) => self.store_problem = Some(error.to_string()),
-        }
-    }
-}
-
-impl<T> Single<T> {
-    fn remember(
-        what: &'static str,
-        path: &Path,
-        stored: &last_good::Documents,
-        parse: impl Parse<T>,
-    ) -> Self {
-        Self { what, path: path.to_owned(), slot: Slot::remember(path, stored.get(&key(path)), parse) }
-    }
-
-    fn read(&mut self, now: SystemTime, parse: impl Parse<T>) {
-        if self.slot.read(&self.path, now, parse) == Presence::Gone {
-            self.slot = Slot::EMPTY;
-        }
-    }
-
-    /// The document, or what stands in its place.
-    fn required(&self) -> Result<Arc<T>, State> {
-        match (self.slot.good(), self.slot.problem()) {
-            (Some(good), _) => Ok(Arc::clone(good)),
-            (None, Some(problem)) => {
-                Err(State::Unreadable { what: self.what, path: self.path.clone(), problem: problem.clone() })
-            }
-            (None, None) => Err(State::Missing { what: self.what, path: self.path.clone() }),
-        }
-    }
-
-    /// The same where a document that is not there is an empty one.
-    fn optional(&self) -> Result<Arc<T>, State>
-    where
-        T: Default,
-    {
-        match self.required() {
-            Err(State::Missing { .. }) => Ok(Arc::default()),
-            other => other,
-        }
-    }
-
-    fn required_status(&self) -> DocumentStatus {
-        let mut status = self.slot.status(&self.path, Some(self.what.to_owned()));
-        if status.version.is_none() && status.problem.is_none() {
-            status.problem = Some(format!("`{}` does not exist", self.path.display()));
-        }
-        status
-    }
-
-    fn optional_status(&self) -> Option<DocumentStatus> {
-        let status = self.slot.status(&self.path, Some(self.what.to_owned()));
-        (status.version.is_some() || status.problem.is_some()).then_some(status)
-    }
-
-    fn remembered(&self) -> Option<(String, String)> {
-        Some((key(&self.path), self.slot.text()?.clone()))
-    }
-}
-
-fn key(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-/// Editors' leftovers and hidden files are not documents.
-fn is_document(path: &Path) -> bool {
-    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sections::{ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig};
+use super::sections::{
+    BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig,
+};
 use super::tables::{ConfigFile, Wrong};
 use super::trusted::{self, TrustError};
 use crate::attestation::payload;
@@ -24,6 +26,8 @@ pub struct Config {
     pub cluster: Option<String>,
     /// The policy document.
     pub policy: PathBuf,
+    /// Signed bundles that are obeyed in place of policy, platform policy and attestors.
+    pub bundle: Option<BundleConfig>,
     /// Check sets that are obeyed beside the policy.
     pub platform_policy: Option<PathBuf>,
     /// Digests that are refused before anything else; it need not be there.
@@ -118,6 +122,7 @@ impl Default for Config {
         Self {
             cluster: None,
             policy: "/etc/binauthd/policy.yaml".into(),
+            bundle: None,
             platform_policy: None,
             deny_list: "/etc/binauthd/deny.yaml".into(),
             system_policy: "/etc/binauthd/system-policy.yaml".into(),
@@ -263,6 +268,9 @@ impl Config {
         for path in own.into_iter().chain(&self.platform_policy) {
             rules.guard(&path.to_string_lossy());
         }
+        for (_, path) in self.bundle.iter().flat_map(BundleConfig::paths) {
+            rules.guard(&path.to_string_lossy());
+        }
         rules
     }
 
@@ -284,6 +292,7 @@ impl Config {
         .chain(self.platform_policy.as_deref().map(|path| ("platform_policy", path)))
         .chain(self.folders().map(|(_, path)| ("sources.url", path)))
         .chain(self.servers().flat_map(|(_, server)| server.paths()))
+        .chain(self.bundle.iter().flat_map(BundleConfig::paths))
         .chain(self.kubelet.iter().flat_map(KubeletConfig::paths))
     }
 }

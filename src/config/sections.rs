@@ -13,6 +13,55 @@ use crate::image::Digest;
 pub const CHECKED_SNAPSHOTTERS: &[&str] =
     &["overlayfs", "native", "btrfs", "zfs", "devmapper", "blockfile", "erofs"];
 
+/// `[policy]` where signed bundles are obeyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleConfig {
+    /// Where they come from.
+    pub origin: BundleOrigin,
+    /// PEM files: a bundle counts under any of these keys.
+    pub keys: Vec<PathBuf>,
+    /// Whose bundles are obeyed.
+    pub project: String,
+    /// How often a URL is asked, from ten seconds to a day.
+    pub interval: Duration,
+    /// The certificates that vouch for the URL's host, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// The bearer token that the URL is asked with.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Where bundles come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BundleOrigin {
+    /// A file, or a folder of `*.json`.
+    Path(PathBuf),
+    /// `https` always.
+    Url(String),
+}
+
+impl std::fmt::Display for BundleOrigin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
+}
+
+impl BundleConfig {
+    /// Every path in it, with its key.
+    pub(super) fn paths(&self) -> Vec<(&'static str, &Path)> {
+        let keys = self.keys.iter().map(|path| ("policy.bundle_keys", path.as_path()));
+        let ca = self.ca.iter().map(|path| ("policy.ca", path.as_path()));
+        let token = self.token_file.iter().map(|path| ("policy.token_file", path.as_path()));
+        let mut paths: Vec<_> = keys.chain(ca).chain(token).collect();
+        if let BundleOrigin::Path(path) = &self.origin {
+            paths.push(("policy.bundle", path));
+        }
+        paths
+    }
+}
+
 /// `[containerd]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerdConfig {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::file::Config;
+use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
     CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource,
     RunningConfig,
@@ -53,7 +54,7 @@ pub(super) struct ConfigFile {
     config_version: Option<u32>,
     cluster: Option<String>,
     trust_domain: Option<String>,
-    policy: Option<PathBuf>,
+    policy: Option<PolicyKey>,
     platform_policy: Option<PathBuf>,
     deny_list: Option<PathBuf>,
     system_policy: Option<PathBuf>,
@@ -185,6 +186,7 @@ impl ConfigFile {
             let cause = format!("`{}` is not a trust domain: {rule}", brief(domain));
             return Err(Wrong::new("trust_domain", cause));
         }
+        let policy = self.policy.map_or_else(PolicyTable::default, PolicyKey::into_table);
         Ok(Config {
             cluster: self.cluster,
             trust_domain: self.trust_domain,
@@ -196,7 +198,8 @@ impl ConfigFile {
             freshness: freshness(self.max_staleness, self.on_stale)?,
             subjects: subjects(self.subjects)?,
             dsse_types: dsse_types(self.dsse_types, defaults.dsse_types)?,
-            policy: self.policy.unwrap_or(defaults.policy),
+            policy: policy.path.clone().unwrap_or(defaults.policy),
+            bundle: policy.read()?,
             attestors: self.attestors.unwrap_or(defaults.attestors),
             state_dir: self.state_dir.unwrap_or(defaults.state_dir),
             runtime_dir: self.runtime_dir.unwrap_or(defaults.runtime_dir),
@@ -353,7 +356,8 @@ impl KubeletTable {
                 return Err(Wrong::new("kubelet.kubeconfig", cause));
             }
             (None, url, Some(ca)) => {
-                PodSource::Endpoint { url: url.map_or(Ok(KUBELET.to_owned()), checked_url)?, ca, login }
+                let url = url.map_or(Ok(KUBELET.to_owned()), |url| checked_url("kubelet.url", url))?;
+                PodSource::Endpoint { url, ca, login }
             }
             (None, _, None) => {
                 let cause =
@@ -369,13 +373,13 @@ impl KubeletTable {
 const KUBELET: &str = "https://127.0.0.1:10250/pods";
 
 /// Without TLS any user of the node could answer in kubelet's place, once its port is free.
-fn checked_url(url: String) -> Result<String, Wrong> {
+pub(super) fn checked_url(key: &str, url: String) -> Result<String, Wrong> {
     let rest = url.strip_prefix("https://");
     let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let fits = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits || host.is_empty() || host.contains('@') {
         let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", brief(&url));
-        return Err(Wrong::new("kubelet.url", cause));
+        return Err(Wrong::new(key, cause));
     }
     Ok(url)
 }

@@ -11,9 +11,11 @@ use tokio::sync::Semaphore;
 
 use super::engine::Engine;
 use super::status::Inputs;
+use crate::config::trust::Forget;
 use crate::decision::Subject;
-use crate::gate::admin::{AdminAnswer, AdminAsk, AskedPod, CacheAsk, MAX_BODY};
-use crate::gate::server::{Limits, Peer, Refusal as _};
+use crate::gate::admin::{self, AdminAnswer, AdminAsk, AskedPod, CacheAsk, MAX_BODY};
+use crate::gate::message::reason::PEER_REFUSED;
+use crate::gate::server::{Limits, Peer, Refusal as _, root_only};
 use crate::image::Workload;
 
 /// Operators are few and their answers large.
@@ -36,9 +38,8 @@ pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answeri
     move |peer, ask| {
         let (inputs, desks) = (Arc::clone(&inputs), Arc::clone(&desks));
         Box::pin(async move {
-            if ask.changes() && peer.uid != 0 {
-                let message = format!("uid {} may read here and change nothing: only root may", peer.uid);
-                return AdminAnswer::refusal("PEER_REFUSED", message);
+            if let (true, Err(problem)) = (ask.changes(), root_only(&peer)) {
+                return AdminAnswer::refusal(PEER_REFUSED, problem);
             }
             if let AdminAsk::Cache(CacheAsk::Refresh { digest: Some(digest) }) = &ask {
                 return cache::look_up(&inputs.engine, digest).await;
@@ -61,6 +62,11 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
     let internal = |error: serde_json::Error| AdminAnswer::refusal("INTERNAL", error.to_string());
     match ask {
         AdminAsk::Status => serde_json::to_value(inputs.status()).map_or_else(internal, AdminAnswer::Status),
+        AdminAsk::Trust => {
+            let report = inputs.engine.documents().trust_report();
+            serde_json::to_value(report).map_or_else(internal, AdminAnswer::Trust)
+        }
+        AdminAsk::TrustReset { forget } => reset(inputs, *forget),
         AdminAsk::Evaluate { image, pod, explain } => {
             let engine = &inputs.engine;
             let subject = match Subject::named(image) {
@@ -75,6 +81,24 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
             value.map_or_else(internal, AdminAnswer::Verdict)
         }
         AdminAsk::Cache(ask) => cache::answer(&inputs.engine, ask),
+    }
+}
+
+fn reset(inputs: &Inputs, forget: admin::Forget) -> AdminAnswer {
+    let what = match forget {
+        admin::Forget::Broken => Forget::Broken,
+        admin::Forget::Bundle => Forget::Bundle,
+        admin::Forget::Time => Forget::Time,
+        admin::Forget::All => Forget::All,
+    };
+    tracing::warn!(?what, "what was accepted before is to be forgotten");
+    match inputs.engine.forget(what) {
+        Ok(report) => {
+            inputs.fetch_bundle();
+            serde_json::to_value(report)
+                .map_or_else(|error| AdminAnswer::refusal("INTERNAL", error.to_string()), AdminAnswer::Trust)
+        }
+        Err(error) => AdminAnswer::refusal("NOT_RESET", error.to_string()),
     }
 }
 

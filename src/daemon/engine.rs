@@ -1,5 +1,7 @@
 //! The engine: what is in force, what is known, and one place where a decision is recorded.
 
+mod accepted;
+
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::clock::Clock;
 use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
@@ -21,6 +24,7 @@ use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy
 #[derive(Debug)]
 pub struct Engine {
     documents: Mutex<Documents>,
+    clock: Clock,
     cluster: Option<String>,
     in_force: RwLock<Arc<InForce>>,
     ledger: Arc<Ledger>,
@@ -108,7 +112,9 @@ impl Engine {
         cluster: Option<String>,
     ) -> Self {
         let in_force = RwLock::new(Arc::new(documents.in_force()));
+        let clock = Clock::starting_after(documents.seen());
         let engine = Self {
+            clock,
             documents: Mutex::new(documents),
             cluster,
             in_force,
@@ -219,19 +225,10 @@ impl Engine {
                 let known: Vec<_> = known.collect();
                 case.judge(&known)
             }
-            State::Missing { what, path } => {
-                let cause = format!("this node has no {what}: `{}` does not exist", path.display());
-                let remedy =
-                    format!("Put a {what} there; `binauthctl policy check` says whether one is valid");
-                refuse(subject, Reason::PolicyMissing, &cause, &remedy)
-            }
-            State::Unreadable { what, path, problem } => {
-                let cause =
-                    format!("the {what} of this node, `{}`, cannot be obeyed: {problem}", path.display());
-                let remedy =
-                    format!("Mend the {what}; `binauthctl status` on the node says when it is obeyed");
-                refuse(subject, Reason::PolicyUnreadable, &cause, &remedy)
-            }
+            state => match state.hindrance() {
+                Some(why) => refuse(subject, why.reason, &why.cause, &why.remedy),
+                None => unread(subject),
+            },
         };
         verdict.key_ring_version = Some(in_force.key_ring.version().clone());
         Some(Judgement { verdict, asks })
@@ -296,14 +293,20 @@ impl Engine {
 
     /// Reads policy and attestors again and puts what is good in force, in one swap.
     pub(super) fn reload(&self) {
+        self.change(|documents| documents.reload(self.clock.now()));
+    }
+
+    /// Changes the documents and puts what they come to in force, in one swap.
+    fn change<T>(&self, change: impl FnOnce(&mut Documents) -> T) -> T {
         let started = Instant::now();
         let mut documents = self.documents();
         let before = documents.problems();
-        documents.reload(SystemTime::now());
+        let changed_to = change(&mut documents);
         let in_force = Arc::new(documents.in_force());
-        drop(documents);
         let changed = versions(&in_force) != versions(&self.in_force());
+        // Before anybody else may change them: a later state must not be overtaken by this one.
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+        drop(documents);
         tracing::debug!(took = ?started.elapsed(), changed, "documents read");
         self.announce_problems(&before);
         if changed {
@@ -313,6 +316,7 @@ impl Engine {
                 sync.key_ring_changed();
             }
         }
+        changed_to
     }
 
     /// Told when what is in force or known has changed: what runs may have to be judged again.
@@ -354,8 +358,9 @@ impl Engine {
         self.last_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes out what the audit trail still holds.
+    /// Writes out what the audit trail still holds, and the time.
     pub fn finish(&self) {
+        self.documents().mark(self.clock.now());
         self.audit.finish();
     }
 
@@ -385,14 +390,13 @@ impl Engine {
                 let platform =
                     rulebook.platform_policy.as_ref().map(|policy| tracing::field::display(policy.version()));
                 let (denied, system) = (rulebook.deny_list.len(), rulebook.system_policy.len());
-                tracing::info!(policy, platform_policy = platform, denied, system, %key_ring, "in force");
+                let bundle = in_force.bundle;
+                tracing::info!(bundle, policy, platform_policy = platform, denied, system, %key_ring, "in force");
             }
-            State::Missing { what, path } => {
-                tracing::error!("every image is refused: no {what}: `{}` does not exist", path.display());
-            }
-            State::Unreadable { what, path, problem } => {
-                let path = path.display();
-                tracing::error!("every image is refused: the {what} `{path}` cannot be obeyed: {problem}");
+            state => {
+                if let Some(why) = state.hindrance() {
+                    tracing::error!("every image is refused: {} ({})", why.cause, why.reason);
+                }
             }
         }
     }
@@ -410,7 +414,7 @@ impl Node for Engine {
     }
 
     fn now(&self) -> SystemTime {
-        SystemTime::now()
+        self.clock.now()
     }
 
     fn changed(&self) {
@@ -419,9 +423,10 @@ impl Node for Engine {
 }
 
 /// Versions of everything that is in force.
-fn versions(in_force: &InForce) -> [Option<Version>; 5] {
+fn versions(in_force: &InForce) -> [Option<Version>; 6] {
     let rulebook = in_force.state.rulebook();
     [
+        in_force.bundle.map(|version| Version::of(&version.to_be_bytes())),
         rulebook.and_then(|book| Some(book.policy.as_ref()?.version().clone())),
         rulebook.and_then(|book| Some(book.platform_policy.as_ref()?.version().clone())),
         rulebook.and_then(|book| book.deny_list.version().cloned()),

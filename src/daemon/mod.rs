@@ -5,11 +5,12 @@
 //! without a policy every question is refused by name.
 
 mod admin;
+mod bundles;
+mod clock;
 mod create;
 mod engine;
 mod gates;
 mod handlers;
-mod lock;
 mod privileges;
 mod pull;
 mod sources;
@@ -19,7 +20,7 @@ mod unanswered;
 mod watch;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +30,7 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinError;
 
 use crate::audit::Audit;
+use crate::config::lock::{self, LockError};
 use crate::config::{Config, ConfigError, Documents};
 use crate::containerd::Probe;
 use crate::evidence::{Ledger, LookUps};
@@ -52,17 +54,9 @@ pub enum StartError {
     /// The configuration is refused.
     #[error("the configuration cannot be used")]
     Config(#[from] ConfigError),
-    /// Another daemon uses the state folder.
-    #[error("another binauthd uses `{0}`")]
-    Locked(PathBuf),
-    /// A folder of the daemon's own cannot be used.
-    #[error("cannot use `{path}`")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A folder of the daemon's own cannot be used, or another daemon uses it.
+    #[error(transparent)]
+    Folder(#[from] LockError),
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -130,12 +124,14 @@ async fn serve(
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
     let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
     let mut followers = create::follow(&config, &create, stopped.clone())?;
+    let bundles = bundles::start(&engine, &config);
     let inputs = status::Inputs {
         config,
         create: Arc::clone(&create),
         engine: Arc::clone(&engine),
         gate: Arc::clone(&counters),
         probe,
+        bundles,
         started: Instant::now(),
     };
 

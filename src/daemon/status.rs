@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::bundles::Fetcher;
 use super::create::{CreateGate, LastPass, OwnTimesStatus};
 use super::engine::{Engine, GateCounts, LastProblem};
 use crate::attestation::key_ring::Entry;
 use crate::audit::{AuditStatus, Gate};
-use crate::config::{Config, DocumentStatus, InForce};
+use crate::config::{BundleStatus, Config, DocumentStatus, InForce};
 use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
 use crate::evidence::{CacheStatus, LookUpsStatus, SourceStatus, StoreStats};
@@ -26,6 +27,8 @@ pub(super) struct Inputs {
     pub(super) gate: Arc<Counters>,
     pub(super) probe: Probe,
     pub(super) create: Arc<CreateGate>,
+    /// Where policy bundles come from a URL.
+    pub(super) bundles: Option<Fetcher>,
     pub(super) started: Instant,
 }
 
@@ -39,6 +42,9 @@ pub(super) struct Status {
     /// Everything that wants looking at, one line each; empty when all is well.
     alarms: Vec<String>,
     policy: PolicyStatus,
+    /// Where policy and attestors come from signed bundles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<BundleStatus>,
     /// Platform policy, deny list and system policy, those that are there.
     documents: Vec<DocumentStatus>,
     key_ring: KeyRingStatus,
@@ -187,12 +193,20 @@ impl Inputs {
         }
     }
 
+    /// Fetches the policy bundle now, where it comes from a URL.
+    pub(super) fn fetch_bundle(&self) {
+        if let Some(bundles) = &self.bundles {
+            bundles.wake();
+        }
+    }
+
     pub(super) fn status(&self) -> Status {
         let in_force = self.engine.in_force();
-        let (policy_document, others, documents, problems) = {
+        let (policy_document, bundle, others, documents, problems) = {
             let documents = self.engine.documents();
             let (policy, others) = (documents.policy_status(), documents.other_statuses());
-            (policy, others, documents.attestor_statuses(), documents.problems())
+            let bundle = documents.bundle_status();
+            (policy, bundle, others, documents.attestor_statuses(), documents.problems())
         };
         let policy = in_force.state.rulebook().and_then(|rulebook| rulebook.policy.as_deref());
         let attestors = in_force.key_ring.entries().map(|(name, entry)| match entry {
@@ -207,6 +221,7 @@ impl Inputs {
         let create = self.create_status();
         let alarms = problems
             .into_iter()
+            .chain(self.engine.clock_problem())
             .chain(unsatisfiable(&in_force))
             .chain(sources.iter().filter_map(|source| {
                 Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?))
@@ -234,6 +249,7 @@ impl Inputs {
                 rules: policy.map_or(0, |policy| policy.rules().count() - 1),
                 patterns: policy.map_or(0, |policy| policy.allowlist().len()),
             },
+            bundle,
             documents: others,
             key_ring: KeyRingStatus {
                 version: in_force.key_ring.version().clone(),

@@ -18,7 +18,7 @@ use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::engine::Engine;
-use crate::config::Config;
+use crate::config::{BundleOrigin, Config};
 use crate::evidence::Sources;
 
 const LOOK: Duration = Duration::from_millis(500);
@@ -97,9 +97,18 @@ pub(super) fn start(engine: Arc<Engine>, sync: Arc<Sources>, config: &Config) ->
 /// The folders that documents lie in, each once, and the paths in them that a change counts of.
 fn documents_of(config: &Config) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let singles = [&config.policy, &config.deny_list, &config.system_policy];
-    let singles: Vec<_> = singles.into_iter().chain(&config.platform_policy).collect();
+    let bundle = config.bundle.as_ref();
+    let from = bundle.and_then(|bundle| match &bundle.origin {
+        BundleOrigin::Path(path) => Some(path),
+        BundleOrigin::Url(_) => None,
+    });
+    let keys = bundle.into_iter().flat_map(|bundle| &bundle.keys);
+    let singles: Vec<_> =
+        singles.into_iter().chain(&config.platform_policy).chain(keys).chain(from).collect();
     let mut folders: Vec<_> = singles.iter().filter_map(|path| path.parent()).map(Path::to_owned).collect();
     folders.push(config.attestors.clone());
+    // A folder of bundles; to watch a file by itself does no harm.
+    folders.extend(from.cloned());
     folders.sort();
     folders.dedup();
     let ours = singles.into_iter().chain([&config.attestors]).cloned().collect();

@@ -152,6 +152,8 @@ reasons! {
     Undecided PolicyMissing => "POLICY_MISSING",
     /// A policy document cannot be obeyed and there is no last good version of it.
     Undecided PolicyUnreadable => "POLICY_UNREADABLE",
+    /// No copy of what the node has accepted before can be read: its highest policy bundle and its last good documents.
+    Undecided TrustLost => "TRUST_LOST",
     /// The sources of attestations have not been read once since the daemon started.
     Undecided EvidenceUnread => "EVIDENCE_UNREAD",
     /// Rules that may apply to the pod disagree, and what would tell them apart is not known here.

@@ -14,6 +14,13 @@ pub const MAX_BODY: usize = 8 * 1024 * 1024;
 pub enum AdminAsk {
     /// How the daemon is doing.
     Status,
+    /// What the daemon remembers of what it has accepted.
+    Trust,
+    /// Forgets some of that; for root.
+    TrustReset {
+        /// What of it.
+        forget: Forget,
+    },
     /// What the pull gate would answer for an image; recorded nowhere.
     Evaluate {
         /// A reference, with or without a digest.
@@ -34,7 +41,8 @@ impl AdminAsk {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Self::Status | Self::Evaluate { .. } => false,
+            Self::Status | Self::Trust | Self::Evaluate { .. } => false,
+            Self::TrustReset { .. } => true,
             Self::Cache(ask) => match ask {
                 CacheAsk::List { .. } | CacheAsk::Show { .. } | CacheAsk::Export { .. } => false,
                 CacheAsk::Refresh { .. } | CacheAsk::Drop { .. } | CacheAsk::AcceptDeletions { .. } => true,
@@ -87,6 +95,20 @@ pub enum CacheAsk {
     },
 }
 
+/// What is to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Forget {
+    /// What cannot be read.
+    Broken,
+    /// The policy bundle and its version.
+    Bundle,
+    /// The latest time seen.
+    Time,
+    /// Everything.
+    All,
+}
+
 /// A pod that is asked about; what is absent is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -111,6 +133,8 @@ pub struct AskedPod {
 pub enum AdminAnswer {
     /// The status document.
     Status(serde_json::Value),
+    /// What is remembered.
+    Trust(serde_json::Value),
     /// A verdict, as in the audit trail.
     Verdict(serde_json::Value),
     /// What was asked about evidence, or what became of it.

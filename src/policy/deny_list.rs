@@ -92,6 +92,28 @@ impl DenyList {
         Ok(Self { entries, version: Some(Version::of(bytes)) })
     }
 
+    /// What either list refuses. A digest that both name is refused for as long as one of them says; the version
+    /// is that of both.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut entries = self.entries.clone();
+        for (digest, theirs) in &other.entries {
+            let longer = |ours: &Denied| match (ours.until, theirs.until) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(ours), Some(theirs)) => ours >= theirs,
+            };
+            if !entries.get(digest).is_some_and(longer) {
+                entries.insert(*digest, theirs.clone());
+            }
+        }
+        let version = match (&self.version, &other.version) {
+            (Some(ours), Some(theirs)) => Some(Version::of(format!("{ours} {theirs}").as_bytes())),
+            (ours, theirs) => ours.clone().or_else(|| theirs.clone()),
+        };
+        Self { entries, version }
+    }
+
     /// The entry that refuses `digest` at `now`.
     #[must_use]
     pub fn entry(&self, digest: Digest, now: SystemTime) -> Option<&Denied> {
@@ -150,6 +172,35 @@ mod tests {
                 && none.entry(digest, at("2026-01-01T00:00:00Z")).is_none()
         );
         assert!(DenyList::parse(b"{\"digests\": []}", Format::Json).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_union_refuses_what_either_does_for_as_long_as_either_does() {
+        let list = |until: &str| {
+            let until = if until.is_empty() { String::new() } else { format!(", until: {until}") };
+            DenyList::parse(
+                format!("digests: [{{digest: '{D}', reason: x{until}}}]").as_bytes(),
+                Format::Yaml,
+            )
+            .unwrap()
+        };
+        let (digest, later) = (D.parse().unwrap(), at("2027-06-01T00:00:00Z"));
+        let rows = [
+            ("", "2027-01-01T00:00:00Z", true),
+            ("2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z", false),
+            ("2027-01-01T00:00:00Z", "2027-07-01T00:00:00Z", true),
+        ];
+        for (one, other, held) in rows {
+            for (one, other) in [(one, other), (other, one)] {
+                let both = list(one).union(&list(other));
+                assert_eq!((both.len(), both.entry(digest, later).is_some()), (1, held), "{one} {other}");
+            }
+        }
+        let (one, none) = (list(""), DenyList::default());
+        assert_eq!(one.union(&none).version(), one.version());
+        assert_eq!(none.union(&one).version(), one.version());
+        assert!(none.union(&none).version().is_none());
+        assert!(![one.version(), none.version()].contains(&one.union(&one).version()));
     }
 
     #[test]

@@ -5,11 +5,13 @@
 //!   it has for a pod.
 //! * [`PlatformPolicy`] (its v1 API): check sets, beside the policy.
 //! * [`DenyList`] and [`SystemPolicy`], of this project: what is always refused, what the node needs.
+//! * [`Bundle`], of this project: all of them and the attestors, signed as a whole.
 //!
 //! Four dialects of patterns, each in a module of its own: [`pattern`] (allowlists of policies),
 //! [`image_pattern`] (allowlists of platform policies), [`trusted_directory`] and [`source_pattern`].
 //! [`lint`] says of a valid document what is probably not meant.
 
+pub mod bundle;
 pub mod check;
 pub mod deny_list;
 pub mod digest_list;
@@ -28,6 +30,7 @@ pub mod system;
 pub mod trusted_directory;
 pub mod written;
 
+pub use bundle::{Bundle, BundleError, BundleKey, Highest};
 pub use check::{Check, CheckKind, CheckSet, MaximumSeverity, SlsaRule, VulnerabilityBounds};
 pub use deny_list::{Denied, DenyList, DenyListError};
 pub use digest_list::ListError;

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::attestation::key_ring::Entry;
 
+mod bundles;
+
 const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEvgIMsXWHkzCb6RxjV0BrxMypUsr2\nIT8UiavysBcN5+KYYzCNoQ4It9Y1KOJuA3j067n4uRtXdYs/pWwLbpaPiQ==\n-----END PUBLIC KEY-----\n";
 const ALLOW: &str =
     "defaultAdmissionRule: {evaluationMode: ALWAYS_ALLOW, enforcementMode: ENFORCED_BLOCK_AND_AUDIT_LOG}";
@@ -193,13 +195,20 @@ fn a_copy_that_was_lost_is_told_until_the_next_start() {
     let mut node = Node::new(ALLOW, &[("a", 1)]);
     write_attestor(node.folder.path(), "a", 2);
     node.reload();
+    fs::write(node.path("state/trust.0"), "broken").unwrap();
+    node.restart();
+    node.reload();
+    let lost = node.documents.problems().iter().filter(|problem| problem.contains("a copy was lost")).count();
+    assert_eq!((lost, node.keys()), (1, pairs(&[("a", 2)])));
+    // Both: who knows what was accepted before.
     for copy in ["state/trust.0", "state/trust.1"] {
         fs::write(node.path(copy), "broken").unwrap();
     }
     node.restart();
     node.reload();
-    let lost = node.documents.problems().iter().filter(|problem| problem.contains("a copy was lost")).count();
-    assert_eq!((lost, node.keys()), (2, pairs(&[("a", 2)])));
+    assert!(matches!(node.documents.in_force().state, State::TrustLost { .. }));
+    node.documents.forget(trust::Forget::Broken, SystemTime::now()).unwrap();
+    assert!(node.documents.in_force().state.rulebook().is_some() && node.documents.problems().is_empty());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use super::super::sections::{Api, Login, OnViolation, PodSource, RestConfig};
+use super::super::sections::{
+    Api, BundleConfig, BundleOrigin, Login, OnViolation, PodSource, RestConfig,
+};
 use super::*;
 use crate::decision::host_access::Mode;
 use crate::http::Credentials;
@@ -72,8 +74,24 @@ fn the_shipped_file_names_the_defaults() {
     };
     assert_eq!(parse(&uncommented(shipped, "#: ")).unwrap(), examples);
     let kubeconfig = PodSource::Kubeconfig("/etc/kubernetes/kubelet.conf".into());
-    let kubelet = parse(&uncommented(shipped, "#:: ")).unwrap().kubelet;
-    assert_eq!(kubelet, Some(KubeletConfig { node_name: None, source: kubeconfig }));
+    let others = parse(&uncommented(shipped, "#:: ")).unwrap();
+    assert_eq!(others.kubelet, Some(KubeletConfig { node_name: None, source: kubeconfig }));
+    let local = BundleConfig {
+        origin: BundleOrigin::Path("/var/lib/binauthd/bundles".into()),
+        keys: vec!["/etc/binauthd/bundle-keys/release.pem".into()],
+        project: "shop".to_owned(),
+        interval: Duration::from_secs(60),
+        ca: None,
+        token_file: None,
+    };
+    assert_eq!(others.bundle.as_ref(), Some(&local));
+    let remote = BundleConfig {
+        origin: BundleOrigin::Url("https://bundles.example.com/shop.json".to_owned()),
+        ca: Some("/etc/binauthd/bundles-ca.pem".into()),
+        token_file: Some("/etc/binauthd/bundles.token".into()),
+        ..local
+    };
+    assert_eq!(parse(&uncommented(shipped, "#::: ")).unwrap().bundle, Some(remote));
     let known = "metrics.listen";
     assert!(shipped.contains(&format!("without effect in this version: {known}.")));
     let set = "[metrics]\nlisten = 'x'";
@@ -108,6 +126,71 @@ fn what_is_not_known_warns() {
     for part in ["unknown key `colour`", "unknown key `containerd.shade`", "source `remote`"] {
         assert!(warnings.contains(part), "{warnings:?} lacks {part:?}");
     }
+}
+
+#[test]
+fn a_policy_is_a_path_or_a_table() {
+    let at = |text: &str| parse(&format!("config_version = 1\n{text}"));
+    for text in
+        ["policy = '/srv/p.yaml'", "[policy]\npath = '/srv/p.yaml'", "policy = {path = '/srv/p.yaml'}"]
+    {
+        let config = at(text).unwrap();
+        assert_eq!((config.policy.as_path(), config.bundle), (Path::new("/srv/p.yaml"), None), "{text}");
+    }
+    assert_eq!(at("[policy]").unwrap(), Config::default());
+    let base = "[policy]\nbundle_keys = ['/k']\nproject = 'p'\n";
+    for (bundle, shown) in [("/b", "/b"), ("file:///b/c.json", "/b/c.json"), ("https://h/p", "https://h/p")] {
+        let config = at(&format!("{base}bundle = '{bundle}'\ncolour = 'red'")).unwrap();
+        assert_eq!(config.bundle.unwrap().origin.to_string(), shown);
+        assert_eq!(
+            (config.policy, config.warnings),
+            (Config::default().policy, vec!["unknown key `policy.colour`".to_owned()])
+        );
+    }
+    let rows = [
+        ("[policy]\nbundle = '/b'\nproject = 'p'", "policy.bundle_keys: is missing"),
+        ("[policy]\nbundle = '/b'\nproject = 'p'\nbundle_keys = []", "policy.bundle_keys: is missing"),
+        ("[policy]\nbundle = '/b'\nbundle_keys = ['/k']", "policy.project: is missing"),
+        (
+            "[policy]\nbundle = '/b'\nbundle_keys = ['/k']\nproject = 'a/b'",
+            "`a/b` is not the id of a project",
+        ),
+        (
+            "[policy]\nbundle = '/b'\nbundle_keys = ['k']\nproject = 'p'",
+            "policy.bundle_keys: `k` is not an absolute",
+        ),
+        (
+            "[policy]\nbundle = 'b'\nbundle_keys = ['/k']\nproject = 'p'",
+            "policy.bundle: `b` is not an absolute",
+        ),
+        ("[policy]\nbundle = 'http://h/p'\nbundle_keys = ['/k']\nproject = 'p'", "is neither https://"),
+        (
+            "[policy]\nbundle = 'https://u@h/p'\nbundle_keys = ['/k']\nproject = 'p'",
+            "policy.bundle: `https://u@h/p`",
+        ),
+        ("[policy]\nproject = 'p'", "policy.project: means nothing without `bundle`"),
+        ("policy = 5", "line 2"),
+        ("policy = ['/a']", "line 2"),
+    ];
+    for (text, part) in rows {
+        let error = at(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
+    }
+    for (more, part) in [
+        ("interval = '1m'", "policy.interval: means nothing where"),
+        ("ca = '/c'", "policy.ca: means nothing where"),
+        ("token_file = '/t'", "policy.token_file: means nothing where"),
+    ] {
+        let error = at(&format!("{base}bundle = '/b'\n{more}")).unwrap_err().to_string();
+        assert!(error.contains(part), "{error:?} lacks {part:?}");
+    }
+    for (interval, fits) in [("10s", true), ("24h", true), ("9s", false), ("25h", false), ("often", false)] {
+        let config = at(&format!("{base}bundle = 'https://h/p'\ninterval = '{interval}'"));
+        assert_eq!(config.is_ok(), fits, "{interval}");
+    }
+    let keys = vec!["'/k'"; 17].join(",");
+    let many = at(&format!("[policy]\nproject = 'p'\nbundle = '/b'\nbundle_keys = [{keys}]"));
+    assert!(many.unwrap_err().to_string().contains("at most 16 are taken"));
 }
 
 #[test]
