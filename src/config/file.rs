@@ -12,7 +12,7 @@ use super::tables::{ConfigFile, Wrong};
 use super::trusted::{self, TrustError};
 use crate::attestation::payload;
 use crate::decision::host_access::HostRules;
-use crate::policy::{Freshness, Subjects};
+use crate::policy::{Freshness, OnStale, Subjects};
 
 /// Where the configuration lies unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/binauthd/config.toml";
@@ -128,7 +128,7 @@ impl Default for Config {
             system_policy: "/etc/binauthd/system-policy.yaml".into(),
             allow_multiple_rule_maps: false,
             deny_tags: false,
-            freshness: Freshness::default(),
+            freshness: Freshness { max_staleness: None, on_stale: Some(OnStale::Deny) },
             subjects: Subjects::default(),
             dsse_types: vec![payload::MEDIA_TYPE.to_owned()],
             attestors: "/etc/binauthd/attestors".into(),

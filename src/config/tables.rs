@@ -222,9 +222,9 @@ fn freshness(max_staleness: Option<String>, on_stale: Option<OnStaleName>) -> Re
     };
     Ok(Freshness {
         max_staleness: max_staleness.map(span).transpose()?,
-        on_stale: on_stale.map(|word| match word {
-            OnStaleName::Deny => OnStale::Deny,
-            OnStaleName::Allow => OnStale::Allow,
+        on_stale: Some(match on_stale {
+            None | Some(OnStaleName::Deny) => OnStale::Deny,
+            Some(OnStaleName::Allow) => OnStale::Allow,
         }),
     })
 }
