@@ -26,6 +26,8 @@ const FIRST_READING: Duration = if cfg!(test) { Duration::from_millis(500) } els
 pub(super) const USED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// That a scope was listed again, and nothing was new, is written down after so long.
 const UNWRITTEN_FOR: Duration = Duration::from_secs(300);
+/// For so long it is remembered what look-ups took away.
+const LOST: Duration = Duration::from_secs(24 * 3600);
 /// Digests that were looked up and could not be written to disk.
 const UNWRITTEN: usize = 256;
 
@@ -68,8 +70,10 @@ pub(super) struct Shelf {
     pub(super) state: ScopeState,
     /// The time in `state` that is on disk.
     written: Option<SystemTime>,
-    /// What a listing would take away and may not.
+    /// What a listing or look-ups would take away and may not.
     pub(super) held: Option<HeldBack>,
+    /// Digests in use that look-ups took evidence from, and when.
+    lost: HashMap<Digest, SystemTime>,
 }
 
 /// Deletions that wait for somebody's word.
@@ -87,6 +91,20 @@ pub(super) enum Closed {
     Taken(usize),
     /// Too much would go.
     HeldBack(Loss),
+}
+
+impl Shelf {
+    /// What was held back and is given again is not to go any more.
+    fn has_again(&mut self, digest: Digest, found: &HashSet<RowId>) {
+        let Some(held) = &mut self.held else { return };
+        if held.gone.iter().any(|(row, _)| found.contains(row)) {
+            held.gone = held.gone.iter().filter(|(row, _)| !found.contains(row)).copied().collect();
+            self.lost.remove(&digest);
+        }
+        if held.gone.is_empty() {
+            self.held = None;
+        }
+    }
 }
 
 impl Ledger {
@@ -217,7 +235,8 @@ impl Ledger {
             shelves.by_id.entry(id).or_insert_with(|| {
                 changed |= state.rows > 0;
                 let written = state.synced;
-                Shelf { id, source: source.to_owned(), scope, state, written, held: None }
+                let source = source.to_owned();
+                Shelf { id, source, scope, state, written, held: None, lost: HashMap::new() }
             });
         }
         drop(shelves);
@@ -282,7 +301,9 @@ impl Ledger {
             return Ok(0);
         };
         let rows = state.rows.saturating_sub(held.gone.len() as u64);
-        self.take_away(scope, &held.gone, ScopeState { synced: Some(now), rows, ..state })?;
+        let synced = if state.lookup_only { state.synced } else { Some(now) };
+        self.take_away(scope, &held.gone, ScopeState { synced, rows, ..state })?;
+        self.shelf(scope, |shelf| shelf.lost.clear());
         Ok(held.gone.len())
     }
 
@@ -291,14 +312,19 @@ impl Ledger {
         self.take_away(scope, &[], ScopeState { synced: Some(now), rows, lookup_only: true })
     }
 
-    /// What a look-up found: all that the scope has for the digest. Whether that is news.
+    /// What a look-up found: all that the scope has for the digest. Whether that is news. What is in use and
+    /// would be lost is held back as after a listing, counted over a day.
     pub(super) fn file_looked_up(
         &self,
         scope: ScopeId,
         digest: Digest,
         documents: Vec<Document>,
+        key_ring: &KeyRing,
         now: SystemTime,
     ) -> bool {
+        if self.holds_back(scope, digest, &documents, key_ring, now).unwrap_or_default() {
+            return self.file(scope, &documents).unwrap_or_default();
+        }
         let rows: Vec<_> = documents.iter().map(|document| &*document.text).collect();
         let news = match self.store.replace_looked_up(scope, digest, &rows, now) {
             Ok(news) => news,
@@ -316,6 +342,44 @@ impl Ledger {
         // Also where nothing is news: how old it is has changed.
         self.cache.outdate([digest]);
         news
+    }
+
+    /// Whether what a look-up no longer found is too much to lose, after all that look-ups lost in a day.
+    fn holds_back(
+        &self,
+        scope: ScopeId,
+        digest: Digest,
+        documents: &[Document],
+        key_ring: &KeyRing,
+        now: SystemTime,
+    ) -> Result<bool, StoreError> {
+        let found: HashSet<_> = documents.iter().map(|document| RowId::of(&document.text)).collect();
+        self.shelf(scope, |shelf| shelf.has_again(digest, &found));
+        let rows = self.store.filed(digest)?;
+        let gone: HashSet<_> =
+            rows.iter().filter(|row| row.scope == scope && !found.contains(&row.id)).map(|row| row.id).collect();
+        if gone.is_empty() || !brake::loses(digest, &rows, &gone, key_ring) {
+            return Ok(false);
+        }
+        let used = self.in_use(now)?;
+        if !used.contains(&digest) {
+            return Ok(false);
+        }
+        let mut holds = false;
+        self.shelf(scope, |shelf| {
+            shelf.lost.retain(|_, at| now.duration_since(*at).is_ok_and(|since| since < LOST));
+            shelf.lost.insert(digest, now);
+            let loss = Loss { lost: shelf.lost.len(), used: used.len() };
+            holds = brake::holds(loss);
+            if holds {
+                let mut all: Vec<_> = gone.iter().map(|row| (*row, digest)).collect();
+                let before = shelf.held.take();
+                let since = before.as_ref().map_or(now, |held| held.since);
+                all.extend(before.iter().flat_map(|held| held.gone.iter()).filter(|(_, other)| *other != digest));
+                shelf.held = Some(HeldBack { gone: all.into(), loss, since });
+            }
+        });
+        Ok(holds)
     }
 
     /// A local source has been read, or cannot be.

@@ -318,10 +318,12 @@ impl Shared {
         digest: Digest,
     ) -> Result<bool, SourceError> {
         let found = source.followed.source.look_up(&shelf.scope, digest).await?;
-        let (ledger, scope, now) = (Arc::clone(&self.ledger), shelf.id, self.node.now());
-        let filed =
-            tokio::task::spawn_blocking(move || ledger.file_looked_up(scope, digest, found, now)).await;
-        Ok(filed.unwrap_or_default())
+        let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
+        let (ring, now) = (self.node.key_ring(), self.node.now());
+        let filed = tokio::task::spawn_blocking(move || {
+            ledger.file_looked_up(scope, digest, found, &ring, now)
+        });
+        Ok(filed.await.unwrap_or_default())
     }
 
     /// What kind of nothing there is for a digest that was asked for.

@@ -61,7 +61,7 @@ fn a_full_disk_takes_nothing_from_what_is_known() {
     store.file((0..50).map(attestation));
     let mut node = Node::new(&store);
     let state = node.at("state");
-    mount(Some("tmpfs"), &state, Some("tmpfs"), MsFlags::empty(), Some("size=6m")).unwrap();
+    mount(Some("tmpfs"), &state, Some("tmpfs"), MsFlags::empty(), Some("size=6m,mode=0700")).unwrap();
     let unmounted = Unmount(state.clone());
     node.start();
     node.until("the first listing", |node| node.pull(49).is_none());

@@ -155,13 +155,11 @@ impl Shared {
         }
         let of = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
         let (token, size) = (of("pageToken"), of("pageSize").map_or(20, |size| size.parse().unwrap()));
-        let digest = of("filter").and_then(|filter| filter.find("sha256").map(|at| filter[at..].to_owned()));
-        let digest = digest.map(|text| text.chars().filter(char::is_ascii_hexdigit).collect::<String>());
+        let filter = of("filter");
         let start: usize = token.and_then(|token| token.trim_start_matches("t").parse().ok()).unwrap_or(0);
         let wanted = |one: &&Value| {
-            // The encoded colon leaves its own digits before those of the digest.
             let uri = one["resourceUri"].as_str().unwrap();
-            digest.as_ref().is_none_or(|digest| digest.ends_with(&uri[uri.len() - 64..]))
+            filter.is_none_or(|filter| filter.contains(&uri[uri.len() - 64..]))
         };
         let all: Vec<Value> = self.occurrences.lock().unwrap().values().filter(wanted).cloned().collect();
         let page: Vec<_> = all.iter().skip(start).take(size).cloned().collect();

@@ -62,7 +62,7 @@ fn what_was_filed_is_checked_again_after_a_start_and_its_age_goes_on() {
     assert_eq!((count(&ledger, &ring, at(70)), ledger.cache().misses), (1, 1));
     assert_eq!(age(&ledger, at(70)), Some(Duration::from_secs(60)));
     // A look-up makes what is known of one digest younger.
-    assert!(!ledger.file_looked_up(scope, one(), vec![attestation(0)], at(100)));
+    assert!(!ledger.file_looked_up(scope, one(), vec![attestation(0)], &ring, at(100)));
     assert_eq!(age(&ledger, at(101)), Some(Duration::from_secs(1)));
     // Of a scope that is only looked up, nothing but that counts.
     ledger.only_look_up(scope, 1, at(200)).unwrap();
@@ -167,4 +167,28 @@ fn what_is_forgotten_is_gone() {
         forget(&ledger).unwrap();
         assert_eq!((count(&ledger, &ring, at(0)), ledger.documents(digest).unwrap().len()), (0, 0));
     }
+}
+
+#[test]
+fn look_ups_that_find_less_and_less_are_held_back_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, scope) = ledger(folder.path());
+    let ring = ring("k");
+    for n in 0..30 {
+        assert!(ledger.file_looked_up(scope, image(n), vec![attestation(n)], &ring, at(0)));
+    }
+    let known = || {
+        let found = |n: &u32| ledger.evidence(image(*n), &ring, at(1)).unwrap().evidence.is_found();
+        (0..30).filter(found).count()
+    };
+    assert_eq!(known(), 30);
+    let lose = |now| (0..30).for_each(|n| drop(ledger.file_looked_up(scope, image(n), Vec::new(), &ring, now)));
+    lose(at(2));
+    assert_eq!(known(), 21, "nine may go");
+    let held = ledger.shelves()[0].held.clone().unwrap();
+    assert_eq!((held.gone.len(), held.loss.used), (21, 30));
+    // What comes back is no loss; what is agreed to is gone.
+    ledger.file_looked_up(scope, image(29), vec![attestation(29)], &ring, at(3));
+    assert_eq!(ledger.accept(scope, at(4)).unwrap(), 20);
+    assert_eq!(known(), 1);
 }

@@ -9,6 +9,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::listing::Listing;
 use super::{Shared, Tracked};
+use crate::evidence::brake::Loss;
 use crate::evidence::ledger::{Closed, Shelf};
 use crate::evidence::source::SourceError;
 use crate::evidence::store::StoreError;
@@ -135,11 +136,7 @@ impl Shared {
                 news |= gone > 0;
                 None
             }
-            Closed::HeldBack(loss) => Some(format!(
-                "{}: {} of {} digests in use would lose attestations, which looks like a fault: they are \
-                 kept; `binauthctl cache accept-deletions` lets them go",
-                shelf.scope, loss.lost, loss.used
-            )),
+            Closed::HeldBack(loss) => Some(held_back(shelf, loss)),
         };
         Ok(Listed { left_out, news, held_back })
     }
@@ -157,6 +154,8 @@ impl Shared {
         while let Some(answer) = answers.next().await {
             listed.news |= answer?;
         }
+        let held = self.ledger.shelves().into_iter().find(|one| one.id == shelf.id).and_then(|one| one.held);
+        listed.held_back = held.map(|held| held_back(shelf, held.loss));
         Ok(listed)
     }
 
@@ -187,6 +186,14 @@ struct Listed {
     left_out: usize,
     news: bool,
     held_back: Option<String>,
+}
+
+fn held_back(shelf: &Shelf, loss: Loss) -> String {
+    format!(
+        "{}: {} of {} digests in use would lose attestations, which looks like a fault: they are kept; \
+         `binauthctl cache accept-deletions` lets them go",
+        shelf.scope, loss.lost, loss.used
+    )
 }
 
 /// A tenth more or less, so that the nodes of a fleet do not ask at the same moment.
