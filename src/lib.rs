@@ -41,6 +41,7 @@
 //! | check sets | read by [`policy::platform`] into [`policy::check`], judged in `decision::conformance` |
 //! | deny list, system policy | [`policy::deny_list`], [`policy::system`] |
 //! | everything in force at one moment | [`policy::rulebook`] |
+//! | which signed bundle is accepted, and what is remembered of it | [`policy::bundle`], [`config::trust`] |
 //! | what counts as an attestation | [`attestation::verify`]; its forms [`attestation::occurrence`], its keys [`attestation::algorithm`] and [`attestation::pgp`] |
 //! | what signed statements say | [`attestation::statement`] |
 //! | how a verdict came about | [`decision::explain`]; its reason codes [`decision::reason`] |

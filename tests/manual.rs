@@ -15,7 +15,7 @@ use binauthd::decision::reason::Class;
 use binauthd::document::{self, Format};
 use binauthd::gate::container;
 use binauthd::image::content;
-use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, digest_list, maps, rule};
+use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
 const POLICY: &str = include_str!("../packaging/man/binauthd-policy.5");
@@ -130,6 +130,16 @@ fn the_readme_tells_the_bounds() {
             format!("{}, of 1,024 bytes each", count(binauthd::policy::document::MAX_PATTERNS)),
         ),
         ("digests of a deny list or system policy", digests),
+        (
+            "a policy bundle, and its payload",
+            format!(
+                "{}, with {} attestors and {} signatures",
+                bytes(bundle::MAX_BYTES),
+                count(bundle::MAX_ATTESTORS),
+                bundle::MAX_SIGNATURES
+            ),
+        ),
+        ("`bundle_keys`", count(bundle::MAX_KEYS)),
         ("an OpenPGP certificate", certificate),
         ("an OpenPGP message", message),
         ("a JSON Web Token", bytes(jwt::MAX_BYTES)),

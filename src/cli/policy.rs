@@ -39,7 +39,8 @@ pub(super) enum Verb {
     /// Every document is checked first, and that every attestor the policy names can be satisfied. To sign with a
     /// key that is elsewhere: write the bytes with --pae, sign them (SHA-256 with ECDSA in ASN.1 DER, or RSA PKCS#1
     /// v1.5; ML-DSA-65), and run the same again with --signature-file.
-    Sign(Sign),
+    #[command(disable_version_flag = true)]
+    Sign(Box<Sign>),
     /// Tell what a bundle holds, and whether it is signed by a bundle key
     Show(Show),
 }

@@ -47,7 +47,7 @@ pub struct Documents {
 /// Where policy, platform policy and attestors come from.
 #[derive(Debug)]
 enum Origin {
-    Files(Files),
+    Files(Box<Files>),
     Bundle(Box<Bundled>),
 }
 
@@ -87,7 +87,7 @@ impl Documents {
         let now = trust.mark().map_or(now, |mark| mark.max(now));
         let mut documents = Self {
             origin: match &config.bundle {
-                None => Origin::Files(Files::remember(config, options, stored)),
+                None => Origin::Files(Box::new(Files::remember(config, options, stored))),
                 Some(bundle) => Origin::Bundle(Box::new(Bundled::remember(bundle, options, stored))),
             },
             deny_list: Single::remember("deny list", &config.deny_list, stored, read_deny_list),

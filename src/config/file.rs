@@ -177,7 +177,8 @@ impl Config {
         let mut warnings = Vec::new();
         let deserializer = toml::Deserializer::parse(text).map_err(|error| toml_error(text, &error))?;
         let file: ConfigFile = serde_ignored::deserialize(deserializer, |key| {
-            warnings.push(format!("unknown key `{key}`"));
+            // What may be left out stands as `?` in its place.
+            warnings.push(format!("unknown key `{}`", key.to_string().replace(".?", "")));
         })
         .map_err(|error: toml::de::Error| toml_error(text, &error))?;
         let value = |Wrong { key, cause }| ConfigError::Value { path: path.to_owned(), key, cause };

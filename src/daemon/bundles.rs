@@ -4,20 +4,28 @@
 //! new, and then the age of the last answer shows.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::engine::Engine;
 use crate::config::{BundleOrigin, Config};
+use crate::http::{Answer, Bounds, Client, Credentials, Options, Proxies};
+use crate::policy::bundle::MAX_BYTES;
+
+/// What one question and its answer may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The first pause after a failure; each further one doubles it, up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 
 /// Asks a URL for the bundle that lies there.
 pub(super) trait Fetch: Send + 'static {
-    /// What lies there, at most [`MAX_BYTES`](crate::policy::bundle::MAX_BYTES); `None` where it is what the last
+    /// What lies there, at most [`MAX_BYTES`]; `None` where it is what the last
     /// call gave. With `anew` the whole of it is asked for whatever was given before.
     ///
     /// # Errors
@@ -25,12 +33,30 @@ pub(super) trait Fetch: Send + 'static {
     fn fetch(&mut self, anew: bool) -> Result<Option<Vec<u8>>, String>;
 }
 
-/// Stands where a client belongs, and says that there is none.
-pub(super) struct NoClient;
+/// A server that is asked over HTTPS.
+struct Remote {
+    client: Client,
+    runtime: Handle,
+    /// Of what it gave last.
+    etag: Option<String>,
+}
 
-impl Fetch for NoClient {
-    fn fetch(&mut self, _: bool) -> Result<Option<Vec<u8>>, String> {
-        Err("this version fetches nothing from a URL: name a folder or a file".to_owned())
+impl Fetch for Remote {
+    fn fetch(&mut self, anew: bool) -> Result<Option<Vec<u8>>, String> {
+        let etag = self.etag.take().filter(|_| !anew);
+        let bounds = Bounds { max_bytes: MAX_BYTES, limit: LIMIT };
+        let url = self.client.url().clone();
+        match self.runtime.block_on(self.client.get(url, bounds, etag.as_deref())) {
+            Ok(Answer::Body { bytes, etag }) => {
+                self.etag = etag;
+                Ok(Some(bytes))
+            }
+            Ok(Answer::Unchanged) => {
+                self.etag = etag;
+                Ok(None)
+            }
+            Err(error) => Err(crate::chain(&error)),
+        }
     }
 }
 
@@ -62,9 +88,21 @@ impl Fetcher {
 }
 
 /// Starts fetching what `config` names, where that is a URL.
-pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> Option<Fetcher> {
-    let bundle = config.bundle.as_ref().filter(|bundle| matches!(bundle.origin, BundleOrigin::Url(_)))?;
-    Some(Fetcher::start(Arc::clone(engine), bundle.interval, NoClient))
+///
+/// # Errors
+/// Those of an address that is never asked.
+pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> io::Result<Option<Fetcher>> {
+    let Some(bundle) = &config.bundle else { return Ok(None) };
+    let BundleOrigin::Url(url) = &bundle.origin else { return Ok(None) };
+    let options = Options {
+        url: url.clone(),
+        authority: bundle.ca.clone(),
+        credentials: bundle.token_file.clone().map_or(Credentials::None, Credentials::Token),
+        proxies: Proxies::from_environment(),
+    };
+    let client = Client::new(options).map_err(io::Error::other)?;
+    let remote = Remote { client, runtime: Handle::current(), etag: None };
+    Ok(Some(Fetcher::start(Arc::clone(engine), bundle.interval, remote)))
 }
 
 fn follow(engine: &Engine, interval: Duration, source: &mut impl Fetch, woken: &Receiver<()>) {

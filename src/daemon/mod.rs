@@ -124,7 +124,7 @@ async fn serve(
     let unanswered = crate::gate::unanswered::beside(&config.gate_socket());
     let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
     let mut followers = create::follow(&config, &create, stopped.clone())?;
-    let bundles = bundles::start(&engine, &config);
+    let bundles = bundles::start(&engine, &config)?;
     let inputs = status::Inputs {
         config,
         create: Arc::clone(&create),

@@ -472,6 +472,8 @@ impl Ledger {
         key_ring: &KeyRing,
         now: SystemTime,
     ) -> Result<Loss, StoreError> {
+        // Whoever is held back now is so after a start, too.
+        self.write_uses();
         let used = self.in_use(now)?;
         let mut going: HashMap<Digest, HashSet<RowId>> = HashMap::new();
         for (row, digest) in gone.iter().filter(|(_, digest)| used.contains(digest)) {

@@ -87,6 +87,8 @@ pub struct Queue(pub(super) mpsc::Receiver<Digest>);
 struct Inner {
     /// Nobody can be asked without a source beyond this node.
     remote: bool,
+    /// Why no source can be asked, and until when that is not tried again.
+    outage: Option<(String, Instant)>,
     under_way: HashMap<Digest, watch::Sender<()>>,
     recent: LruCache<Digest, Recent>,
     repositories: LruCache<String, Bucket>,
@@ -132,6 +134,7 @@ impl LookUps {
         let (queue, asked) = mpsc::channel(QUEUE);
         let inner = Inner {
             remote: false,
+            outage: None,
             under_way: HashMap::new(),
             recent: LruCache::new(REMEMBERED),
             repositories: LruCache::new(SHARES),
@@ -153,6 +156,10 @@ impl LookUps {
             return Some(under_way.subscribe());
         }
         if inner.recent.get(&digest).is_some_and(|recent| recent.until > now) {
+            return None;
+        }
+        if let Some((cause, until)) = inner.outage.clone().filter(|(_, until)| *until > now) {
+            inner.recent.put(digest, Recent { until, lack: Some(Lack::Unreachable(cause)) });
             return None;
         }
         if let Err(wait) = inner.may_ask(asker, now) {
@@ -197,6 +204,11 @@ impl LookUps {
 
     pub(super) fn open(&self) {
         self.lock().remote = true;
+    }
+
+    /// No source can be asked, for this reason and for so long.
+    pub(super) fn all_are_away(&self, cause: String, rest: Duration, now: Instant) {
+        self.lock().outage = Some((cause, now + rest));
     }
 
     /// An answer: every source has said what it has, which is not enough in this way; or which has not.

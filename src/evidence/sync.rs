@@ -262,13 +262,11 @@ impl Shared {
             self.look_up_at(source, shelves.cloned().collect(), digest)
         });
         let answers = future::join_all(asked).await;
-        let mut news = false;
-        let mut failed = None;
-        for answer in answers {
-            match answer {
-                Ok(new) => news |= new,
-                Err(trouble) => failed = Some(trouble),
-            }
+        let news = answers.iter().any(|answer| answer.as_ref().is_ok_and(|news| *news));
+        let all_are_away = answers.iter().all(Result::is_err);
+        let failed = answers.into_iter().find_map(Result::err);
+        if let (true, Some((cause, rest))) = (all_are_away, &failed) {
+            self.look_ups.all_are_away(cause.clone(), *rest, Instant::now());
         }
         let absence = self.absence(digest).await;
         self.look_ups.answered(digest, failed.map_or(Ok(absence), Err), Instant::now());

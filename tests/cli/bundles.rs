@@ -252,10 +252,11 @@ fn a_node_obeys_bundles_over_restarts() {
     let refused = node.verdict();
     assert_eq!(refused["reason"], "POLICY_MISSING");
     assert!(refused["message"].as_str().unwrap().contains("no policy bundle has been accepted"), "{refused}");
+    node.until_alarm("policy bundle: none has been accepted");
     signed(&node.bench, 7, "ALWAYS_ALLOW", "bundles/7.json");
     node.until_version(7);
     assert_eq!(node.verdict()["reason"], "ALWAYS_ALLOW");
-    node.run("status").gave(0, "policy bundle:     7, until 2099-01-01T00:00:00Z: project shop from");
+    node.run("status").gave(0, "7, until 2099-01-01T00:00:00Z: project shop from");
     signed(&node.bench, 8, "ALWAYS_DENY", "bundles/8.json");
     let dropped = Instant::now();
     node.until("the new policy", |node| node.verdict()["reason"] == "ALWAYS_DENY");
@@ -359,7 +360,7 @@ fn with_nothing_left_of_what_was_accepted_every_image_is_refused() {
             (&verdict["reason"], &verdict["verdict"]),
             (&"TRUST_LOST".into(), &"CANNOT_DECIDE".into())
         );
-        assert!(verdict["message"].as_str().unwrap().contains("binauthctl trust reset"), "{verdict}");
+        assert!(verdict["remedy"].as_str().unwrap().contains("binauthctl trust reset"), "{verdict}");
         if offline {
             node.kill();
         }

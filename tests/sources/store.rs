@@ -139,6 +139,9 @@ impl Shared {
             }
             let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
             while reader.read_line(&mut line)? > 2 {}
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(());
+            }
             self.asked.fetch_add(1, Ordering::Relaxed);
             if !self.answer(&target, &mut writer)? {
                 return Ok(());

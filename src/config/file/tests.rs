@@ -119,11 +119,16 @@ fn the_shipped_documents_are_read() {
 #[test]
 fn what_is_not_known_warns() {
     let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n[metrics]\nlisten = 'x'\n\
-                [[sources]]\nname = 'remote'\nurl = 's3://bucket'\n";
+                [kubelet]\nca = '/c'\nshade = 1\n[[sources]]\nname = 'remote'\nurl = 's3://bucket'\n";
     let config = parse(text).unwrap();
     assert_eq!(config.notes, ["`metrics.listen` is known and has no effect in this version"]);
     let warnings = config.warnings.join("\n");
-    for part in ["unknown key `colour`", "unknown key `containerd.shade`", "source `remote`"] {
+    for part in [
+        "unknown key `colour`",
+        "unknown key `kubelet.shade`",
+        "unknown key `containerd.shade`",
+        "source `remote`",
+    ] {
         assert!(warnings.contains(part), "{warnings:?} lacks {part:?}");
     }
 }

@@ -131,6 +131,10 @@ impl Bundled {
                 kept.version
             ));
         }
+        let told = self.problem.is_some() || self.unfetched.is_some() || !self.refused.is_empty();
+        if self.in_force.is_none() && !told {
+            problems.push(format!("policy bundle: none has been accepted from `{}`", self.config.origin));
+        }
         if let Some(contents) = self.contents().filter(|contents| contents.is_expired(now)) {
             let (version, expires) = (contents.version(), contents.expires());
             problems.push(format!(

@@ -391,8 +391,8 @@ fn what_is_no_bundle_of_the_folder_counts_for_nothing() {
     for name in [".hidden.json", "notes.txt", "8.json~"] {
         node.put(name, &version(8));
     }
-    node.is_well();
-    assert_eq!(node.version(), None);
+    node.tells("none has been accepted");
+    assert_eq!((node.version(), node.documents.problems().len()), (None, 1));
     // The highest one that is acceptable.
     node.put("a.json", &version(5));
     node.put("b.json", &version(6));
