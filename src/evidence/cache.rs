@@ -236,7 +236,8 @@ impl Cache {
     /// Keeps these whatever else is asked for, and no others.
     pub(super) fn pin(&self, digests: &HashSet<Digest>) {
         let mut inner = self.lock();
-        let loose: Vec<_> = inner.pinned.keys().filter(|digest| !digests.contains(*digest)).copied().collect();
+        let loose: Vec<_> =
+            inner.pinned.keys().filter(|digest| !digests.contains(*digest)).copied().collect();
         for digest in loose {
             if let Some(entry) = inner.pinned.remove(&digest).flatten() {
                 inner.keep(digest, entry);

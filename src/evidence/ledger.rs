@@ -356,8 +356,11 @@ impl Ledger {
         let found: HashSet<_> = documents.iter().map(|document| RowId::of(&document.text)).collect();
         self.shelf(scope, |shelf| shelf.has_again(digest, &found));
         let rows = self.store.filed(digest)?;
-        let gone: HashSet<_> =
-            rows.iter().filter(|row| row.scope == scope && !found.contains(&row.id)).map(|row| row.id).collect();
+        let gone: HashSet<_> = rows
+            .iter()
+            .filter(|row| row.scope == scope && !found.contains(&row.id))
+            .map(|row| row.id)
+            .collect();
         if gone.is_empty() || !brake::loses(digest, &rows, &gone, key_ring) {
             return Ok(false);
         }
@@ -375,7 +378,9 @@ impl Ledger {
                 let mut all: Vec<_> = gone.iter().map(|row| (*row, digest)).collect();
                 let before = shelf.held.take();
                 let since = before.as_ref().map_or(now, |held| held.since);
-                all.extend(before.iter().flat_map(|held| held.gone.iter()).filter(|(_, other)| *other != digest));
+                all.extend(
+                    before.iter().flat_map(|held| held.gone.iter()).filter(|(_, other)| *other != digest),
+                );
                 shelf.held = Some(HeldBack { gone: all.into(), loss, since });
             }
         });

@@ -182,7 +182,8 @@ fn look_ups_that_find_less_and_less_are_held_back_too() {
         (0..30).filter(found).count()
     };
     assert_eq!(known(), 30);
-    let lose = |now| (0..30).for_each(|n| drop(ledger.file_looked_up(scope, image(n), Vec::new(), &ring, now)));
+    let lose =
+        |now| (0..30).for_each(|n| drop(ledger.file_looked_up(scope, image(n), Vec::new(), &ring, now)));
     lose(at(2));
     assert_eq!(known(), 21, "nine may go");
     let held = ledger.shelves()[0].held.clone().unwrap();
