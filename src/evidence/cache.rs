@@ -5,6 +5,7 @@
 //! counts for the key ring that it was made with, until what is filed for its digest changes. One question
 //! at a time makes an entry; others for the same digest wait for it.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -191,8 +192,8 @@ impl Cache {
             if let Some(held) = inner.fresh(digest, key_ring) {
                 return Turn::Held(held);
             }
-            if !inner.flights.contains_key(&digest) {
-                inner.flights.insert(digest, false);
+            if let Slot::Vacant(slot) = inner.flights.entry(digest) {
+                slot.insert(false);
                 let before = inner.peek(digest).map(|entry| Arc::clone(&entry.held.evidence));
                 return Turn::Yours(Flight { cache: self, digest }, before);
             }

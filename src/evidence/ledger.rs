@@ -439,12 +439,20 @@ impl Ledger {
     pub fn clear(&self) -> Result<(), StoreError> {
         self.unwritten().clear();
         self.store.clear()?;
+        self.read_states()?;
+        self.cache.outdate_all();
+        Ok(())
+    }
+
+    /// Believes what is on disk: the file may have been begun anew.
+    pub(super) fn read_states(&self) -> Result<(), StoreError> {
+        let known = self.store.scopes()?;
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         for shelf in shelves.by_id.values_mut() {
-            (shelf.state, shelf.written, shelf.held) = (ScopeState::NEW, None, None);
+            let state = known.iter().find(|(_, _, id, _)| *id == shelf.id).map(|(.., state)| *state);
+            shelf.state = state.unwrap_or(ScopeState::NEW);
+            (shelf.written, shelf.held) = (shelf.state.synced, None);
         }
-        drop(shelves);
-        self.cache.outdate_all();
         Ok(())
     }
 
