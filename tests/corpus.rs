@@ -205,8 +205,8 @@ fn rulebook(case: &Value) -> Result<Rulebook, (Reason, String)> {
         system_policy: Arc::new(system_policy.unwrap_or_default()),
         subjects,
         deny_tags: options["denyTags"].as_bool().unwrap_or_default(),
-        deny_tags: options["denyTags"].as_bool().unwrap_or_default(),
         freshness: Default::default(),
+    })
 }
 
 fn document<T, E: std::error::Error>(
