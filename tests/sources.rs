@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "sources/air_gap.rs"]
+mod air_gap;
 #[path = "sources/disk.rs"]
 mod disk;
 #[path = "sources/faults.rs"]

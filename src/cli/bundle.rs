@@ -1,371 +1,306 @@
-//! `policy sign` and `policy show`: signed policy bundles.
+//! `bundle export` and `bundle import`: policy bundle and attestations in one file, for nodes that no network
+//! leads to.
+//!
+//! The file is text, one JSON object a line: a head (`binauthdTransfer`, the version of this format; the
+//! policy bundle's envelope, where there is one; how many attestations follow), then an attestation a line,
+//! each document byte for byte as its source gave it. Whoever carries the file is trusted with nothing: the
+//! policy bundle is signed, and so is every attestation.
 
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use clap::{Args, value_parser};
-use serde::Serialize;
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Context;
-use super::attestations;
+use super::daemon;
 use super::error::{CliError, Outcome};
-use super::files;
-use super::output::{Answer, fields, table};
-use super::sign::PrivateKey;
-use super::write;
-use crate::attestation::{Attestor, KeyRing};
-use crate::document::{self, Version};
-use crate::policy::bundle::{Contents, MAX_KEYS, Payload, PayloadDocuments, Sealed, WrittenMember};
-use crate::policy::{BundleError, BundleKey, Options, Rulebook};
+use super::output::{Answer, fields, warn};
+use super::status::{list, text};
+use super::{files, policy_bundle, write};
+use crate::attestation::Occurrence;
+use crate::attestation::occurrence::MAX_BYTES;
+use crate::config::{BundleConfig, BundleOrigin};
+use crate::gate::admin::CacheAsk;
+use crate::image::Digest;
+use crate::policy::bundle::{self, Bundle, Terms};
+
+/// The version of the format.
+const VERSION: u32 = 1;
+/// The longest line: a policy bundle, or an attestation, with every sign of it escaped.
+const MAX_LINE: u64 = 6 * bundle::MAX_BYTES as u64 + 4_096;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Write what this node has into one file
+    ///
+    /// The daemon is asked for its policy bundle and for every attestation that it has on file; with --occurrences
+    /// or --policy-bundle these are read from files instead, and no daemon is needed.
+    Export(Export),
+    /// Put what is in such a file where this node's daemon reads it
+    ///
+    /// The policy bundle goes to the place that `[policy] bundle` names, if it counts under `bundle_keys`;
+    /// attestations go into the first occurrence folder. What is there already is left alone. Nothing is put
+    /// anywhere before all of the file has been read.
+    Import(Import),
+}
 
 #[derive(Debug, Args)]
-pub(super) struct Sign {
-    /// Whose nodes it is for: `project` of their `[policy]`
-    #[arg(long, value_name = "PROJECT")]
-    project: String,
-    /// Higher than that of every bundle before it
-    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u64).range(1..))]
-    version: u64,
-    #[command(flatten)]
-    expiry: Expiry,
-    /// The policy
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
-    /// Check sets, obeyed beside the policy
-    #[arg(long, value_name = "FILE")]
-    platform_policy: Option<PathBuf>,
-    /// Digests that are refused, beside those of each node's own list
-    #[arg(long, value_name = "FILE")]
-    deny_list: Option<PathBuf>,
-    /// What the nodes need, in place of their own
-    #[arg(long, value_name = "FILE")]
-    system_policy: Option<PathBuf>,
-    /// Folder of attestor documents: all of them
-    #[arg(long, value_name = "DIR")]
-    attestors: Option<PathBuf>,
-    /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
-    #[arg(long)]
-    allow_multiple_rule_maps: bool,
-    #[command(flatten)]
-    how: How,
-    /// Where it is written to
+pub(super) struct Export {
+    /// The file to write; replaced in one step
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Expiry {
-    /// From when on it is not accepted: RFC 3339, such as 2027-01-01T00:00:00Z
-    #[arg(long, value_name = "TIME")]
-    expires: Option<String>,
-    /// The same, from now on: such as 90d
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, conflicts_with_all = ["pae", "signature_file"])]
-    expires_in: Option<Duration>,
-}
-
-#[derive(Debug, Args)]
-struct How {
-    /// PEM file with an EC P-256 private key, SEC1 or PKCS#8, not encrypted
-    #[arg(long, visible_alias = "key", value_name = "FILE", required_unless_present_any = ["pae", "signature_file"])]
-    private_key_file: Option<PathBuf>,
-    /// Write the bytes to sign instead, for a key that is elsewhere
-    #[arg(long, conflicts_with_all = ["private_key_file", "signature_file"])]
-    pae: bool,
-    /// A signature that was made elsewhere over those bytes, by all the same other flags; base64 of it is
-    /// understood too. Again for more
+    /// Only attestations of this digest (sha256:…); again for more
+    #[arg(long, value_name = "DIGEST")]
+    digest: Vec<Digest>,
+    /// Take this policy bundle
     #[arg(long, value_name = "FILE")]
-    signature_file: Vec<PathBuf>,
-    /// The id of the key that each was made with, in the same order: a hint for those who check it
-    #[arg(long, value_name = "ID", requires = "signature_file")]
-    key_id: Vec<String>,
+    policy_bundle: Option<PathBuf>,
+    /// Take the attestations of this folder
+    #[arg(long, value_name = "DIR")]
+    occurrences: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Show {
-    /// The bundle
-    #[arg(value_name = "FILE")]
+pub(super) struct Import {
+    /// The file that `bundle export` wrote
     file: PathBuf,
-    /// PEM file of a key that it may be signed with, again for more [default: the configured ones]
-    #[arg(long, visible_alias = "bundle-key", value_name = "FILE", value_delimiter = ',')]
-    bundle_keys: Vec<PathBuf>,
-    /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
-    #[arg(long)]
-    allow_multiple_rule_maps: bool,
+    /// Where the policy bundle goes: a file, or a folder [default: `[policy] bundle` of the configuration]
+    #[arg(long, value_name = "PATH")]
+    policy_bundle: Option<PathBuf>,
+    /// Where the attestations go [default: the first occurrence folder of the configuration]
+    #[arg(long, value_name = "DIR")]
+    occurrences: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Signed<'a> {
-    file: &'a Path,
-    project: &'a str,
-    version: u64,
-    expires: String,
-    digest: String,
-    key_ids: Vec<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    file: &'a Path,
-    /// Absent without keys to check it with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verified: Option<bool>,
-    #[serde(flatten)]
-    head: Option<Head>,
-    signatures: Vec<SignatureReport>,
-    documents: Vec<DocumentReport>,
-    problems: Vec<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Head {
-    project: String,
-    version: u64,
-    expires: String,
-    expired: bool,
-    digest: String,
+    binauthd_transfer: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy_bundle: Option<String>,
+    attestations: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    attestation: String,
+}
+
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SignatureReport {
-    /// As the envelope gives it, which nobody signed.
-    key_id: String,
-    /// The key that it holds under.
+struct Report {
+    file: PathBuf,
+    /// The version of the policy bundle that is in it, where it counts here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verified_by: Option<String>,
+    policy_bundle: Option<u64>,
+    attestations: u64,
+    /// Of these, not there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct DocumentReport {
-    what: &'static str,
-    name: String,
-    version: Version,
-}
-
-impl Sign {
+impl Verb {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let now = SystemTime::now();
-        let payload = self.payload(now)?;
-        let bytes = payload.to_bytes();
-        let options = self.options(context);
-        let contents = Contents::parse(&bytes, options).and_then(|contents| {
-            contents.within_time(now)?;
-            Ok(contents)
-        });
-        let contents = contents.map_err(|cause| CliError::NotSigned(cause.to_string()))?;
-        satisfiable(&contents, &context.defaults.settings.dsse_types)?;
-        let signed = Sealed::signed(&bytes);
-        if self.how.pae {
-            write::replace(&self.to, &signed)?;
-            let value = serde_json::json!({"file": self.to, "bytes": signed.len()});
-            return context.answer(Outcome::Fine, &value, || {
-                format!("the bytes to sign are in {}\n", self.to.display())
-            });
-        }
-        let signatures = self.how.signatures(&signed)?;
-        let envelope = Sealed::assemble(&bytes, &signatures);
-        // What nodes would not read is not written.
-        Sealed::parse(envelope.as_bytes()).map_err(|cause| CliError::NotSigned(cause.to_string()))?;
-        write::replace(&self.to, envelope.as_bytes())?;
-        let value = Signed {
-            file: &self.to,
-            project: contents.project(),
-            version: contents.version(),
-            expires: contents.expires(),
-            digest: contents.digest().to_string(),
-            key_ids: signatures.into_iter().map(|(id, _)| id).collect(),
+        let report = match self {
+            Self::Export(verb) => verb.run(context)?,
+            Self::Import(verb) => verb.run(context)?,
         };
-        context.answer(Outcome::Fine, &value, || {
-            let Signed { project, version, expires, .. } = &value;
-            format!("version {version} of project {project}, until {expires}, is in {}\n", self.to.display())
-        })
+        let lines = [
+            ("file", report.file.display().to_string()),
+            (
+                "policy bundle",
+                report.policy_bundle.map(|version| format!("version {version}")).unwrap_or_default(),
+            ),
+            ("attestations", report.attestations.to_string()),
+            ("new", report.new.map(|new| new.to_string()).unwrap_or_default()),
+        ];
+        context.answer(Outcome::Fine, &report, || fields(&lines))
+    }
+}
+
+impl Export {
+    fn run(self, context: &Context) -> Result<Report, CliError> {
+        let socket = context.defaults.admin_socket();
+        let envelope = match &self.policy_bundle {
+            Some(path) => Some(read_text("policy bundle", path)?),
+            None if self.occurrences.is_some() => None,
+            None => daemon::policy_bundle(&socket)?,
+        };
+        let documents = match &self.occurrences {
+            Some(folder) => self.of_folder(folder)?,
+            None => self.of_daemon(&socket)?,
+        };
+        let version = envelope.as_deref().and_then(|envelope| version_of(envelope.as_bytes()));
+        let attestations = documents.len() as u64;
+        let head = Head { binauthd_transfer: VERSION, policy_bundle: envelope, attestations };
+        write::replace_with(&self.to, |file| {
+            let mut out = BufWriter::new(file);
+            write_line(&mut out, &head)?;
+            documents.into_iter().try_for_each(|attestation| write_line(&mut out, &Line { attestation }))?;
+            out.flush()
+        })?;
+        Ok(Report { file: self.to, policy_bundle: version, attestations, new: None })
     }
 
-    fn options(&self, context: &Context) -> Options {
-        super::policy::options(self.allow_multiple_rule_maps, context)
+    fn is_wanted(&self, digest: Digest) -> bool {
+        self.digest.is_empty() || self.digest.contains(&digest)
     }
 
-    fn payload(&self, now: SystemTime) -> Result<Payload, CliError> {
-        let expires = match (&self.expiry.expires, self.expiry.expires_in) {
-            (Some(time), _) => time.clone(),
-            (None, span) => {
-                let end = now.checked_add(span.unwrap_or_default()).filter(|end| *end < end_of_time());
-                let end = end.ok_or_else(|| CliError::MalformedCommand("--expires-in is too long".into()))?;
-                humantime::format_rfc3339_seconds(end).to_string()
+    fn of_folder(&self, folder: &Path) -> Result<Vec<String>, CliError> {
+        let (found, problems) = files::occurrences(folder)?;
+        problems.iter().for_each(|problem| warn(&crate::chain(problem)));
+        let wanted = found.iter().filter(|file| self.is_wanted(file.occurrence.digest));
+        wanted.map(|file| read_text("occurrence", &file.path)).collect()
+    }
+
+    fn of_daemon(&self, socket: &Path) -> Result<Vec<String>, CliError> {
+        let (mut documents, mut after) = (Vec::new(), None);
+        loop {
+            let page = daemon::cache(socket, CacheAsk::Export { after })?;
+            for document in list(&page, "/documents") {
+                let text = text(document, "/document");
+                // What the daemon has on file it has read.
+                let digest = Occurrence::parse(text.as_bytes()).map(|occurrence| occurrence.digest);
+                if digest.is_ok_and(|digest| self.is_wanted(digest)) {
+                    documents.push(text);
+                }
+            }
+            after = page.get("after").and_then(Value::as_str).map(ToOwned::to_owned);
+            if after.is_none() {
+                return Ok(documents);
+            }
+        }
+    }
+}
+
+impl Import {
+    fn run(self, context: &Context) -> Result<Report, CliError> {
+        let wrong = |cause: String| CliError::Transfer { path: self.file.clone(), cause };
+        let (head, documents) = read(&self.file)?;
+        let place = match &head.policy_bundle {
+            None => None,
+            Some(envelope) => self.accepted(context, envelope)?,
+        };
+        let folder = self.occurrences.clone().unwrap_or_else(|| context.defaults.occurrences.clone());
+        let mut new = 0;
+        if !documents.is_empty() {
+            write::ensure_folder(&folder)?;
+        }
+        for (digest, text) in &documents {
+            let hex = |digest: Digest, digits: usize| digest.hex().chars().take(digits).collect::<String>();
+            let name = format!("{}-{}.json", hex(*digest, 16), hex(Digest::of(text.as_bytes()), 16));
+            let path = folder.join(name);
+            if files::read(&path, MAX_BYTES).is_ok_and(|there| there == text.as_bytes()) {
+                continue;
+            }
+            write::replace(&path, text.as_bytes())?;
+            new += 1;
+        }
+        let mut report = Report {
+            file: self.file.clone(),
+            attestations: documents.len() as u64,
+            new: Some(new),
+            policy_bundle: None,
+        };
+        // Last: what it asks for is there by then.
+        if let (Some((path, version)), Some(envelope)) = (place, &head.policy_bundle) {
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            if !folder.is_dir() {
+                return Err(wrong(format!(
+                    "there is no folder `{}` for the policy bundle",
+                    folder.display()
+                )));
+            }
+            write::replace(&path, envelope.as_bytes())?;
+            report.policy_bundle = Some(version);
+        }
+        Ok(report)
+    }
+
+    /// Where the policy bundle goes, and its version, if it counts on this node.
+    fn accepted(&self, context: &Context, envelope: &str) -> Result<Option<(PathBuf, u64)>, CliError> {
+        let Some(config) = &context.defaults.settings.bundle else {
+            warn("the policy bundle is left out: the configuration names no `bundle` in `[policy]`");
+            return Ok(None);
+        };
+        let BundleConfig { origin, keys, project, .. } = config;
+        let keys = keys.iter().map(|path| policy_bundle::key(path)).collect::<Result<Vec<_>, _>>()?;
+        let terms = Terms { keys: &keys, project, options: context.defaults.options() };
+        let bundle = Bundle::verify(envelope.as_bytes(), terms, SystemTime::now()).map_err(|cause| {
+            let cause = format!("its policy bundle is refused: {cause}");
+            CliError::Transfer { path: self.file.clone(), cause }
+        })?;
+        let version = bundle.contents().version();
+        let place = match (&self.policy_bundle, origin) {
+            (Some(path), _) | (None, BundleOrigin::Path(path)) => path.clone(),
+            (None, BundleOrigin::Url(url)) => {
+                let cause =
+                    format!("this node asks `{url}` for policy bundles: name a place with --policy-bundle");
+                return Err(CliError::Transfer { path: self.file.clone(), cause });
             }
         };
-        let maybe = |path: &Option<PathBuf>, what| path.as_deref().map(|path| member(path, what)).transpose();
-        Ok(Payload {
-            project: self.project.clone(),
-            version: self.version,
-            expires,
-            documents: PayloadDocuments {
-                policy: member(&self.policy, "policy")?,
-                platform_policy: maybe(&self.platform_policy, "platform policy")?,
-                deny_list: maybe(&self.deny_list, "deny list")?,
-                system_policy: maybe(&self.system_policy, "system policy")?,
-                attestors: match &self.attestors {
-                    None => Vec::new(),
-                    Some(folder) => {
-                        let paths = files::attestor_paths(folder)?;
-                        paths.iter().map(|path| member(path, "attestor")).collect::<Result<_, _>>()?
-                    }
-                },
-            },
-        })
+        let place = if place.is_dir() { place.join(format!("{version:020}.json")) } else { place };
+        Ok(Some((place, version)))
     }
 }
 
-/// The end of the year 9999: what RFC 3339 can write.
-fn end_of_time() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800)
-}
-
-fn member(path: &Path, what: &'static str) -> Result<WrittenMember, CliError> {
-    let refused = |cause: &str| CliError::Document { what, path: path.to_owned(), cause: cause.to_owned() };
-    let text = files::document(path, what)?;
-    let text = String::from_utf8(text).map_err(|_| refused("the document is not UTF-8"))?;
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| refused("its name is not UTF-8"))?.to_owned();
-    Ok(WrittenMember { name, text })
-}
-
-/// Nodes refuse whatever asks for an attestor that nobody can be.
-fn satisfiable(contents: &Contents, dsse_types: &[String]) -> Result<(), CliError> {
-    let attestors = contents.attestors.iter().map(|one| Attestor::clone(&one.value));
-    let key_ring = KeyRing::accepting(attestors, dsse_types);
-    let book = Rulebook {
-        policy: Some(contents.policy.value.clone()),
-        platform_policy: contents.platform_policy.as_ref().map(|one| one.value.clone()),
-        ..Rulebook::default()
-    };
-    let mut problems: Vec<_> =
-        book.attestors().filter_map(|name| Some(key_ring.hindrance(name)?.to_string())).collect();
-    problems.dedup();
-    if problems.is_empty() { Ok(()) } else { Err(CliError::NotSigned(problems.join("; "))) }
-}
-
-impl How {
-    /// Each with the id of its key.
-    fn signatures(&self, signed: &[u8]) -> Result<Vec<(String, Vec<u8>)>, CliError> {
-        if self.key_id.len() > self.signature_file.len() {
-            return Err(CliError::MalformedCommand(
-                "there are more of --key-id than of --signature-file".into(),
-            ));
-        }
-        let ids = self.key_id.iter().map(String::as_str).chain(std::iter::repeat(""));
-        let mut signatures = Vec::new();
-        for (path, id) in self.signature_file.iter().zip(ids) {
-            let bytes = attestations::read(path, "signature")?;
-            signatures.push((id.to_owned(), attestations::decoded(&bytes).unwrap_or(bytes)));
-        }
-        if let Some(path) = &self.private_key_file {
-            let key = PrivateKey::read(path)?;
-            signatures.push((key.id().to_string(), key.sign(signed)));
-        }
-        Ok(signatures)
+/// All of a file, each attestation with the digest that it is filed for.
+fn read(path: &Path) -> Result<(Head, Vec<(Digest, String)>), CliError> {
+    let wrong = |cause: String| CliError::Transfer { path: path.to_owned(), cause };
+    let cannot = |cause| CliError::Read { what: "transfer file", path: path.to_owned(), cause };
+    let mut lines = BufReader::new(File::open(path).map_err(cannot)?);
+    let first = line(&mut lines).map_err(cannot)?.ok_or_else(|| wrong("it is empty".to_owned()))?;
+    let head: Head = serde_json::from_str(&first)
+        .map_err(|error| wrong(format!("its first line is none that `bundle export` writes: {error}")))?;
+    if head.binauthd_transfer != VERSION {
+        let cause = format!("its format is version {}, only {VERSION} is known", head.binauthd_transfer);
+        return Err(wrong(cause));
     }
+    let mut documents = Vec::new();
+    while let Some(next) = line(&mut lines).map_err(cannot)? {
+        let number = documents.len() + 2;
+        let in_line = |cause: &dyn std::fmt::Display| wrong(format!("line {number}: {cause}"));
+        let Line { attestation } = serde_json::from_str(&next).map_err(|error| in_line(&error))?;
+        let occurrence = Occurrence::parse(attestation.as_bytes()).map_err(|error| in_line(&error))?;
+        documents.push((occurrence.digest, attestation));
+    }
+    if documents.len() as u64 != head.attestations {
+        let cause = format!("{} attestations are to be in it and {} are", head.attestations, documents.len());
+        return Err(wrong(cause));
+    }
+    Ok((head, documents))
 }
 
-impl Show {
-    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let bytes = files::document(&self.file, "policy bundle")?;
-        let refused = |cause: BundleError| CliError::Document {
-            what: "policy bundle",
-            path: self.file.clone(),
-            cause: cause.to_string(),
-        };
-        let sealed = Sealed::parse(&bytes).map_err(refused)?;
-        let keys = self.keys(context)?;
-        let signatures = sealed
-            .signatures(&keys)
-            .map(|(key_id, signer)| SignatureReport { key_id, verified_by: signer.map(ToString::to_string) });
-        let signatures: Vec<_> = signatures.collect();
-        let options = super::policy::options(self.allow_multiple_rule_maps, context);
-        let verified = (!keys.is_empty()).then(|| signatures.iter().any(|one| one.verified_by.is_some()));
-        let (contents, mut problems) = match Contents::parse(sealed.payload(), options) {
-            Ok(contents) => (Some(contents), Vec::new()),
-            Err(error) => (None, vec![error.to_string()]),
-        };
-        if verified == Some(false) {
-            problems.extend(sealed.signer(&keys).err().map(|error| error.to_string()));
-        }
-        let members = contents.iter().flat_map(Contents::members);
-        let documents = members.map(|(what, name, version)| DocumentReport {
-            what,
-            name: name.to_owned(),
-            version: version.clone(),
-        });
-        let report = Report {
-            file: &self.file,
-            verified,
-            documents: documents.collect(),
-            head: contents.map(|contents| Head {
-                project: contents.project().to_owned(),
-                version: contents.version(),
-                expires: contents.expires(),
-                expired: contents.is_expired(SystemTime::now()),
-                digest: contents.digest().to_string(),
-            }),
-            signatures,
-            problems,
-        };
-        let outcome = if report.problems.is_empty() { Outcome::Fine } else { Outcome::Failed };
-        context.answer(outcome, &report, || report_table(&report))
+/// The next line without its end; a longer one than any that is written is an error.
+fn line(lines: &mut BufReader<File>) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    if lines.by_ref().take(MAX_LINE).read_line(&mut line)? == 0 {
+        return Ok(None);
     }
-
-    fn keys(&self, context: &Context) -> Result<Vec<BundleKey>, CliError> {
-        let configured = context.defaults.settings.bundle.iter().flat_map(|bundle| &bundle.keys);
-        let paths: Vec<_> = match self.bundle_keys.as_slice() {
-            [] => configured.collect(),
-            given => given.iter().collect(),
-        };
-        if paths.len() > MAX_KEYS {
-            return Err(CliError::MalformedCommand(format!("at most {MAX_KEYS} bundle keys are taken")));
-        }
-        paths.into_iter().map(|path| key(path)).collect()
+    if !line.ends_with('\n') {
+        return Err(io::Error::other("a line is cut short, or longer than any that is written"));
     }
+    Ok(Some(line))
 }
 
-fn key(path: &Path) -> Result<BundleKey, CliError> {
-    let bytes = files::read(path, document::MAX_BYTES).map_err(|cause| CliError::Read {
-        what: "bundle key",
-        path: path.to_owned(),
-        cause,
-    })?;
-    BundleKey::parse(&String::from_utf8_lossy(&bytes))
-        .map_err(|cause| CliError::BundleKey { path: path.to_owned(), cause })
+fn write_line(out: &mut impl io::Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
 }
 
-fn report_table(report: &Report<'_>) -> String {
-    let of = |text: fn(&Head) -> String| report.head.as_ref().map(text).unwrap_or_default();
-    let verified = match report.verified {
-        None => "not checked: no bundle key is known here, name one with --bundle-keys",
-        Some(true) => "yes",
-        Some(false) => "no",
-    };
-    let mut text = fields(&[
-        ("policy bundle", report.file.display().to_string()),
-        ("project", of(|head| head.project.clone())),
-        ("version", of(|head| head.version.to_string())),
-        ("expires", of(|head| head.expires.clone() + if head.expired { " (expired)" } else { "" })),
-        ("digest", of(|head| head.digest.clone())),
-        ("verified", verified.to_owned()),
-    ]);
-    for problem in &report.problems {
-        text += &fields(&[("problem", problem.clone())]);
-    }
-    let signature = |one: &SignatureReport| {
-        let id = if one.key_id.is_empty() { "-" } else { &one.key_id };
-        vec![id.to_owned(), one.verified_by.clone().unwrap_or_else(|| "-".to_owned())]
-    };
-    let document =
-        |one: &DocumentReport| vec![one.what.to_owned(), one.name.clone(), one.version.to_string()];
-    let signatures = table(&["SIGNED AS", "HOLDS UNDER"], report.signatures.iter().map(signature).collect());
-    let documents = table(&["DOCUMENT", "NAME", "VERSION"], report.documents.iter().map(document).collect());
-    format!("{text}\n{signatures}\n{documents}")
+fn read_text(what: &'static str, path: &Path) -> Result<String, CliError> {
+    let cannot = |cause| CliError::Read { what, path: path.to_owned(), cause };
+    let bytes = files::read(path, bundle::MAX_BYTES).map_err(cannot)?;
+    String::from_utf8(bytes).map_err(|_| cannot(io::Error::other("it is not UTF-8")))
+}
+
+/// What a bundle says that its version is; nobody has vouched for it.
+fn version_of(envelope: &[u8]) -> Option<u64> {
+    let sealed = bundle::Sealed::parse(envelope).ok()?;
+    Some(bundle::Payload::parse(sealed.payload()).ok()?.version)
 }

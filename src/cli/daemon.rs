@@ -34,6 +34,14 @@ pub(super) fn cache(socket: &Path, question: CacheAsk) -> Result<Value, CliError
     }
 }
 
+/// The policy bundle that it obeys, as it was signed.
+pub(super) fn policy_bundle(socket: &Path) -> Result<Option<String>, CliError> {
+    match ask(socket, &AdminAsk::PolicyBundle)? {
+        AdminAnswer::PolicyBundle(envelope) => Ok(envelope),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// What the daemon remembers of what it has accepted.
 pub(super) fn trust(socket: &Path) -> Result<Value, CliError> {
     match ask(socket, &AdminAsk::Trust)? {
@@ -58,7 +66,11 @@ fn ask(socket: &Path, ask: &AdminAsk) -> Result<AdminAnswer, CliError> {
 fn unexpected(answer: AdminAnswer) -> CliError {
     match answer {
         AdminAnswer::Error { reason, message } => CliError::Daemon { reason, message },
-        AdminAnswer::Status(_) | AdminAnswer::Verdict(_) | AdminAnswer::Cache(_) | AdminAnswer::Trust(_) => {
+        AdminAnswer::Status(_)
+        | AdminAnswer::Verdict(_)
+        | AdminAnswer::PolicyBundle(_)
+        | AdminAnswer::Cache(_)
+        | AdminAnswer::Trust(_) => {
             CliError::Daemon { reason: "INTERNAL".into(), message: "it answered another question".into() }
         }
     }

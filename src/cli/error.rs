@@ -314,6 +314,14 @@ pub enum CliError {
         /// For people.
         message: String,
     },
+    /// A file of `bundle export` that cannot be put anywhere.
+    #[error("cannot import `{}`: {cause}", path.display())]
+    Transfer {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
     /// The configuration cannot be understood.
     #[error("the configuration cannot be used: `binauthctl config check` says what is wrong with it")]
     Config(#[from] ConfigError),

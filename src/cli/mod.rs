@@ -22,6 +22,7 @@ mod evaluate;
 mod files;
 mod output;
 mod policy;
+mod policy_bundle;
 mod public_keys;
 mod rules;
 mod sign;
@@ -95,6 +96,9 @@ enum Command {
     /// Rules that depend on a pod need --namespace, --service-account or --mesh-identity; where they are left
     /// out, every rule that may apply must come to the same, as at a pull.
     Evaluate(evaluate::Evaluate),
+    /// Carry policy bundle and attestations to where no network leads
+    #[command(subcommand)]
+    Bundle(bundle::Verb),
     /// What the daemon on this node has on file, and where from
     #[command(subcommand)]
     Cache(cache::Verb),
@@ -140,6 +144,7 @@ impl Command {
             Self::Containerd(verb) => verb.run(context),
             Self::Trust(verb) => verb.run(context),
             Self::Evaluate(verb) => verb.run(context),
+            Self::Bundle(verb) => verb.run(context),
             Self::Cache(verb) => verb.run(context),
             Self::Status => status::status(context),
         }

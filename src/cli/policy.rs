@@ -8,10 +8,10 @@ use serde::de::IgnoredAny;
 
 use super::Context;
 use super::attestors::Folder;
-use super::bundle::{Show, Sign};
 use super::error::{CliError, Outcome};
 use super::files::{self, Attestors};
 use super::output::{self, Answer, Format as Output, fields, table};
+use super::policy_bundle::{Show, Sign};
 use super::{rules, write};
 use crate::attestation::{AttestorName, KeyRing};
 use crate::document::{self, Format, UniqueMap, Version};

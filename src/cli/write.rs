@@ -29,7 +29,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, CliError> {
 
 /// Writes a document that is not there yet.
 pub(super) fn create(path: &Path, bytes: &[u8], way_out: &'static str) -> Result<(), CliError> {
-    let (temporary, _) = stage(path, bytes).map_err(at(path))?;
+    let (temporary, _) = stage(path, |file| file.write_all(bytes)).map_err(at(path))?;
     let linked = fs::hard_link(&temporary, path);
     let _ = fs::remove_file(&temporary);
     match linked {
@@ -42,8 +42,16 @@ pub(super) fn create(path: &Path, bytes: &[u8], way_out: &'static str) -> Result
 
 /// Replaces a document, or writes it for the first time. The owner and mode of the old one stay.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    replace_with(path, |file| file.write_all(bytes))
+}
+
+/// The same with what `write` writes.
+pub(super) fn replace_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), CliError> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let (temporary, file) = stage(&path, bytes).map_err(at(&path))?;
+    let (temporary, file) = stage(&path, write).map_err(at(&path))?;
     let replaced = keep_owner(&path, &file).and_then(|()| fs::rename(&temporary, &path));
     if replaced.is_err() {
         let _ = fs::remove_file(&temporary);
@@ -56,8 +64,8 @@ pub(super) fn remove(path: &Path) -> Result<(), CliError> {
     fs::remove_file(path).and_then(|()| sync_folder(path)).map_err(at(path))
 }
 
-/// The bytes on disk beside `path`, under a hidden name that no reader takes for a document.
-fn stage(path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, File)> {
+/// What is written, on disk beside `path`, under a hidden name that no reader takes for a document.
+fn stage(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let open = || OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
@@ -69,8 +77,7 @@ fn stage(path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, File)> {
         }
         opened => opened?,
     };
-    let written = file
-        .write_all(bytes)
+    let written = write(&mut file)
         .and_then(|()| file.set_permissions(Permissions::from_mode(FILE_MODE)))
         .and_then(|()| file.sync_all());
     match written {

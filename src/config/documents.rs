@@ -252,6 +252,15 @@ impl Documents {
         trust::report(&self.state_dir)
     }
 
+    /// The bundle that was accepted last, as it was signed; none where no bundles are obeyed.
+    #[must_use]
+    pub fn kept_bundle(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Files(_) => None,
+            Origin::Bundle(_) => self.trust.bundle().map(|kept| kept.envelope.clone()),
+        }
+    }
+
     /// The latest time that was ever seen.
     #[must_use]
     pub fn seen(&self) -> Option<SystemTime> {

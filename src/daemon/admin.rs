@@ -80,6 +80,7 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
             };
             value.map_or_else(internal, AdminAnswer::Verdict)
         }
+        AdminAsk::PolicyBundle => AdminAnswer::PolicyBundle(inputs.engine.documents().kept_bundle()),
         AdminAsk::Cache(ask) => cache::answer(&inputs.engine, ask),
     }
 }

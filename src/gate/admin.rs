@@ -32,6 +32,8 @@ pub enum AdminAsk {
         #[serde(default)]
         explain: bool,
     },
+    /// The policy bundle that is in force, as it was signed.
+    PolicyBundle,
     /// About evidence.
     Cache(CacheAsk),
 }
@@ -41,7 +43,7 @@ impl AdminAsk {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Self::Status | Self::Trust | Self::Evaluate { .. } => false,
+            Self::Status | Self::Trust | Self::PolicyBundle | Self::Evaluate { .. } => false,
             Self::TrustReset { .. } => true,
             Self::Cache(ask) => match ask {
                 CacheAsk::List { .. } | CacheAsk::Show { .. } | CacheAsk::Export { .. } => false,
@@ -137,6 +139,8 @@ pub enum AdminAnswer {
     Trust(serde_json::Value),
     /// A verdict, as in the audit trail.
     Verdict(serde_json::Value),
+    /// The envelope; none where no bundle is obeyed.
+    PolicyBundle(Option<String>),
     /// What was asked about evidence, or what became of it.
     Cache(serde_json::Value),
     /// The question cannot be answered.

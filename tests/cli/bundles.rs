@@ -404,3 +404,30 @@ fn a_clock_that_went_back_is_told_and_believed_again_on_request() {
     node.until_version(4);
     assert!(!node.alarms().contains("was seen before"));
 }
+
+#[test]
+fn a_bundle_is_carried_to_a_node_that_takes_its_own_alone() {
+    let mut node = Node::new();
+    signed(&node.bench, 3, "ALWAYS_ALLOW", "bundles/3.json");
+    node.start();
+    node.until_version(3);
+    let exported = node.run("bundle export --to carried -o json").gave(0, "").json();
+    assert_eq!(exported["policyBundle"], 3, "{exported}");
+
+    let mut other = Node::new();
+    fs::copy(node.bench.at("carried"), other.bench.at("carried")).unwrap();
+    other.run("bundle import carried").gave(2, "it is not signed by a bundle key of this node");
+    fs::copy(node.bench.at("keys/ci.pem"), other.bench.at("keys/ci.pem")).unwrap();
+    other.start();
+    assert_eq!(other.version(), None);
+    let imported = other.run("bundle import carried -o json").gave(0, "").json();
+    assert_eq!(imported["policyBundle"], 3, "{imported}");
+    other.until_version(3);
+
+    // Another project's is refused, and nothing of the file is put anywhere.
+    let text = fs::read_to_string(other.bench.at("config.toml")).unwrap();
+    other.bench.write("config.toml", text.replace("project = 'shop'", "project = 'other'"));
+    fs::remove_file(other.bench.at("bundles/00000000000000000003.json")).unwrap();
+    other.run("bundle import carried").gave(2, "of project `shop`, and this node obeys `other`");
+    assert_eq!(fs::read_dir(other.bench.at("bundles")).unwrap().count(), 0);
+}
