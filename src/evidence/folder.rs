@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::source::{Document, Page, Pages, Remarks, Scope, Source, SourceError, Work};
+use super::source::{Document, LookedUp, Page, Pages, Remarks, Scope, Source, SourceError, Work};
 use super::store::RowId;
 use crate::attestation::Occurrence;
 use crate::attestation::occurrence::{MAX_BYTES, OccurrenceError};
@@ -112,8 +112,8 @@ impl Source for Folder {
     }
 
     /// A folder is listed whole, and at once when it changes: there is nothing more to be found.
-    fn look_up<'a>(&'a self, _: &'a Scope, _: Digest) -> Work<'a, Result<Vec<Document>, SourceError>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn look_up<'a>(&'a self, _: &'a Scope, _: Digest) -> Work<'a, Result<LookedUp, SourceError>> {
+        Box::pin(std::future::ready(Ok(LookedUp::default())))
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::ledger::{Ledger, Shelf};
 use super::look_ups::{Absence, LookUps, Queue};
-use super::source::{Scope, Source, SourceError};
+use super::source::{LookedUp, Scope, Source, SourceError};
 use crate::attestation::{Filing, KeyRing, Miss};
 use crate::image::Digest;
 
@@ -310,11 +310,14 @@ impl Shared {
     }
 
     async fn look_up_in(&self, source: &Tracked, shelf: &Shelf, digest: Digest) -> Result<bool, SourceError> {
-        let found = source.followed.source.look_up(&shelf.scope, digest).await?;
+        let LookedUp { documents, is_cut } = source.followed.source.look_up(&shelf.scope, digest).await?;
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
         let (ring, now) = (self.node.key_ring(), self.node.now());
-        let filed =
-            tokio::task::spawn_blocking(move || ledger.file_looked_up(scope, digest, found, &ring, now));
+        let filed = tokio::task::spawn_blocking(move || match is_cut {
+            false => ledger.file_looked_up(scope, digest, documents, &ring, now),
+            // What is beyond the bound is not gone.
+            true => ledger.file(scope, &documents).unwrap_or_default(),
+        });
         Ok(filed.await.unwrap_or_default())
     }
 

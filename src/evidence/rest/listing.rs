@@ -26,6 +26,8 @@ pub(super) struct Listing<'a> {
     question: Question,
     /// For one page, and for all.
     limits: (Duration, Duration),
+    /// Of one page.
+    page_bytes: usize,
     /// Occurrences a page.
     size: usize,
     next: Next,
@@ -67,6 +69,10 @@ impl<'a> Listing<'a> {
             limits: match digest {
                 None => (limits.page, limits.listing),
                 Some(_) => (limits.look_up, limits.whole_look_up),
+            },
+            page_bytes: match digest {
+                None => limits.page_bytes,
+                Some(_) => limits.page_bytes.min(limits.look_up_page_bytes),
             },
             size: limits.page_size.max(1),
             next: Next::First,
@@ -154,7 +160,7 @@ impl<'a> Listing<'a> {
     async fn ask(&self, token: Option<&str>) -> Result<Vec<u8>, HttpError> {
         let (page, all) = self.limits;
         let limit = page.min(all.saturating_sub(self.waited));
-        let bounds = Bounds { max_bytes: self.source.limits.page_bytes, limit };
+        let bounds = Bounds { max_bytes: self.page_bytes, limit };
         let session = self.source.client.session().await?;
         match session.get(self.question.page(self.size, token), bounds, None).await? {
             Answer::Body { bytes, .. } => Ok(bytes),

@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::evidence::Asker;
-use crate::evidence::signed::{attestation, image, ring};
-use crate::evidence::source::{Document, Page, Pages, Work};
+use crate::evidence::signed::{attestation, image, ring, two};
+use crate::evidence::source::{Document, LookedUp, Page, Pages, Work};
 
 /// A source that has what it is given, and fails when it is told to.
 #[derive(Debug, Default)]
@@ -56,13 +56,13 @@ impl Source for Script {
         })
     }
 
-    fn look_up<'a>(&'a self, _: &'a Scope, digest: Digest) -> Work<'a, Result<Vec<Document>, SourceError>> {
+    fn look_up<'a>(&'a self, _: &'a Scope, digest: Digest) -> Work<'a, Result<LookedUp, SourceError>> {
         Box::pin(async move {
             self.look_ups.fetch_add(1, Ordering::Relaxed);
             self.trouble()?;
             let documents = self.documents.lock().unwrap();
             let about = documents.values().filter(|document| document.occurrence.digest == digest);
-            Ok(about.cloned().collect())
+            Ok(LookedUp { documents: about.cloned().collect(), ..LookedUp::default() })
         })
     }
 }
