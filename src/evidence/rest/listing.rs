@@ -5,6 +5,7 @@
 //! an empty token ends a listing; whatever else keeps it from going on is an error.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use super::page::{self, Contents, Seen};
@@ -31,8 +32,9 @@ pub(super) struct Listing<'a> {
     /// Occurrences a page.
     size: usize,
     next: Next,
-    /// Every token that was given.
-    tokens: HashSet<String>,
+    /// Every token that was given, as hashes: they may be long, and many.
+    tokens: HashSet<u64>,
+    hasher: RandomState,
     seen: Seen,
     asked: usize,
     bytes: u64,
@@ -77,6 +79,7 @@ impl<'a> Listing<'a> {
             size: limits.page_size.max(1),
             next: Next::First,
             tokens: HashSet::new(),
+            hasher: RandomState::new(),
             seen: Seen::default(),
             asked: 0,
             bytes: 0,
@@ -100,21 +103,21 @@ impl<'a> Listing<'a> {
         let body = self.body(token.as_deref()).await?;
         let Contents { page, entries, fresh, next } = self.read(body).await?;
         self.entries += entries;
-        if self.entries > self.source.limits.occurrences {
-            return Err(
-                self.abnormal(format!("it has more than {} occurrences", self.source.limits.occurrences))
-            );
-        }
         if entries > 0 && fresh == 0 {
             return Err(self.abnormal("a page brings nothing that was not on a page before"));
         }
         self.empty = if entries == 0 { self.empty + 1 } else { 0 };
+        let most = self.source.limits.occurrences;
         self.next = match next {
+            // What is on this page is given still: it may be more than is listed.
+            _ if self.entries > most => {
+                Next::Trouble(self.abnormal(format!("it has more than {most} occurrences")))
+            }
             None => Next::End,
             Some(_) if self.empty > MAX_EMPTY => {
                 Next::Trouble(self.abnormal(format!("more than {MAX_EMPTY} pages in a row are empty")))
             }
-            Some(token) if !self.tokens.insert(token.clone()) => {
+            Some(token) if !self.tokens.insert(self.hasher.hash_one(&token)) => {
                 Next::Trouble(self.abnormal("a page token came a second time"))
             }
             Some(token) => Next::Page(token),
