@@ -285,6 +285,8 @@ impl Ledger {
                 return Ok(Closed::HeldBack(loss));
             }
         }
+        // What was looked up while nothing could be written is listed, or is not there any more.
+        self.unwritten().retain(|(_, of, _)| *of != scope);
         let state = ScopeState { synced: Some(now), rows, lookup_only: false };
         if gone.is_empty() && self.is_written(scope, state) {
             self.shelf(scope, |shelf| (shelf.state, shelf.held) = (state, None));
@@ -327,7 +329,10 @@ impl Ledger {
         }
         let rows: Vec<_> = documents.iter().map(|document| &*document.text).collect();
         let news = match self.store.replace_looked_up(scope, digest, &rows, now) {
-            Ok(news) => news,
+            Ok(news) => {
+                self.unwritten().retain(|(other, of, _)| (*other, *of) != (digest, scope));
+                news
+            }
             Err(error) => {
                 tracing::warn!("what was looked up is kept in memory alone: {}", crate::chain(&error));
                 let mut unwritten = self.unwritten();

@@ -193,3 +193,22 @@ fn look_ups_that_find_less_and_less_are_held_back_too() {
     assert_eq!(ledger.accept(scope, at(4)).unwrap(), 20);
     assert_eq!(known(), 1);
 }
+
+#[test]
+fn what_could_not_be_written_counts_no_longer_than_its_source_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, scope) = ledger(folder.path());
+    let ring = ring("k");
+    let forgets: [&dyn Fn(); 2] =
+        [&|| assert!(!ledger.file_looked_up(scope, one(), Vec::new(), &ring, at(1))), &|| {
+            assert_eq!(list(&ledger, scope, &[], &ring, at(1)), Closed::Taken(0))
+        }];
+    for forget in forgets {
+        ledger.unwritten().push((one(), scope, vec![attestation(0)]));
+        ledger.cache.outdate_all();
+        assert_eq!(count(&ledger, &ring, at(0)), 1);
+        forget();
+        ledger.cache.outdate_all();
+        assert_eq!(count(&ledger, &ring, at(1)), 0);
+    }
+}
