@@ -12,9 +12,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use super::brake::{self, Loss};
-use super::cache::{Cache, CacheStatus, Flight, Held, Turn};
+use super::cache::{Cache, CacheStatus, Flight, Ground, Held, Turn};
 use super::source::{Document, Scope};
 use super::store::{Row, RowId, ScopeId, ScopeState, Store, StoreError, StoreStats};
+use crate::attestation::key_ring::Entry;
 use crate::attestation::verify::Observer;
 use crate::attestation::{Evidence, KeyRing, Occurrence};
 use crate::image::Digest;
@@ -39,6 +40,13 @@ pub struct Answer {
     /// Since its sources were last read to the end, or it was last looked up there; `None` where nobody
     /// knows.
     pub age: Option<Duration>,
+}
+
+/// A document on file.
+struct Filed {
+    scope: ScopeId,
+    row: RowId,
+    occurrence: Occurrence,
 }
 
 /// What is known of images, and where from.
@@ -154,10 +162,11 @@ impl Ledger {
     ) -> Option<Answer> {
         self.first_reading()?;
         let before = self.cache.before(digest);
-        let filed = self.filed(digest);
-        let occurrences = filed.iter().map(|(_, occurrence)| occurrence);
-        let evidence = Evidence::gather_watched(digest, occurrences, key_ring, before.as_deref(), observer);
-        Some(self.answer(&self.held(digest, &filed, Arc::new(evidence)), now))
+        let filed = self.filed(digest, before.as_deref());
+        let occurrences = filed.iter().map(|one| &one.occurrence);
+        let known = before.as_deref().map(|held| &*held.evidence);
+        let evidence = Evidence::gather_watched(digest, occurrences, key_ring, known, observer);
+        Some(self.answer(&self.held(digest, &filed, Arc::new(evidence), key_ring), now))
     }
 
     /// Every document on file for `digest`: its source, its scope, its text.
@@ -263,19 +272,25 @@ impl Ledger {
         Ok(any)
     }
 
-    /// A listing of a scope has ended as it should: what is not `present` is gone, unless that is too much.
+    /// A listing of a scope has ended as it should: what is not `present` is gone, unless that is too much
+    /// together with what digests in use have `lost` already in this round over the scopes of a source.
     pub(super) fn close(
         &self,
         scope: ScopeId,
         present: &HashSet<RowId>,
         key_ring: &KeyRing,
         now: SystemTime,
+        lost: &mut HashSet<Digest>,
     ) -> Result<Closed, StoreError> {
         let gone = self.store.absent_from(scope, present)?;
         let rows = present.len() as u64;
         if !gone.is_empty() {
-            let loss = self.loss(&gone, key_ring, now)?;
-            if brake::holds(loss) {
+            let mut losing = lost.clone();
+            let loss = self.loss(&gone, key_ring, now, &mut losing)?;
+            // What takes nothing more from anybody may go, whatever others of the source did.
+            let holds = losing.len() > lost.len() && brake::holds(loss);
+            *lost = losing;
+            if holds {
                 let kept = rows + gone.len() as u64;
                 self.shelf(scope, |shelf| {
                     let since = shelf.held.as_ref().map_or(now, |held| held.since);
@@ -360,13 +375,15 @@ impl Ledger {
     ) -> Result<bool, StoreError> {
         let found: HashSet<_> = documents.iter().map(|document| RowId::of(&document.text)).collect();
         self.shelf(scope, |shelf| shelf.has_again(digest, &found));
-        let rows = self.store.filed(digest)?;
+        let before = self.cache.before(digest);
+        let rows = self.rows(digest, before.as_deref())?;
         let gone: HashSet<_> = rows
             .iter()
             .filter(|row| row.scope == scope && !found.contains(&row.id))
             .map(|row| row.id)
             .collect();
-        if gone.is_empty() || !brake::loses(digest, &rows, &gone, key_ring) {
+        let known = before.as_deref().map(|held| &*held.evidence);
+        if gone.is_empty() || !brake::loses(digest, &rows, &gone, key_ring, known) {
             return Ok(false);
         }
         let used = self.in_use(now)?;
@@ -483,12 +500,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the digests in use would lose.
+    /// What the digests in use would lose; adds them to those that are `losing`.
     fn loss(
         &self,
         gone: &[(RowId, Digest)],
         key_ring: &KeyRing,
         now: SystemTime,
+        losing: &mut HashSet<Digest>,
     ) -> Result<Loss, StoreError> {
         // Whoever is held back now is so after a start, too.
         self.write_uses();
@@ -497,12 +515,15 @@ impl Ledger {
         for (row, digest) in gone.iter().filter(|(_, digest)| used.contains(digest)) {
             going.entry(*digest).or_default().insert(*row);
         }
-        let mut lost = 0;
         for (digest, going) in going {
-            let rows = self.store.filed(digest)?;
-            lost += usize::from(brake::loses(digest, &rows, &going, key_ring));
+            let before = self.cache.before(digest);
+            let rows = self.rows(digest, before.as_deref())?;
+            let known = before.as_deref().map(|held| &*held.evidence);
+            if brake::loses(digest, &rows, &going, key_ring, known) {
+                losing.insert(digest);
+            }
         }
-        Ok(Loss { lost, used: used.len() })
+        Ok(Loss { lost: losing.len(), used: used.len() })
     }
 
     fn gather(
@@ -510,38 +531,63 @@ impl Ledger {
         digest: Digest,
         key_ring: &KeyRing,
         flight: Flight<'_>,
-        before: Option<&Evidence>,
+        before: Option<&Held>,
     ) -> Arc<Held> {
-        let filed = self.filed(digest);
-        let occurrences = filed.iter().map(|(_, occurrence)| occurrence);
-        let evidence = Arc::new(Evidence::gather_again(digest, occurrences, key_ring, before));
-        flight.land(self.held(digest, &filed, evidence))
+        let filed = self.filed(digest, before);
+        let occurrences = filed.iter().map(|one| &one.occurrence);
+        let known = before.map(|held| &*held.evidence);
+        let evidence = Arc::new(Evidence::gather_again(digest, occurrences, key_ring, known));
+        flight.land(self.held(digest, &filed, evidence, key_ring))
     }
 
-    fn held(&self, digest: Digest, filed: &[(ScopeId, Occurrence)], evidence: Arc<Evidence>) -> Held {
-        let mut scopes: Vec<_> = filed.iter().map(|(scope, _)| *scope).collect();
-        scopes.dedup();
-        let asked = if scopes.is_empty() { self.shelf_ids() } else { scopes.clone() };
+    fn held(&self, digest: Digest, filed: &[Filed], evidence: Arc<Evidence>, key_ring: &KeyRing) -> Held {
+        let grounds = grounds(filed, &evidence, key_ring);
+        let mut asked: Vec<_> = grounds.iter().map(|ground| ground.scope).collect();
+        if asked.is_empty() {
+            asked = self.shelf_ids();
+        }
+        asked.sort();
+        asked.dedup();
         let looked_up = asked.into_iter().filter_map(|scope| Some((scope, self.looked_up(scope, digest)?)));
-        Held { evidence, scopes: scopes.into(), looked_up: looked_up.collect(), noted: AtomicU64::default() }
+        let looked_up = looked_up.collect();
+        Held { evidence, grounds, looked_up, noted: AtomicU64::default() }
     }
 
     /// What is on file and can be read, scope by scope.
-    fn filed(&self, digest: Digest) -> Vec<(ScopeId, Occurrence)> {
+    fn filed(&self, digest: Digest, before: Option<&Held>) -> Vec<Filed> {
         let open = self.shelf_ids();
-        let rows = self.store.filed(digest).unwrap_or_else(|error| {
+        let rows = self.rows(digest, before).unwrap_or_else(|error| {
             tracing::warn!("what is on file for {digest} cannot be read: {}", crate::chain(&error));
             Vec::new()
         });
-        let read = |row: Row| Some((row.scope, Occurrence::parse(&row.text).ok()?));
+        let read = |row: Row| {
+            let occurrence = Occurrence::parse(&row.text).ok()?;
+            Some(Filed { scope: row.scope, row: row.id, occurrence })
+        };
         let mut filed: Vec<_> =
             rows.into_iter().filter(|row| open.contains(&row.scope)).filter_map(read).collect();
         for (other, scope, documents) in self.unwritten().iter() {
             if *other == digest && open.contains(scope) {
-                filed.extend(documents.iter().map(|document| (*scope, document.occurrence.clone())));
+                filed.extend(documents.iter().map(|document| Filed {
+                    scope: *scope,
+                    row: RowId::of(&document.text),
+                    occurrence: document.occurrence.clone(),
+                }));
             }
         }
         filed
+    }
+
+    /// What lies on disk for `digest`, as far as it is read; and always what was found good in it `before`,
+    /// however much was filed beside it since.
+    fn rows(&self, digest: Digest, before: Option<&Held>) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.store.filed(digest)?;
+        for ground in before.into_iter().flat_map(|held| &held.grounds) {
+            if !rows.iter().any(|row| (row.scope, row.id) == (ground.scope, ground.row)) {
+                rows.extend(self.store.row(digest, ground.scope, ground.row)?);
+            }
+        }
+        Ok(rows)
     }
 
     fn answer(&self, held: &Held, now: SystemTime) -> Answer {
@@ -551,21 +597,26 @@ impl Ledger {
         Answer { evidence: Arc::clone(&held.evidence), age: self.age(held, now) }
     }
 
-    /// Of the scope that was heard of longest ago: of those that hold something for the digest, or of all
-    /// where none does.
+    /// Of each thing that is proved the age by the scope that was heard of last and proves it: others can take
+    /// nothing from it. Of these, or where nothing is proved of all scopes, the greatest.
     fn age(&self, held: &Held, now: SystemTime) -> Option<Duration> {
         let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
         let of = |shelf: &Shelf| {
             let looked_up = held.looked_up.iter().find(|(scope, _)| *scope == shelf.id).map(|(_, at)| *at);
             let listed = shelf.state.synced.filter(|_| !shelf.state.lookup_only);
-            let heard = listed.max(looked_up)?;
-            Some(now.duration_since(heard).unwrap_or_default())
+            [listed, looked_up].into_iter().flatten().map(|heard| since(heard, now)).min()
         };
-        let mut ages = shelves
-            .by_id
-            .values()
-            .filter(|shelf| held.scopes.is_empty() || held.scopes.contains(&shelf.id))
-            .map(of);
+        let mut oldest: BTreeMap<usize, Option<Duration>> = BTreeMap::new();
+        for ground in &held.grounds {
+            let age = shelves.by_id.get(&ground.scope).and_then(of);
+            let so_far = oldest.entry(ground.proof).or_default();
+            *so_far = [*so_far, age].into_iter().flatten().min();
+        }
+        let mut ages: Box<dyn Iterator<Item = Option<Duration>>> = if oldest.is_empty() {
+            Box::new(shelves.by_id.values().map(of))
+        } else {
+            Box::new(oldest.into_values())
+        };
         let first = ages.next()??;
         ages.try_fold(first, |oldest, age| Some(oldest.max(age?)))
     }
@@ -598,6 +649,41 @@ impl Ledger {
     fn unwritten(&self) -> MutexGuard<'_, Vec<(Digest, ScopeId, Vec<Document>)>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long ago that was. Of a time that has not come yet, since the clock was set back, how far away it is:
+/// it makes nothing fresh.
+pub(super) fn since(heard: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(heard).unwrap_or_else(|ahead| ahead.duration())
+}
+
+/// The first document of each scope for each thing that `evidence` proves. Statements are not told apart: each
+/// scope that has something filed may have some of them to itself.
+fn grounds(filed: &[Filed], evidence: &Evidence, key_ring: &KeyRing) -> Box<[Ground]> {
+    let mut grounds: Vec<Ground> = Vec::new();
+    let mut proofs = 0;
+    for (proof, verified) in evidence.verified().enumerate() {
+        let files_here = |one: &Filed| match key_ring.entry(verified.attestor()) {
+            Some(Entry::Defined(attestor)) => {
+                attestor.filing().holds(&one.occurrence.note, &one.occurrence.name)
+            }
+            _ => false,
+        };
+        for one in filed.iter().filter(|one| files_here(one) && verified.is_in(&one.occurrence)) {
+            if !grounds.iter().any(|other| (other.proof, other.scope) == (proof, one.scope)) {
+                grounds.push(Ground { proof, scope: one.scope, row: one.row });
+            }
+        }
+        proofs = proof + 1;
+    }
+    if evidence.statement_count() > 0 {
+        for one in filed {
+            if !grounds.iter().any(|other| other.proof >= proofs && other.scope == one.scope) {
+                grounds.push(Ground { proof: proofs + grounds.len(), scope: one.scope, row: one.row });
+            }
+        }
+    }
+    grounds.into()
 }
 
 #[cfg(test)]

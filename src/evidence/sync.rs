@@ -12,7 +12,7 @@ mod weather;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -87,6 +87,8 @@ struct Tracked {
     thorough: AtomicBool,
     /// That of the ledger when it was last listed.
     generation: AtomicU64,
+    /// Which scope the next round begins with.
+    first: AtomicUsize,
     weather: Mutex<Weather>,
 }
 
@@ -195,6 +197,7 @@ impl Tracked {
             wake: Notify::new(),
             thorough: AtomicBool::new(false),
             generation: AtomicU64::new(0),
+            first: AtomicUsize::new(0),
             weather: Mutex::default(),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Sources, Tracked};
 use crate::evidence::brake::Loss;
-use crate::evidence::ledger::Shelf;
+use crate::evidence::ledger::{Shelf, since};
 
 /// What became of a source.
 #[derive(Debug, Clone, Serialize)]
@@ -84,7 +84,7 @@ impl Sources {
 
 fn status(source: &Tracked, shelves: &[Shelf], now: SystemTime) -> SourceStatus {
     let shelves: Vec<_> = shelves.iter().filter(|shelf| shelf.source == source.name()).collect();
-    let age = |since: SystemTime| now.duration_since(since).unwrap_or_default().as_secs();
+    let age = |heard: SystemTime| since(heard, now).as_secs();
     let remarks = source.followed.source.remarks();
     let location = source.followed.source.location();
     let weather = source.weather.lock().unwrap_or_else(PoisonError::into_inner);
