@@ -16,6 +16,7 @@ use super::sections::{
 };
 use super::sources::{self, SourceTable};
 use crate::decision::host_access::Mode;
+use crate::http::address;
 use crate::image::Digest;
 use crate::image::workload::is_trust_domain;
 use crate::policy::freshness::read_span;
@@ -378,7 +379,7 @@ pub(super) fn checked_url(key: &str, url: String) -> Result<String, Wrong> {
     let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let fits = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits || host.is_empty() || host.contains('@') {
-        let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", brief(&url));
+        let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", address::shown(&url));
         return Err(Wrong::new(key, cause));
     }
     Ok(url)
