@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence, payload};
 use binauthd::decision::{Case, Known, Ladder, Looks, Reason, Subject, SubjectError, Verdict};
@@ -50,6 +49,10 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::MediaTypeUnknown, "daemon::pull::tests, tests/e2e/broken.rs"),
     (Reason::PolicyMissing, "tests/cli, tests/e2e/broken.rs"),
     (Reason::TrustLost, "config::documents::tests, tests/cli/bundles.rs"),
+    (Reason::EvidenceStale, "decision::judge::tests, tests/sources/faults.rs"),
+    (Reason::SourceUnreachable, "decision::judge::tests, tests/sources/faults.rs"),
+    (Reason::LookupPending, "decision::judge::tests, tests/sources/floods.rs"),
+    (Reason::LookupLimited, "decision::judge::tests, tests/sources/floods.rs"),
     (Reason::UngatedStart, "tests/e2e/create.rs"),
     (Reason::CheckpointRestore, "tests/e2e/create.rs"),
     (Reason::HandlerUngated, "tests/e2e/create.rs"),
@@ -202,6 +205,7 @@ fn rulebook(case: &Value) -> Result<Rulebook, (Reason, String)> {
         system_policy: Arc::new(system_policy.unwrap_or_default()),
         subjects,
         deny_tags: options["denyTags"].as_bool().unwrap_or_default(),
+        freshness: Default::default(),
     })
 }
 

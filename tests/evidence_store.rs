@@ -281,9 +281,9 @@ fn resident() -> (u64, u64) {
 #[test]
 #[ignore = "takes minutes"]
 fn figures() {
-    for rows in [1_000, 100_000, 1_000_000] {
+    for (test, rows) in FIGURES {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = child(&format!("figures_of_{rows}"), folder.path());
+        let mut child = child(test, folder.path());
         let said = BufReader::new(child.stdout.take().unwrap());
         for line in said.lines() {
             let line = line.unwrap();
@@ -298,31 +298,39 @@ fn figures() {
         let (store, problems) = Store::open(folder.path());
         let open = start.elapsed();
         assert_eq!(problems, Vec::<String>::new());
-        assert_eq!(store.stats().rows, Some(rows));
+        assert_eq!(store.stats().rows, Some(*rows));
         println!("{rows} documents: opened {open:?} after SIGKILL");
         child.wait().unwrap();
     }
 }
 
 macro_rules! figures_of {
-    ($($test:ident $rows:literal)*) => {$(
-        #[test]
-        #[ignore = "run by figures"]
-        fn $test() {
-            let Some(folder) = std::env::var_os(FOLDER) else { return };
-            measure(Path::new(&folder), $rows);
-        }
-    )*};
+    ($($test:ident $rows:literal by $batch:literal)*) => {
+        const FIGURES: &[(&str, u64)] = &[$((stringify!($test), $rows)),*];
+        $(
+            #[test]
+            #[ignore = "run by figures"]
+            fn $test() {
+                let Some(folder) = std::env::var_os(FOLDER) else { return };
+                measure(Path::new(&folder), $rows, $batch);
+            }
+        )*
+    };
 }
-figures_of!(figures_of_1000 1_000 figures_of_100000 100_000 figures_of_1000000 1_000_000);
+figures_of! {
+    figures_of_1_000 1_000 by 1_000
+    figures_of_100_000 100_000 by 1_000
+    figures_of_100_000_by_5_000 100_000 by 5_000
+    figures_of_1_000_000 1_000_000 by 5_000
+}
 
-fn measure(folder: &Path, rows: u64) {
+fn measure(folder: &Path, rows: u64, at_once: u64) {
     let empty = resident();
     let (store, _) = Store::open(folder);
     let scope = store.scope("s", "notes");
     let mut writing = Duration::ZERO;
-    for batch in 0..rows / 1_000 {
-        let documents: Vec<_> = (batch * 1_000..(batch + 1) * 1_000).map(document).collect();
+    for batch in 0..rows / at_once {
+        let documents: Vec<_> = (batch * at_once..(batch + 1) * at_once).map(document).collect();
         let batch: Vec<_> = documents.iter().map(|(digest, text)| (*digest, text.as_slice())).collect();
         let start = Instant::now();
         store.put(scope, &batch).unwrap();
@@ -352,10 +360,10 @@ fn measure(folder: &Path, rows: u64) {
     assert_eq!(store.absent_from(scope, &HashSet::new()).unwrap().len() as u64, rows);
     let compared = start.elapsed();
     println!(
-        "\nfigures: {rows} documents: put {:.2?} ({:.2?} per 1,000), opened {open:.2?}, filed() median {:.1?} p99 {:.1?}, \
+        "\nfigures: {rows} documents: put {:.2?} ({:.2?} per {at_once}), opened {open:.2?}, filed() median {:.1?} p99 {:.1?}, \
          compared {compared:.2?}, file {} MiB, resident {} MiB written {} MiB read {} MiB (most {} MiB)",
         writing,
-        writing / u32::try_from(rows / 1_000).unwrap(),
+        writing / u32::try_from(rows / at_once).unwrap(),
         took[took.len() / 2],
         took[took.len() * 99 / 100],
         store.stats().file_bytes >> 20,

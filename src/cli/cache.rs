@@ -134,11 +134,29 @@ fn stats(value: &Value) -> String {
     let lines = [
         ("documents on file", of("/evidence/disk/rows")),
         ("bytes on disk", of("/evidence/disk/fileBytes")),
-        ("in memory", format!("{} attested, {} not, {} of what runs", of("/evidence/cache/found"),
-            of("/evidence/cache/absent"), of("/evidence/cache/pinned"))),
-        ("answers", format!("{} from memory, {} made", of("/evidence/cache/hits"), of("/evidence/cache/misses"))),
-        ("look-ups", format!("{} asked, {} failed, {} limited, {} under way", of("/evidence/lookUps/asked"),
-            of("/evidence/lookUps/failed"), of("/evidence/lookUps/limited"), of("/evidence/lookUps/underWay"))),
+        (
+            "in memory",
+            format!(
+                "{} attested, {} not, {} of what runs",
+                of("/evidence/cache/found"),
+                of("/evidence/cache/absent"),
+                of("/evidence/cache/pinned")
+            ),
+        ),
+        (
+            "answers",
+            format!("{} from memory, {} made", of("/evidence/cache/hits"), of("/evidence/cache/misses")),
+        ),
+        (
+            "look-ups",
+            format!(
+                "{} asked, {} failed, {} limited, {} under way",
+                of("/evidence/lookUps/asked"),
+                of("/evidence/lookUps/failed"),
+                of("/evidence/lookUps/limited"),
+                of("/evidence/lookUps/underWay")
+            ),
+        ),
     ];
     let scopes = list(value, "/sources").iter().flat_map(|source| {
         list(source, "/scopes").iter().map(|scope| {
@@ -147,11 +165,17 @@ fn stats(value: &Value) -> String {
             });
             let only = (text(scope, "/lookupOnly") == "true").then(|| "too many to list".to_owned());
             let state = held.or(only).unwrap_or_else(|| text(source, "/problem"));
-            vec![text(source, "/name"), text(scope, "/scope"), text(scope, "/attestations"),
-                text(scope, "/ageSeconds"), state]
+            vec![
+                text(source, "/name"),
+                text(scope, "/scope"),
+                text(scope, "/attestations"),
+                text(scope, "/ageSeconds"),
+                state,
+            ]
         })
     });
-    [fields(&lines), table(&["SOURCE", "SCOPE", "DOCUMENTS", "AGE (S)", "STATE"], scopes.collect())].join("\n")
+    [fields(&lines), table(&["SOURCE", "SCOPE", "DOCUMENTS", "AGE (S)", "STATE"], scopes.collect())]
+        .join("\n")
 }
 
 fn digests(value: &Value) -> String {

@@ -58,10 +58,7 @@ fn ask(socket: &Path, ask: &AdminAsk) -> Result<AdminAnswer, CliError> {
 fn unexpected(answer: AdminAnswer) -> CliError {
     match answer {
         AdminAnswer::Error { reason, message } => CliError::Daemon { reason, message },
-        AdminAnswer::Status(_)
-        | AdminAnswer::Verdict(_)
-        | AdminAnswer::Cache(_)
-        | AdminAnswer::Trust(_) => {
+        AdminAnswer::Status(_) | AdminAnswer::Verdict(_) | AdminAnswer::Cache(_) | AdminAnswer::Trust(_) => {
             CliError::Daemon { reason: "INTERNAL".into(), message: "it answered another question".into() }
         }
     }

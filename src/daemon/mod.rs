@@ -90,7 +90,8 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     let ledger = Arc::new(ledger);
     let (look_ups, queue) = LookUps::new();
     let audit = Audit::open(&config.audit_file);
-    let engine = Engine::new(documents, Arc::clone(&ledger), Arc::new(look_ups), audit, config.cluster.clone());
+    let engine =
+        Engine::new(documents, Arc::clone(&ledger), Arc::new(look_ups), audit, config.cluster.clone());
     let engine = Arc::new(engine);
     let sync = sources::follow(&config, ledger, queue, &engine)?;
     let watcher = watch::start(Arc::clone(&engine), Arc::clone(&sync), &config);

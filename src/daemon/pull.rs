@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::engine::{Engine, Occasion};
 use crate::audit::{Asked, Gate};
 use crate::decision::{Decision, Reason, Subject, SubjectError, Verdict};
+use crate::evidence::Asker;
 use crate::gate::message::{Ask, AskedImage};
 use crate::gate::verifier::arguments::DESCRIPTOR;
-use crate::evidence::Asker;
 use crate::image::{Digest, DigestKind, Reference};
 use crate::text::shown;
 

@@ -223,9 +223,11 @@ impl Inputs {
             .into_iter()
             .chain(self.engine.clock_problem())
             .chain(unsatisfiable(&in_force))
-            .chain(sources.iter().filter_map(|source| {
-                Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?))
-            }))
+            .chain(
+                sources.iter().filter_map(|source| {
+                    Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?))
+                }),
+            )
             .chain(self.engine.ledger().problem().map(|problem| format!("evidence: {problem}")))
             .chain(audit.problem.iter().map(|problem| format!("audit: {problem}")))
             .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
@@ -257,7 +259,11 @@ impl Inputs {
                 documents,
             },
             evidence: EvidenceStatus {
-                age_seconds: sources.iter().map(|source| source.age_seconds).max_by_key(|age| age.unwrap_or(u64::MAX)).flatten(),
+                age_seconds: sources
+                    .iter()
+                    .map(|source| source.age_seconds)
+                    .max_by_key(|age| age.unwrap_or(u64::MAX))
+                    .flatten(),
                 cache: self.engine.ledger().cache(),
                 disk: self.engine.ledger().disk(),
                 look_ups: self.engine.look_ups().status(),

@@ -31,7 +31,10 @@ impl AttestorVerdict {
                 Lack::Pending => (Reason::LookupPending, "it is being looked up".to_owned()),
                 Lack::Limited(wait) => {
                     let wait = wait.as_secs().max(1);
-                    (Reason::LookupLimited, format!("too much was looked up lately, in {wait} s it may be again"))
+                    (
+                        Reason::LookupLimited,
+                        format!("too much was looked up lately, in {wait} s it may be again"),
+                    )
                 }
             };
             (self.reason, self.detail) = (reason, Some(none(&why)));

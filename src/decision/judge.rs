@@ -253,8 +253,9 @@ impl<'a> Case<'a> {
                         Verdict::allow(subject, Reason::Attested, place.to_string(), message)
                     }
                     (Some(stale), OnStale::Deny) => {
-                        let why =
-                            format!("Image {image} denied by attestor {who}: Attestation(s) found, but {stale}");
+                        let why = format!(
+                            "Image {image} denied by attestor {who}: Attestation(s) found, but {stale}"
+                        );
                         deny(Reason::EvidenceStale, &why, STALE)
                     }
                 }
@@ -323,7 +324,8 @@ impl<'a> Case<'a> {
     }
 }
 
-const STALE: &str = "Mend the way to the sources (`binauthctl status` on the node names them), or let older evidence do";
+const STALE: &str =
+    "Mend the way to the sources (`binauthctl status` on the node names them), or let older evidence do";
 
 /// How old evidence is, and how old it may be.
 fn stale(age: Option<Duration>, max: Duration) -> String {

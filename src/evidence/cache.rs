@@ -5,6 +5,7 @@
 //! counts for the key ring that it was made with, until what is filed for its digest changes. One question
 //! at a time makes an entry; others for the same digest wait for it.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -191,8 +192,8 @@ impl Cache {
             if let Some(held) = inner.fresh(digest, key_ring) {
                 return Turn::Held(held);
             }
-            if !inner.flights.contains_key(&digest) {
-                inner.flights.insert(digest, false);
+            if let Slot::Vacant(slot) = inner.flights.entry(digest) {
+                slot.insert(false);
                 let before = inner.peek(digest).map(|entry| Arc::clone(&entry.held.evidence));
                 return Turn::Yours(Flight { cache: self, digest }, before);
             }
@@ -236,7 +237,8 @@ impl Cache {
     /// Keeps these whatever else is asked for, and no others.
     pub(super) fn pin(&self, digests: &HashSet<Digest>) {
         let mut inner = self.lock();
-        let loose: Vec<_> = inner.pinned.keys().filter(|digest| !digests.contains(*digest)).copied().collect();
+        let loose: Vec<_> =
+            inner.pinned.keys().filter(|digest| !digests.contains(*digest)).copied().collect();
         for digest in loose {
             if let Some(entry) = inner.pinned.remove(&digest).flatten() {
                 inner.keep(digest, entry);

@@ -144,7 +144,9 @@ impl Files {
                     (stamp, Ok(row))
                 }
                 // What cannot be read or kept now may be later, with the file unchanged: no stamp is kept.
-                Err(error @ (ReadError::Io(_) | ReadError::NoRoom)) => (Stamp::default(), Err(reason(&error))),
+                Err(error @ (ReadError::Io(_) | ReadError::NoRoom)) => {
+                    (Stamp::default(), Err(reason(&error)))
+                }
                 Err(error) => (stamp, Err(reason(&error))),
             };
             held += if content.is_ok() { stamp.1 } else { 0 };

@@ -356,8 +356,11 @@ impl Ledger {
         let found: HashSet<_> = documents.iter().map(|document| RowId::of(&document.text)).collect();
         self.shelf(scope, |shelf| shelf.has_again(digest, &found));
         let rows = self.store.filed(digest)?;
-        let gone: HashSet<_> =
-            rows.iter().filter(|row| row.scope == scope && !found.contains(&row.id)).map(|row| row.id).collect();
+        let gone: HashSet<_> = rows
+            .iter()
+            .filter(|row| row.scope == scope && !found.contains(&row.id))
+            .map(|row| row.id)
+            .collect();
         if gone.is_empty() || !brake::loses(digest, &rows, &gone, key_ring) {
             return Ok(false);
         }
@@ -375,7 +378,9 @@ impl Ledger {
                 let mut all: Vec<_> = gone.iter().map(|row| (*row, digest)).collect();
                 let before = shelf.held.take();
                 let since = before.as_ref().map_or(now, |held| held.since);
-                all.extend(before.iter().flat_map(|held| held.gone.iter()).filter(|(_, other)| *other != digest));
+                all.extend(
+                    before.iter().flat_map(|held| held.gone.iter()).filter(|(_, other)| *other != digest),
+                );
                 shelf.held = Some(HeldBack { gone: all.into(), loss, since });
             }
         });
@@ -434,12 +439,20 @@ impl Ledger {
     pub fn clear(&self) -> Result<(), StoreError> {
         self.unwritten().clear();
         self.store.clear()?;
+        self.read_states()?;
+        self.cache.outdate_all();
+        Ok(())
+    }
+
+    /// Believes what is on disk: the file may have been begun anew.
+    pub(super) fn read_states(&self) -> Result<(), StoreError> {
+        let known = self.store.scopes()?;
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         for shelf in shelves.by_id.values_mut() {
-            (shelf.state, shelf.written, shelf.held) = (ScopeState::NEW, None, None);
+            let state = known.iter().find(|(_, _, id, _)| *id == shelf.id).map(|(.., state)| *state);
+            shelf.state = state.unwrap_or(ScopeState::NEW);
+            (shelf.written, shelf.held) = (shelf.state.synced, None);
         }
-        drop(shelves);
-        self.cache.outdate_all();
         Ok(())
     }
 

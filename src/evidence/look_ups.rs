@@ -234,10 +234,9 @@ impl LookUps {
 impl Inner {
     fn may_ask(&mut self, asker: &Asker, now: Instant) -> Result<(), Duration> {
         let Self { repositories, namespaces, .. } = self;
-        for (name, shares, share) in [
-            (&asker.repository, repositories, REPOSITORY),
-            (&asker.namespace, namespaces, NAMESPACE),
-        ] {
+        for (name, shares, share) in
+            [(&asker.repository, repositories, REPOSITORY), (&asker.namespace, namespaces, NAMESPACE)]
+        {
             let Some(name) = name else { continue };
             let full = || Bucket { left: share.burst, at: now };
             shares.get_or_insert_mut(name.clone(), full).take(share, now)?;

@@ -184,7 +184,8 @@ impl SourceError {
         match self {
             Self::Unreachable { .. } | Self::Slow { .. } | Self::Credentials { .. } => true,
             Self::Status { status, retry_after, .. } => {
-                retry_after.is_some() || ["5", "401", "408", "429"].iter().any(|code| status.starts_with(code))
+                retry_after.is_some()
+                    || ["5", "401", "408", "429"].iter().any(|code| status.starts_with(code))
             }
             Self::Malformed { .. } | Self::Paging { .. } | Self::NotTaken { .. } => false,
         }

@@ -309,18 +309,12 @@ impl Shared {
         Ok(news)
     }
 
-    async fn look_up_in(
-        &self,
-        source: &Tracked,
-        shelf: &Shelf,
-        digest: Digest,
-    ) -> Result<bool, SourceError> {
+    async fn look_up_in(&self, source: &Tracked, shelf: &Shelf, digest: Digest) -> Result<bool, SourceError> {
         let found = source.followed.source.look_up(&shelf.scope, digest).await?;
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
         let (ring, now) = (self.node.key_ring(), self.node.now());
-        let filed = tokio::task::spawn_blocking(move || {
-            ledger.file_looked_up(scope, digest, found, &ring, now)
-        });
+        let filed =
+            tokio::task::spawn_blocking(move || ledger.file_looked_up(scope, digest, found, &ring, now));
         Ok(filed.await.unwrap_or_default())
     }
 

@@ -38,7 +38,8 @@ fn a_file_that_is_damaged_is_set_aside_and_built_anew() {
         store.be(Mode::Status(503));
         node.start();
         let refusals: Vec<_> = (0..200).filter_map(|n| node.pull(n)).collect();
-        let named = refusals.iter().all(|reason| reason == "SOURCE_UNREACHABLE" || reason == "NO_ATTESTATION");
+        let named =
+            refusals.iter().all(|reason| reason == "SOURCE_UNREACHABLE" || reason == "NO_ATTESTATION");
         assert!(named, "{what}: {refusals:?}");
         store.be(Mode::Good);
         node.until("it is built anew", |node| {

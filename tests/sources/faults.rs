@@ -86,7 +86,11 @@ fn a_store_that_is_gone_is_missed_by_nobody_whose_image_is_known_and_not_across_
     for start in 0..3 {
         node.all_allowed(0..30);
         assert_eq!(node.pull(1_000 + start).as_deref(), Some("SOURCE_UNREACHABLE"));
-        if start == 0 { node.kill() } else { node.terminate() }
+        if start == 0 {
+            node.kill()
+        } else {
+            node.terminate()
+        }
         let took = node.start();
         let first = Instant::now();
         node.all_allowed(0..1);
@@ -184,13 +188,18 @@ fn what_is_kept_can_be_looked_at_refreshed_and_dropped() {
     assert_eq!(shown["attestors"][0]["reason"], "ATTESTED", "{shown}");
     assert_eq!(shown["documents"][0]["name"], name(1), "{shown}");
     let stats = node.json(&["cache", "stats"]);
-    assert_eq!((&stats["evidence"]["disk"]["rows"], &stats["sources"][0]["attestations"]), (&3.into(), &3.into()));
+    assert_eq!(
+        (&stats["evidence"]["disk"]["rows"], &stats["sources"][0]["attestations"]),
+        (&3.into(), &3.into())
+    );
     store.file([attestation(7)]);
     let refreshed = node.json(&["cache", "refresh", &image(7).to_string()]);
     assert_eq!(refreshed["attestors"][0]["reason"], "ATTESTED", "{refreshed}");
     let (code, text) = node.ctl(&["cache", "drop", "--all"]);
     assert_eq!(code, Some(0), "{text}");
-    node.until("it is given again", |node| node.json(&["cache", "list"])["digests"].as_array().unwrap().len() == 4);
+    node.until("it is given again", |node| {
+        node.json(&["cache", "list"])["digests"].as_array().unwrap().len() == 4
+    });
     node.all_allowed(0..3);
     for (arguments, code, part) in [
         (&["cache", "show", "latest"][..], 2, "not a digest"),

@@ -38,7 +38,8 @@ fn flood(unknown: u32, attested: u32) {
                     scope.spawn(move || {
                         let mut reasons = BTreeMap::<String, u32>::new();
                         // A store that is slow holds up each of the first: no more than these have the time.
-                        let deadline = Instant::now() + Duration::from_secs(if unknown > 10_000 { 300 } else { 12 });
+                        let deadline =
+                            Instant::now() + Duration::from_secs(if unknown > 10_000 { 300 } else { 12 });
                         for n in (asker..unknown).step_by(8) {
                             if Instant::now() > deadline {
                                 break;

@@ -180,12 +180,16 @@ impl Shared {
                 out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{\"occurrences\": [")?;
                 Ok(false)
             }
-            Mode::Html => self.send(out, 200, "content-type: text/html\r\n", "<html><body>Sign in</body></html>"),
+            Mode::Html => {
+                self.send(out, 200, "content-type: text/html\r\n", "<html><body>Sign in</body></html>")
+            }
             Mode::Status(code) => self.send(out, code, "", "{}"),
             Mode::Busy(seconds) => self.send(out, 429, &format!("retry-after: {seconds}\r\n"), "{}"),
             Mode::EmptyPages => self.send(out, 200, "", &good(&[], Some(format!("t{}", start + 1)))),
             Mode::Endless => self.send(out, 200, "", &good(&all, Some(format!("t0{start}")))),
-            Mode::Restarts => self.send(out, 200, "", &good(&page, Some(next.unwrap_or_else(|| "t0".into())))),
+            Mode::Restarts => {
+                self.send(out, 200, "", &good(&page, Some(next.unwrap_or_else(|| "t0".into()))))
+            }
             Mode::Twice => self.send(out, 200, "", &good(&[page.clone(), page].concat(), next)),
             Mode::AnotherNote => {
                 let mut page = page;

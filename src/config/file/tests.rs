@@ -1,8 +1,6 @@
 use std::time::Duration;
 
-use super::super::sections::{
-    Api, BundleConfig, BundleOrigin, Login, OnViolation, PodSource, RestConfig,
-};
+use super::super::sections::{Api, BundleConfig, BundleOrigin, Login, OnViolation, PodSource, RestConfig};
 use super::*;
 use crate::decision::host_access::Mode;
 use crate::http::Credentials;

@@ -33,8 +33,10 @@ fn evidence(digest: &str) -> Evidence {
 }
 
 fn judged(subject: &Subject, evidence: Option<&Evidence>, rulebook: &Rulebook) -> Verdict {
-    let known: Vec<_> =
-        evidence.into_iter().map(|evidence| Known { evidence, age: Some(Duration::from_secs(3)), lack: None }).collect();
+    let known: Vec<_> = evidence
+        .into_iter()
+        .map(|evidence| Known { evidence, age: Some(Duration::from_secs(3)), lack: None })
+        .collect();
     judge(subject, &known, rulebook, SystemTime::UNIX_EPOCH)
 }
 

@@ -22,15 +22,7 @@ pub(super) struct Listing {
 
 impl Listing {
     pub(super) fn new(ledger: Arc<Ledger>, scope: ScopeId, limit: u64) -> Self {
-        Self {
-            ledger,
-            scope,
-            limit,
-            present: HashSet::new(),
-            left_out: 0,
-            news: false,
-            is_too_long: false,
-        }
+        Self { ledger, scope, limit, present: HashSet::new(), left_out: 0, news: false, is_too_long: false }
     }
 }
 

@@ -52,6 +52,9 @@ impl Shared {
         let generation = self.ledger.generation();
         if source.generation.swap(generation, Ordering::AcqRel) != generation {
             source.followed.source.forget();
+            if let Err(error) = self.ledger.read_states() {
+                tracing::warn!("how far sources were read cannot be read: {}", crate::chain(&error));
+            }
         }
         let thorough = source.thorough.swap(false, Ordering::AcqRel);
         let mut problems: Vec<String> = self.open_scopes(source).err().into_iter().collect();

@@ -95,7 +95,10 @@ mod tests {
         assert!(weather.closed("s", now).is_none());
         for seconds in [1, 2, 4, 8, 10, 10] {
             let (text, rest) = weather.failed("s", &unreachable(), now);
-            assert_eq!((text.as_str(), rest.as_secs()), ("source `s`: `http://store` cannot be reached: refused", seconds));
+            assert_eq!(
+                (text.as_str(), rest.as_secs()),
+                ("source `s`: `http://store` cannot be reached: refused", seconds)
+            );
             assert_eq!(weather.closed("s", now).unwrap().1.as_secs(), seconds);
             assert!(weather.closed("s", now + rest).is_none());
         }
