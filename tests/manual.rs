@@ -139,7 +139,11 @@ fn the_readme_tells_the_bounds() {
         ),
         (
             "digests that are attested, in memory",
-            format!("{}, {}; and what containers run", count(cache::MAX_FOUND), bytes(cache::MAX_FOUND_BYTES)),
+            format!(
+                "{}, {}; and what containers run",
+                count(cache::MAX_FOUND),
+                bytes(cache::MAX_FOUND_BYTES)
+            ),
         ),
         ("other digests in memory", count(cache::MAX_ABSENT.get())),
         (

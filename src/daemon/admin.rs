@@ -113,10 +113,8 @@ fn reset(inputs: &Inputs, forget: admin::Forget) -> AdminAnswer {
 /// Asks the sources for what is not known here, as a pull would.
 async fn look_up(engine: &Arc<Engine>, image: &str, pod: &AskedPod) {
     if let (true, Ok(subject)) = (engine.look_ups().is_possible(), Subject::named(image)) {
-        let asker = Asker {
-            repository: subject.name().map(Reference::repository),
-            namespace: pod.namespace.clone(),
-        };
+        let asker =
+            Asker { repository: subject.name().map(Reference::repository), namespace: pod.namespace.clone() };
         let subject = subject.in_workload(workload(engine, pod));
         let _ = engine.decide_looking(subject, asker, Some(PATIENCE)).await;
     }
