@@ -1,8 +1,8 @@
 //! binauthd: Binary Authorization on the Kubernetes node.
 //!
 //! containerd asks at its own hooks whether an image may be fetched and whether a container may be created;
-//! the daemon answers from policy, attestors and attestations that lie on the node, and refuses what is not
-//! attested.
+//! the daemon answers from policy, attestors and attestations that lie on the node, where it copies what servers
+//! hold, and refuses what is not attested.
 //!
 //! # The map
 //!
@@ -21,8 +21,13 @@
 //! `gate.sock` ([`gate::client`], [`gate::server`]). The daemon reads the question into a
 //! [`decision::Subject`], takes what is in force ([`config::InForce`]: a [`policy::Rulebook`] and the
 //! keys), finds what decides ([`decision::Case`]), takes what is known of the digests that this asks for
-//! ([`evidence::Ledger`]), judges, and records the [`decision::Verdict`] once. `binauthctl evaluate` goes
-//! the same way by files.
+//! ([`evidence::Ledger`]), judges, and records the [`decision::Verdict`] once. Where that would be a refusal for
+//! want of evidence, the digests are looked up first ([`evidence::LookUps`]), and it is judged again. `binauthctl
+//! evaluate` goes the same way by files.
+//!
+//! What is known comes from sources ([`evidence::Source`]: a folder, or a server over [`http`]).
+//! [`evidence::Sources`] follows all of them, files what they give in the ledger, on disk, and answers the
+//! look-ups. No decision waits for a listing, but for the first one of the folders on this node.
 //!
 //! When a container is created, containerd asks the daemon by NRI ([`nri::run`] calls the plugin in
 //! `daemon::create`), and the runtime executes `binauthd-create-hook` ([`gate::create_hook`]) or is
@@ -42,6 +47,10 @@
 //! | deny list, system policy | [`policy::deny_list`], [`policy::system`] |
 //! | everything in force at one moment | [`policy::rulebook`] |
 //! | which signed bundle is accepted, and what is remembered of it | [`policy::bundle`], [`config::trust`] |
+//! | which sources there are, and how they are asked | [`evidence::source`]; [`evidence::folder`], [`evidence::rest`] |
+//! | when they are listed, and what is looked up | [`evidence::sync`], [`evidence::look_ups`] |
+//! | what is kept of them, and what becomes of what they no longer give | [`evidence::ledger`], [`evidence::store`]; [`evidence::brake`] |
+//! | how old evidence may be | [`policy::freshness`] |
 //! | what counts as an attestation | [`attestation::verify`]; its forms [`attestation::occurrence`], its keys [`attestation::algorithm`] and [`attestation::pgp`] |
 //! | what signed statements say | [`attestation::statement`] |
 //! | how a verdict came about | [`decision::explain`]; its reason codes [`decision::reason`] |

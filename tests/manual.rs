@@ -13,6 +13,8 @@ use binauthd::containerd::base_spec;
 use binauthd::decision::Reason;
 use binauthd::decision::reason::Class;
 use binauthd::document::{self, Format};
+use binauthd::evidence::rest::Limits;
+use binauthd::evidence::{cache, source, store};
 use binauthd::gate::container;
 use binauthd::image::content;
 use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule};
@@ -113,10 +115,37 @@ fn the_readme_tells_the_bounds() {
     );
     let certificate = format!("{}, with {} subkeys", bytes(pgp::MAX_CERTIFICATE), pgp::MAX_SUBKEYS);
     let message = format!("{}, holding {}", bytes(pgp::MAX_MESSAGE), bytes(pgp::MAX_LITERAL));
+    let limits = Limits::default();
     let rows = [
         ("a policy, attestor, list or platform policy", bytes(document::MAX_BYTES)),
         ("`config.toml`", bytes(binauthd::config::file::MAX_BYTES)),
         ("an occurrence", bytes(occurrence::MAX_BYTES)),
+        (
+            "a look-up of a digest at a server",
+            format!(
+                "{} occurrences of each note, within 8 s; in the background {} s, {} s a page",
+                count(source::MAX_LOOKED_UP),
+                limits.whole_look_up.as_secs(),
+                limits.look_up.as_secs()
+            ),
+        ),
+        (
+            "what is on file of a note for a digest",
+            format!(
+                "{} occurrences, {}; more of them are not looked at",
+                count(store::MAX_ROWS),
+                bytes(store::MAX_ROW_BYTES)
+            ),
+        ),
+        (
+            "digests that are attested, in memory",
+            format!(
+                "{}, {}; and what containers run",
+                count(cache::MAX_FOUND),
+                bytes(cache::MAX_FOUND_BYTES)
+            ),
+        ),
+        ("other digests in memory", count(cache::MAX_ABSENT.get())),
         (
             "signatures checked for an attestor and a digest",
             format!("{}, and as many of envelopes that name no key of it", verify::MAX_VERIFICATIONS),

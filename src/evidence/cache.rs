@@ -19,12 +19,12 @@ use super::store::{RowId, ScopeId};
 use crate::attestation::{Evidence, KeyRing};
 use crate::image::Digest;
 
-/// Digests with something verified, beside those that are pinned.
-const FOUND: usize = 16_384;
-/// What these may take, by [`Evidence::weight`].
-const FOUND_BYTES: usize = 16 * 1024 * 1024;
-/// Digests without.
-const ABSENT: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
+/// The most digests with something verified, beside those that are pinned.
+pub const MAX_FOUND: usize = 16_384;
+/// The most bytes that these take, by [`Evidence::weight`].
+pub const MAX_FOUND_BYTES: usize = 16 * 1024 * 1024;
+/// The most digests without.
+pub const MAX_ABSENT: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
 
 /// What was checked of one digest, and what it was made from.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Inner {
         } else if entry.held.evidence.is_found() {
             self.found_bytes += entry.weight();
             self.found.put(digest, entry);
-            while self.found.len() > FOUND || self.found_bytes > FOUND_BYTES {
+            while self.found.len() > MAX_FOUND || self.found_bytes > MAX_FOUND_BYTES {
                 let Some((_, oldest)) = self.found.pop_lru() else { break };
                 self.found_bytes -= oldest.weight();
             }
@@ -182,7 +182,7 @@ impl Cache {
             pinned: HashMap::new(),
             found: LruCache::unbounded(),
             found_bytes: 0,
-            absent: LruCache::new(ABSENT),
+            absent: LruCache::new(MAX_ABSENT),
             flights: HashMap::new(),
             hits: 0,
             misses: 0,

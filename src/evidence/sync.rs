@@ -12,7 +12,7 @@ mod weather;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -83,8 +83,10 @@ struct Shared {
 struct Tracked {
     followed: Followed,
     wake: Notify,
-    /// The next round lists everything, however lately that was done.
-    thorough: AtomicBool,
+    /// How often it was asked for that everything be listed, however lately that was done.
+    wanted: AtomicU64,
+    /// Which of these was the last to be answered.
+    served: AtomicU64,
     /// That of the ledger when it was last listed.
     generation: AtomicU64,
     /// Which scope the next round begins with.
@@ -142,9 +144,10 @@ impl Sources {
         self.shared.sources.iter().filter(|one| !one.followed.local).for_each(|one| one.wake.notify_one());
     }
 
-    /// Lists everything again now.
-    pub fn refresh(&self) {
-        self.shared.refresh();
+    /// Lists everything again now. For each source the number that its status has as `refreshed` once that is
+    /// done.
+    pub fn refresh(&self) -> Vec<(String, u64)> {
+        self.shared.refresh()
     }
 
     /// Whether sources are still being followed.
@@ -172,10 +175,10 @@ impl Sources {
         Ok(gone)
     }
 
-    /// What was forgotten on purpose is given again.
-    pub fn forget(&self) {
+    /// What was forgotten on purpose is given again; see [`Self::refresh`].
+    pub fn forget(&self) -> Vec<(String, u64)> {
         self.shared.sources.iter().for_each(|one| one.followed.source.forget());
-        self.refresh();
+        self.refresh()
     }
 }
 
@@ -195,7 +198,8 @@ impl Tracked {
         Self {
             followed,
             wake: Notify::new(),
-            thorough: AtomicBool::new(false),
+            wanted: AtomicU64::new(0),
+            served: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             first: AtomicUsize::new(0),
             weather: Mutex::default(),
@@ -212,11 +216,13 @@ impl Tracked {
 }
 
 impl Shared {
-    fn refresh(&self) {
-        for one in &self.sources {
-            one.thorough.store(true, Ordering::Release);
-            one.wake.notify_one();
-        }
+    fn refresh(&self) -> Vec<(String, u64)> {
+        let ask = |source: &Tracked| {
+            let wanted = source.wanted.fetch_add(1, Ordering::AcqRel) + 1;
+            source.wake.notify_one();
+            (source.name().to_owned(), wanted)
+        };
+        self.sources.iter().map(ask).collect()
     }
 
     async fn run(self: Arc<Self>, queue: Queue, mut stopped: watch::Receiver<bool>) {

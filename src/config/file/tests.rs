@@ -4,6 +4,7 @@ use super::super::sections::{Api, BundleConfig, BundleOrigin, Login, OnViolation
 use super::*;
 use crate::decision::host_access::Mode;
 use crate::http::Credentials;
+use crate::policy::Freshness;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(Path::new("config.toml"), text.as_bytes())
@@ -49,6 +50,10 @@ fn the_shipped_file_names_the_defaults() {
         cluster: Some("us-central1-a.prod".into()),
         platform_policy: Some("/etc/binauthd/platform-policy.yaml".into()),
         trust_domain: Some("cluster.local".into()),
+        freshness: Freshness {
+            max_staleness: Some(Duration::from_secs(24 * 3600)),
+            ..Config::default().freshness
+        },
         sources: vec![Source {
             name: "container-analysis".into(),
             location: Location::Rest(RestConfig {

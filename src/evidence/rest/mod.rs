@@ -20,7 +20,7 @@ use listing::Listing;
 /// Which API is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Api {
-    /// What Container Analysis and `binauth-store` speak.
+    /// What Container Analysis speaks.
     #[default]
     V1,
     /// The only one that the open-source server of Grafeas speaks.

@@ -32,8 +32,9 @@ impl Shared {
         let Some(source) = self.sources.get(at) else { return };
         loop {
             let started = Instant::now();
-            let well = self.round(source).await;
-            source.weather(|weather| weather.rounds += 1);
+            let wanted = source.wanted.load(Ordering::Acquire);
+            let well = self.round(source, wanted > source.served.load(Ordering::Acquire)).await;
+            source.served.store(wanted, Ordering::Release);
             let took = started.elapsed();
             if source.followed.local {
                 tokio::time::sleep((took * 4).min(REST)).await;
@@ -49,8 +50,8 @@ impl Shared {
         }
     }
 
-    /// Looks at every scope; whether all are well.
-    async fn round(&self, source: &Tracked) -> bool {
+    /// Looks at every scope, also where it was `thorough`ly listed just now; whether all are well.
+    async fn round(&self, source: &Tracked, thorough: bool) -> bool {
         let generation = self.ledger.generation();
         if source.generation.swap(generation, Ordering::AcqRel) != generation {
             source.followed.source.forget();
@@ -58,7 +59,6 @@ impl Shared {
                 tracing::warn!("how far sources were read cannot be read: {}", crate::chain(&error));
             }
         }
-        let thorough = source.thorough.swap(false, Ordering::AcqRel);
         let mut problems: Vec<String> = self.open_scopes(source).err().into_iter().collect();
         let mut left_out = 0;
         let mut news = false;

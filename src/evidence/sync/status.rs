@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -35,8 +36,8 @@ pub struct SourceStatus {
     /// Since everything in it was last read to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<u64>,
-    /// How often that was tried since start.
-    pub rounds: u64,
+    /// The last [`Sources::refresh`] after which all of it was read, or that was tried.
+    pub refreshed: u64,
     /// Its parts, where it has any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<ScopeStatus>,
@@ -109,7 +110,7 @@ fn status(source: &Tracked, shelves: &[Shelf], now: SystemTime) -> SourceStatus 
         problem: weather.problem.clone(),
         refused_documents: remarks.documents,
         age_seconds: oldest.map(age),
-        rounds: weather.rounds,
+        refreshed: source.served.load(Ordering::Acquire),
         scopes: shelves.iter().map(of).collect(),
     }
 }

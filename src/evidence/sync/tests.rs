@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex as StdMutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use super::*;
 use crate::evidence::Asker;
@@ -109,9 +109,8 @@ fn follow(folder: &std::path::Path, script: Arc<Script>, list_limit: u64) -> Fix
 impl Fixture {
     /// Everything is listed again, or that fails.
     fn round(&self) -> SourceStatus {
-        let before = self.sync.status().remove(0).rounds;
-        self.sync.refresh();
-        wait(|| self.sync.status().remove(0).rounds > before);
+        let wanted = self.sync.refresh().remove(0).1;
+        wait(|| self.sync.status().remove(0).refreshed >= wanted);
         self.sync.status().remove(0)
     }
 
