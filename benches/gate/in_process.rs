@@ -1,13 +1,14 @@
 //! The daemon's engine in this process, over documents and attestations in a folder of its own.
 
 use std::fs;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use binauthd::audit::Audit;
 use binauthd::config::{Config, Documents};
 use binauthd::daemon::Engine;
 use binauthd::decision::{Subject, Verdict};
-use binauthd::evidence::Ledger;
+use binauthd::evidence::{self, Followed, Ledger, LookUps, Sources};
 use binauthd::image::{Digest, DigestKind};
 use tempfile::TempDir;
 
@@ -17,6 +18,7 @@ use super::attest::{Key, attestor, policy};
 pub(crate) const NAME: &str = "registry.example.com/team/app:1.4";
 const REPOSITORY: &str = "registry.example.com/team/app";
 const ATTESTORS: [&str; 2] = ["build", "test"];
+const SOURCE: &str = "local";
 
 /// Two attestors that a policy requires, and an engine that knows their attestations.
 pub(crate) struct Folder {
@@ -43,13 +45,30 @@ impl Folder {
         Self { path }
     }
 
-    /// An engine that has asked nothing yet.
-    pub(crate) fn engine(&self) -> Engine {
+    /// An engine that has asked nothing yet, with the documents on file and nobody following the folder.
+    /// One at a time: they share a file.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
         let at = |name: &str| self.path.path().join(name);
         let documents = Documents::open(&Config::under(self.path.path()), SystemTime::now());
-        let ledger = Ledger::new([("local", at("occurrences").as_path())]);
-        ledger.refresh();
-        Engine::new(documents, ledger, Audit::open(&at("audit.jsonl")), None)
+        let (ledger, problems) = Ledger::open(&at("state"), [SOURCE]);
+        assert!(problems.is_empty(), "{problems:?}");
+        let (ledger, (look_ups, queue)) = (Arc::new(ledger), LookUps::new());
+        let look_ups = Arc::new(look_ups);
+        let audit = Audit::open(&at("audit.jsonl"));
+        let engine = Engine::new(documents, Arc::clone(&ledger), Arc::clone(&look_ups), audit, None);
+        let engine = Arc::new(engine);
+        let folder = Followed {
+            source: Arc::new(evidence::Folder::new(SOURCE, &at("occurrences"))),
+            local: true,
+            interval: Duration::from_secs(3_600),
+            list_limit: u64::MAX,
+        };
+        let node = Arc::clone(&engine);
+        let sources = Sources::start(ledger, look_ups, queue, node, vec![folder]).unwrap();
+        // The first question waits until the folder has been read.
+        let _ = decide(&engine, NAME, &Digest::of(b"nobody's").to_string());
+        drop(sources);
+        engine
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Needs root, `tests/rig/install.sh --bench` and the programs of `make build`; other ones can be
 //! named in `BINAUTHD_DAEMON`, `BINAUTHD_VERIFIER` and `BINAUTHD_CREATE_HOOK`. `cargo bench --bench gate -- pull`
-//! and `-- create` measure one of the gates alone.
+//! and `-- create` measure one of the gates alone, `-- sources` what comes from a metadata store.
 
 #![allow(
     clippy::panic,
@@ -35,6 +35,7 @@ mod rig;
 mod rivals;
 mod samples;
 mod scene;
+mod sources;
 mod table;
 
 use in_process::{Folder, NAME, decide, digests};
@@ -71,6 +72,9 @@ async fn run() -> Result<(), String> {
     println!("Last column: median of the differences within a round, and its 95 % interval.");
     let pulled = if is_wanted("pull") { pull_gate(&programs, &mut table).await } else { Ok(()) };
     let created = if is_wanted("create") { create::measure(&programs, &mut table).await } else { Ok(()) };
+    if is_wanted("sources") {
+        sources::measure(&programs.daemon, &mut table);
+    }
     table.finish();
     println!("\n{:.0} s in all", start.elapsed().as_secs_f64());
     pulled.and(created)

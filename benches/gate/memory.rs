@@ -47,18 +47,18 @@ fn ask_everything(scene: &Scene) {
 }
 
 /// From `/proc`, in MiB.
-struct Resident {
-    all: f64,
+pub(crate) struct Resident {
+    pub(crate) all: f64,
     /// Not backed by a file: heap and stacks.
     own: f64,
     /// Pages of the program and its libraries.
     files: f64,
     /// The most there was.
-    peak: f64,
+    pub(crate) peak: f64,
 }
 
 impl Resident {
-    fn of(pid: u32) -> Self {
+    pub(crate) fn of(pid: u32) -> Self {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

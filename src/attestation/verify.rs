@@ -88,6 +88,12 @@ impl Verified {
         self.references.as_deref()
     }
 
+    /// Whether the very signature is in `occurrence`.
+    #[must_use]
+    pub fn is_in(&self, occurrence: &Occurrence) -> bool {
+        self.find_in(occurrence).is_some()
+    }
+
     /// The very signature in `occurrence`, if it is there.
     fn find_in<'a>(&self, occurrence: &'a Occurrence) -> Option<(&'a Occurrence, &'a Signature)> {
         // Thousands of copies may share one payload.

@@ -124,13 +124,13 @@ fn of_evidence(status: &Value) -> Value {
     json!({"evidence": status.get("evidence"), "sources": status.get("sources")})
 }
 
-/// Whether every source has been read since `before`; a round may have been under way then.
+/// Whether every source has been read since `before`.
 fn is_read_again(before: &Value, status: &Value) -> bool {
     list(status, "/sources").iter().all(|source| {
-        let rounds = source.get("rounds").and_then(Value::as_u64).unwrap_or_default();
+        let refreshed = source.get("refreshed").and_then(Value::as_u64).unwrap_or_default();
         let name = text(source, "/name");
-        let earlier = before.get("rounds").and_then(|rounds| rounds.get(name)).and_then(Value::as_u64);
-        rounds > earlier.unwrap_or_default()
+        let asked = before.get("refreshes").and_then(|asked| asked.get(name)).and_then(Value::as_u64);
+        refreshed >= asked.unwrap_or_default()
     })
 }
 

@@ -11,6 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::sections::{BundleConfig, BundleOrigin};
 use super::values::{Wrong, brief, checked_url, period};
 use crate::attestation::name::is_project;
+use crate::http::address::shown;
 use crate::policy::bundle::MAX_KEYS;
 
 /// How often a URL is asked unless told otherwise.
@@ -127,7 +128,7 @@ fn origin(bundle: String) -> Result<BundleOrigin, Wrong> {
     let path = bundle.strip_prefix("file://").unwrap_or(&bundle);
     if path.contains("://") {
         let cause =
-            format!("`{}` is neither https://HOST[:PORT]/PATH nor file:///PATH nor a path", brief(&bundle));
+            format!("`{}` is neither https://HOST[:PORT]/PATH nor file:///PATH nor a path", shown(&bundle));
         return Err(Wrong::new("policy.bundle", cause));
     }
     Ok(BundleOrigin::Path(path.into()))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
+use crate::http::address;
 use crate::text::shown;
 
 /// Snapshotters, and runtime handlers.
@@ -45,7 +46,7 @@ pub(super) fn checked_url(key: &str, url: String) -> Result<String, Wrong> {
     let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let fits = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits || host.is_empty() || host.contains('@') {
-        let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", brief(&url));
+        let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", address::shown(&url));
         return Err(Wrong::new(key, cause));
     }
     Ok(url)

@@ -13,10 +13,11 @@ use super::engine::Engine;
 use super::status::Inputs;
 use crate::config::trust::Forget;
 use crate::decision::Subject;
+use crate::evidence::Asker;
 use crate::gate::admin::{self, AdminAnswer, AdminAsk, AskedPod, CacheAsk, MAX_BODY};
 use crate::gate::message::reason::PEER_REFUSED;
 use crate::gate::server::{Limits, Peer, Refusal as _, root_only};
-use crate::image::Workload;
+use crate::image::{Reference, Workload};
 
 /// Operators are few and their answers large.
 pub(super) const LIMITS: Limits = Limits {
@@ -31,6 +32,9 @@ pub(super) const LIMITS: Limits = Limits {
 /// has gone leaves its question behind.
 const DESKS: usize = 2;
 
+/// How long that is waited for: less than the socket gives.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 type Answering = Pin<Box<dyn Future<Output = AdminAnswer> + Send>>;
 
 pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answering + Send + Sync + 'static {
@@ -43,6 +47,9 @@ pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answeri
             }
             if let AdminAsk::Cache(CacheAsk::Refresh { digest: Some(digest) }) = &ask {
                 return cache::look_up(&inputs.engine, digest).await;
+            }
+            if let AdminAsk::Evaluate { image, pod, .. } = &ask {
+                look_up(&inputs.engine, image, pod).await;
             }
             let Ok(desk) = desks.acquire_owned().await else {
                 return AdminAnswer::refusal("INTERNAL", "binauthd is stopping".to_owned());
@@ -100,6 +107,16 @@ fn reset(inputs: &Inputs, forget: admin::Forget) -> AdminAnswer {
                 .map_or_else(|error| AdminAnswer::refusal("INTERNAL", error.to_string()), AdminAnswer::Trust)
         }
         Err(error) => AdminAnswer::refusal("NOT_RESET", error.to_string()),
+    }
+}
+
+/// Asks the sources for what is not known here, as a pull would.
+async fn look_up(engine: &Arc<Engine>, image: &str, pod: &AskedPod) {
+    if let (true, Ok(subject)) = (engine.look_ups().is_possible(), Subject::named(image)) {
+        let asker =
+            Asker { repository: subject.name().map(Reference::repository), namespace: pod.namespace.clone() };
+        let subject = subject.in_workload(workload(engine, pod));
+        let _ = engine.decide_looking(subject, asker, Some(PATIENCE)).await;
     }
 }
 

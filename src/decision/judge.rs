@@ -42,10 +42,23 @@ impl<'a> Known<'a> {
 /// The same of all digests of a subject together.
 #[derive(Clone, Copy)]
 struct AllKnown<'a> {
+    each: &'a [&'a Known<'a>],
     evidence: &'a [&'a Evidence],
     /// The greatest.
     age: Option<Duration>,
     lack: Option<&'a Lack>,
+}
+
+impl AllKnown<'_> {
+    /// The greatest age of what these attestors are satisfied by. That nothing was found under another digest of
+    /// the subject may be long known.
+    fn age_of(&self, attestors: &[AttestorVerdict]) -> Option<Duration> {
+        let rests = |known: &&&Known<'_>| {
+            attestors.iter().any(|attestor| attestor.digest == Some(known.evidence.digest()))
+        };
+        let ages = self.each.iter().filter(rests).map(|known| known.age);
+        ages.max_by_key(|age| age.unwrap_or(Duration::MAX)).flatten()
+    }
 }
 
 /// A subject before what is in force: it is known which part of it decides, and not yet how.
@@ -101,7 +114,7 @@ impl<'a> Case<'a> {
         let evidence: Vec<_> = known.iter().map(|known| known.evidence).collect();
         let age = known.iter().map(|known| known.age).max_by_key(|age| age.unwrap_or(Duration::MAX));
         let lack = known.iter().find_map(|known| known.lack);
-        let all = AllKnown { evidence: &evidence, age: age.flatten(), lack };
+        let all = AllKnown { each: &known, evidence: &evidence, age: age.flatten(), lack };
         let mut verdict = self.by_ground(all);
         if let (Some(platform), false) =
             (&self.rulebook.platform_policy, matches!(self.ground, Ground::Denied(_)))
@@ -242,7 +255,8 @@ impl<'a> Case<'a> {
             None => {
                 let attested = attested(digest, &attestors);
                 let freshness = rule.freshness.or(self.rulebook.freshness);
-                let stale = freshness.exceeded(known.age).map(|max| stale(known.age, max));
+                let age = known.age_of(&attestors);
+                let stale = freshness.exceeded(age).map(|max| stale(age, max));
                 match (stale, freshness.on_stale.unwrap_or_default()) {
                     (None, _) => {
                         let message = format!("Image {image} allowed: {attested}");

@@ -32,18 +32,27 @@ pub(super) fn holds(loss: Loss) -> bool {
     loss.lost >= ALWAYS && loss.lost * ONE_IN > loss.used
 }
 
-/// Whether `digest` would have less without those of its `rows` that are `going`.
+/// Whether `digest` would have less without those of its `rows` that are `going`. What was `known` of it is
+/// looked for first, and what goes is looked at by itself as well: a flood of what does not count, filed
+/// beforehand, must not hide what is taken away.
 #[must_use]
-pub(super) fn loses(digest: Digest, rows: &[Row], going: &HashSet<RowId>, key_ring: &KeyRing) -> bool {
+pub(super) fn loses(
+    digest: Digest,
+    rows: &[Row],
+    going: &HashSet<RowId>,
+    key_ring: &KeyRing,
+    known: Option<&Evidence>,
+) -> bool {
     let of = |rows: &[&Row]| {
         let occurrences: Vec<_> = rows.iter().filter_map(|row| Occurrence::parse(&row.text).ok()).collect();
-        let evidence = Evidence::gather(digest, &occurrences, key_ring);
+        let evidence = Evidence::gather_again(digest, &occurrences, key_ring, known);
         let attestors: BTreeSet<AttestorName> =
             evidence.verified().map(|verified| verified.attestor().clone()).collect();
         (attestors, evidence.statement_count())
     };
-    let staying: Vec<_> = rows.iter().filter(|row| !going.contains(&row.id)).collect();
-    let ((before, stated), (after, still)) = (of(&rows.iter().collect::<Vec<_>>()), of(&staying));
+    let (gone, staying): (Vec<_>, Vec<_>) = rows.iter().partition(|row| going.contains(&row.id));
+    let ((mut before, stated), (after, still)) = (of(&rows.iter().collect::<Vec<_>>()), of(&staying));
+    before.extend(of(&gone).0);
     !before.is_subset(&after) || still < stated
 }
 

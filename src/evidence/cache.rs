@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use lru::LruCache;
 use serde::Serialize;
 
-use super::store::ScopeId;
+use super::store::{RowId, ScopeId};
 use crate::attestation::{Evidence, KeyRing};
 use crate::image::Digest;
 
@@ -30,12 +30,21 @@ pub const MAX_ABSENT: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) evidence: Arc<Evidence>,
-    /// Where something is filed for it.
-    pub(super) scopes: Box<[ScopeId]>,
+    /// What it rests on.
+    pub(super) grounds: Box<[Ground]>,
     /// When scopes were last asked for it by itself.
     pub(super) looked_up: Box<[(ScopeId, SystemTime)]>,
     /// Hours since the epoch of the last use that was noted.
     pub(super) noted: AtomicU64,
+}
+
+/// A document that proves something: the first one of a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ground {
+    /// Which of the things that are proved. One ground of each is enough.
+    pub(super) proof: usize,
+    pub(super) scope: ScopeId,
+    pub(super) row: RowId,
 }
 
 #[derive(Debug)]
@@ -85,7 +94,7 @@ pub(super) enum Turn<'a> {
     /// It is there.
     Held(Arc<Held>),
     /// The caller's, who knows now what was verified before; others wait.
-    Yours(Flight<'a>, Option<Arc<Evidence>>),
+    Yours(Flight<'a>, Option<Arc<Held>>),
 }
 
 /// An entry that is being made. Dropped without having landed, the next one makes it.
@@ -119,7 +128,8 @@ impl Entry {
     }
 
     fn weight(&self) -> usize {
-        self.held.evidence.weight() + std::mem::size_of_val(&*self.held)
+        let held = &*self.held;
+        held.evidence.weight() + std::mem::size_of_val(held) + std::mem::size_of_val(&*held.grounds)
     }
 }
 
@@ -194,7 +204,7 @@ impl Cache {
             }
             if let Slot::Vacant(slot) = inner.flights.entry(digest) {
                 slot.insert(false);
-                let before = inner.peek(digest).map(|entry| Arc::clone(&entry.held.evidence));
+                let before = inner.peek(digest).map(|entry| Arc::clone(&entry.held));
                 return Turn::Yours(Flight { cache: self, digest }, before);
             }
             inner = self.landed.wait(inner).unwrap_or_else(PoisonError::into_inner);
@@ -202,8 +212,8 @@ impl Cache {
     }
 
     /// What was verified of `digest` when it was last made, whether or not it still counts.
-    pub(super) fn before(&self, digest: Digest) -> Option<Arc<Evidence>> {
-        self.lock().peek(digest).map(|entry| Arc::clone(&entry.held.evidence))
+    pub(super) fn before(&self, digest: Digest) -> Option<Arc<Held>> {
+        self.lock().peek(digest).map(|entry| Arc::clone(&entry.held))
     }
 
     /// What is filed for these has changed.
@@ -293,7 +303,7 @@ mod tests {
         let evidence = Evidence::gather(digest, std::iter::empty::<&Occurrence>(), &ring());
         Held {
             evidence: Arc::new(evidence),
-            scopes: Box::default(),
+            grounds: Box::default(),
             looked_up: Box::default(),
             noted: AtomicU64::default(),
         }

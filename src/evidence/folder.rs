@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::source::{Document, Page, Pages, Remarks, Scope, Source, SourceError, Work};
+use super::source::{Document, LookedUp, Page, Pages, Remarks, Scope, Source, SourceError, Work};
 use super::store::RowId;
 use crate::apart::off_the_runtime;
 use crate::attestation::Occurrence;
@@ -106,14 +106,18 @@ impl Source for Folder {
                 rest = left;
                 let Some(page) = page else { return Ok(()) };
                 let not_taken = |cause| SourceError::NotTaken { scope: scope.to_string(), cause };
-                pages.take(page).await.map_err(not_taken)?;
+                if let Err(cause) = pages.take(page).await {
+                    // What was not taken is given again.
+                    self.forget();
+                    return Err(not_taken(cause));
+                }
             }
         })
     }
 
     /// A folder is listed whole, and at once when it changes: there is nothing more to be found.
-    fn look_up<'a>(&'a self, _: &'a Scope, _: Digest) -> Work<'a, Result<Vec<Document>, SourceError>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn look_up<'a>(&'a self, _: &'a Scope, _: Digest) -> Work<'a, Result<LookedUp, SourceError>> {
+        Box::pin(std::future::ready(Ok(LookedUp::default())))
     }
 }
 
@@ -311,6 +315,24 @@ mod tests {
         assert!(source.remarks().documents[0].starts_with("2.json: left out"));
         fs::remove_file(at("1.json")).unwrap();
         assert_eq!(listed(&source).unwrap(), Listed("b".into(), 0));
+    }
+
+    #[test]
+    fn what_was_not_taken_is_given_again() {
+        #[derive(Debug)]
+        struct Full;
+        impl Pages for Full {
+            fn take<'a>(&'a mut self, _: Page) -> Work<'a, Result<(), String>> {
+                Box::pin(std::future::ready(Err("no room".to_owned())))
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("1.json"), occurrence('a')).unwrap();
+        let source = Folder::new("local", folder.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let error = runtime.block_on(source.list(&Scope::Everything, &mut Full)).unwrap_err();
+        assert!(matches!(error, SourceError::NotTaken { .. }));
+        assert_eq!(listed(&source).unwrap(), Listed("a".into(), 0));
     }
 
     #[test]

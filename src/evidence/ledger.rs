@@ -2,22 +2,22 @@
 //!
 //! Sources file documents here page by page; what a whole listing did not give is taken away (`filing`), unless
 //! so much of what is in use would go that it looks like a fault ([`super::brake`]). Documents lie on disk
-//! ([`super::store`]), what was checked of them in memory ([`super::cache`]). Asks nobody outside.
+//! ([`super::store`]), what was checked of them (`filed`) in memory ([`super::cache`]). Asks nobody outside.
 
+mod filed;
 mod filing;
 mod shelf;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use super::cache::{Cache, CacheStatus, Flight, Held, Turn};
+use super::cache::{Cache, CacheStatus, Held, Turn};
 use super::source::Document;
 use super::store::{Row, ScopeId, ScopeState, Store, StoreError, StoreStats};
 use crate::attestation::verify::Observer;
-use crate::attestation::{Evidence, KeyRing, Occurrence};
+use crate::attestation::{Evidence, KeyRing};
 use crate::image::Digest;
 
 pub(super) use filing::Closed;
@@ -101,10 +101,11 @@ impl Ledger {
     ) -> Option<Answer> {
         self.first_reading()?;
         let before = self.cache.before(digest);
-        let filed = self.filed(digest);
-        let occurrences = filed.iter().map(|(_, occurrence)| occurrence);
-        let evidence = Evidence::gather_watched(digest, occurrences, key_ring, before.as_deref(), observer);
-        Some(self.answer(&self.held(digest, &filed, Arc::new(evidence)), now))
+        let filed = self.filed(digest, before.as_deref());
+        let occurrences = filed.iter().map(|one| &one.occurrence);
+        let known = before.as_deref().map(|held| &*held.evidence);
+        let evidence = Evidence::gather_watched(digest, occurrences, key_ring, known, observer);
+        Some(self.answer(&self.held(digest, &filed, Arc::new(evidence), key_ring), now))
     }
 
     /// Every document on file for `digest`: its source, its scope, its text.
@@ -154,7 +155,7 @@ impl Ledger {
     /// Changes whenever all that was on file is lost or forgotten.
     #[must_use]
     pub(super) fn generation(&self) -> u64 {
-        self.store.generation()
+        self.store.losses()
     }
 
     /// What is wrong with what is kept on disk.
@@ -232,45 +233,6 @@ impl Ledger {
         Ok(())
     }
 
-    fn gather(
-        &self,
-        digest: Digest,
-        key_ring: &KeyRing,
-        flight: Flight<'_>,
-        before: Option<&Evidence>,
-    ) -> Arc<Held> {
-        let filed = self.filed(digest);
-        let occurrences = filed.iter().map(|(_, occurrence)| occurrence);
-        let evidence = Arc::new(Evidence::gather_again(digest, occurrences, key_ring, before));
-        flight.land(self.held(digest, &filed, evidence))
-    }
-
-    fn held(&self, digest: Digest, filed: &[(ScopeId, Occurrence)], evidence: Arc<Evidence>) -> Held {
-        let mut scopes: Vec<_> = filed.iter().map(|(scope, _)| *scope).collect();
-        scopes.dedup();
-        let asked = if scopes.is_empty() { self.shelf_ids() } else { scopes.clone() };
-        let looked_up = asked.into_iter().filter_map(|scope| Some((scope, self.looked_up(scope, digest)?)));
-        Held { evidence, scopes: scopes.into(), looked_up: looked_up.collect(), noted: AtomicU64::default() }
-    }
-
-    /// What is on file and can be read, scope by scope.
-    fn filed(&self, digest: Digest) -> Vec<(ScopeId, Occurrence)> {
-        let open = self.shelf_ids();
-        let rows = self.store.filed(digest).unwrap_or_else(|error| {
-            tracing::warn!("what is on file for {digest} cannot be read: {}", crate::chain(&error));
-            Vec::new()
-        });
-        let read = |row: Row| Some((row.scope, Occurrence::parse(&row.text).ok()?));
-        let mut filed: Vec<_> =
-            rows.into_iter().filter(|row| open.contains(&row.scope)).filter_map(read).collect();
-        for (other, scope, documents) in self.unwritten().iter() {
-            if *other == digest && open.contains(scope) {
-                filed.extend(documents.iter().map(|document| (*scope, document.occurrence.clone())));
-            }
-        }
-        filed
-    }
-
     fn answer(&self, held: &Held, now: SystemTime) -> Answer {
         if held.evidence.is_found() && held.is_news(now) {
             self.used().insert(held.evidence.digest(), now);
@@ -278,21 +240,26 @@ impl Ledger {
         Answer { evidence: Arc::clone(&held.evidence), age: self.age(held, now) }
     }
 
-    /// Of the scope that was heard of longest ago: of those that hold something for the digest, or of all
-    /// where none does.
+    /// Of each thing that is proved the age by the scope that was heard of last and proves it: others can take
+    /// nothing from it. Of these, or where nothing is proved of all scopes, the greatest.
     fn age(&self, held: &Held, now: SystemTime) -> Option<Duration> {
         let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
         let of = |shelf: &Shelf| {
             let looked_up = held.looked_up.iter().find(|(scope, _)| *scope == shelf.id).map(|(_, at)| *at);
             let listed = shelf.state.synced.filter(|_| !shelf.state.lookup_only);
-            let heard = listed.max(looked_up)?;
-            Some(now.duration_since(heard).unwrap_or_default())
+            [listed, looked_up].into_iter().flatten().map(|heard| since(heard, now)).min()
         };
-        let mut ages = shelves
-            .by_id
-            .values()
-            .filter(|shelf| held.scopes.is_empty() || held.scopes.contains(&shelf.id))
-            .map(of);
+        let mut oldest: BTreeMap<usize, Option<Duration>> = BTreeMap::new();
+        for ground in &held.grounds {
+            let age = shelves.by_id.get(&ground.scope).and_then(of);
+            let so_far = oldest.entry(ground.proof).or_default();
+            *so_far = [*so_far, age].into_iter().flatten().min();
+        }
+        let mut ages: Box<dyn Iterator<Item = Option<Duration>>> = if oldest.is_empty() {
+            Box::new(shelves.by_id.values().map(of))
+        } else {
+            Box::new(oldest.into_values())
+        };
         let first = ages.next()??;
         ages.try_fold(first, |oldest, age| Some(oldest.max(age?)))
     }
@@ -325,6 +292,12 @@ impl Ledger {
     fn unwritten(&self) -> MutexGuard<'_, Vec<(Digest, ScopeId, Vec<Document>)>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long ago that was. Of a time that has not come yet, since the clock was set back, how far away it is:
+/// it makes nothing fresh.
+pub(super) fn since(heard: SystemTime, now: SystemTime) -> Duration {
+    now.duration_since(heard).unwrap_or_else(|ahead| ahead.duration())
 }
 
 #[cfg(test)]

@@ -155,7 +155,9 @@ impl LookUps {
         if let Some(under_way) = inner.under_way.get(&digest) {
             return Some(under_way.subscribe());
         }
-        if inner.recent.get(&digest).is_some_and(|recent| recent.until > now) {
+        // That somebody else has asked too much is nothing that this one has to wait for.
+        let answered = |recent: &Recent| recent.until > now && !matches!(recent.lack, Some(Lack::Limited(_)));
+        if inner.recent.get(&digest).is_some_and(answered) {
             return None;
         }
         if let Some((cause, until)) = inner.outage.clone().filter(|(_, until)| *until > now) {
@@ -320,6 +322,9 @@ mod tests {
         }
         assert_eq!(asked, 400);
         assert!(look_ups.ask(digest(3_000), &of("r.io/quiet", "b"), now).is_some());
+        // Nor by asking for what others want.
+        assert!(matches!(look_ups.lack(digest(998)), Some(Lack::Limited(_))));
+        assert!(look_ups.ask(digest(998), &of("r.io/quiet", "b"), now).is_some());
         let later = now + Duration::from_secs(1);
         assert!(look_ups.ask(digest(999), &of("r.io/noisy", "a"), later).is_some());
     }

@@ -15,12 +15,21 @@ fn key() -> SigningKey {
 
 /// Attestor `a` of project `p`, whose note has the same name, with a key under this id.
 pub(super) fn ring(key_id: &str) -> KeyRing {
+    KeyRing::new([attestor("a", key_id)])
+}
+
+/// Attestors `a` and `b`, both with the key.
+pub(super) fn two() -> KeyRing {
+    KeyRing::new(["a", "b"].map(|name| attestor(name, "k")))
+}
+
+fn attestor(name: &str, key_id: &str) -> Attestor {
     let pem = key().verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
-    let document = serde_json::json!({"name": "projects/p/attestors/a", "userOwnedGrafeasNote": {
-        "noteReference": "projects/p/notes/a",
+    let document = serde_json::json!({"name": format!("projects/p/attestors/{name}"), "userOwnedGrafeasNote": {
+        "noteReference": format!("projects/p/notes/{name}"),
         "publicKeys": [{"id": key_id,
             "pkixPublicKey": {"publicKeyPem": pem, "signatureAlgorithm": "ECDSA_P256_SHA256"}}]}});
-    KeyRing::new([Attestor::parse(document.to_string().as_bytes(), Format::Json).unwrap()])
+    Attestor::parse(document.to_string().as_bytes(), Format::Json).unwrap()
 }
 
 /// The digest of image number `n`.

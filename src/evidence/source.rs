@@ -96,17 +96,24 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// give is not there. Any other end says nothing about what is not there.
     fn list<'a>(&'a self, scope: &'a Scope, pages: &'a mut dyn Pages) -> Work<'a, Result<(), SourceError>>;
 
-    /// Gives what `scope` holds for `digest`, at most [`MAX_LOOKED_UP`] documents of it. `Ok` with none
-    /// says that there is none.
-    fn look_up<'a>(
-        &'a self,
-        scope: &'a Scope,
-        digest: Digest,
-    ) -> Work<'a, Result<Vec<Document>, SourceError>>;
+    /// Gives what `scope` holds for `digest`, at most [`MAX_LOOKED_UP`] documents and [`MAX_LOOKED_UP_BYTES`] of
+    /// it. `Ok` with none says that there is none.
+    fn look_up<'a>(&'a self, scope: &'a Scope, digest: Digest) -> Work<'a, Result<LookedUp, SourceError>>;
 }
 
 /// The most documents that a look-up takes of one scope.
 pub const MAX_LOOKED_UP: usize = 10_000;
+/// The most bytes of them: many are asked for at a time, and all of it is in memory then.
+pub const MAX_LOOKED_UP_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a look-up found.
+#[derive(Debug, Default)]
+pub struct LookedUp {
+    /// Documents of the digest, each of the scope.
+    pub documents: Vec<Document>,
+    /// There are more than are taken: what is not among them may be there all the same.
+    pub is_cut: bool,
+}
 
 /// Why a source did not give what it was asked for.
 #[derive(Debug, thiserror::Error)]

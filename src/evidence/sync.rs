@@ -12,7 +12,7 @@ mod weather;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -23,7 +23,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::ledger::{Ledger, Shelf};
 use super::look_ups::{Absence, LookUps, Queue};
-use super::source::{Scope, Source, SourceError};
+use super::source::{LookedUp, Scope, Source, SourceError};
 use crate::attestation::{Filing, KeyRing, Miss};
 use crate::image::Digest;
 
@@ -83,10 +83,14 @@ struct Shared {
 struct Tracked {
     followed: Followed,
     wake: Notify,
-    /// The next round lists everything, however lately that was done.
-    thorough: AtomicBool,
+    /// How often it was asked for that everything be listed, however lately that was done.
+    wanted: AtomicU64,
+    /// Which of these was the last to be answered.
+    served: AtomicU64,
     /// That of the ledger when it was last listed.
     generation: AtomicU64,
+    /// Which scope the next round begins with.
+    first: AtomicUsize,
     weather: Mutex<Weather>,
 }
 
@@ -140,9 +144,10 @@ impl Sources {
         self.shared.sources.iter().filter(|one| !one.followed.local).for_each(|one| one.wake.notify_one());
     }
 
-    /// Lists everything again now.
-    pub fn refresh(&self) {
-        self.shared.refresh();
+    /// Lists everything again now. For each source the number that its status has as `refreshed` once that is
+    /// done.
+    pub fn refresh(&self) -> Vec<(String, u64)> {
+        self.shared.refresh()
     }
 
     /// Whether sources are still being followed.
@@ -170,10 +175,10 @@ impl Sources {
         Ok(gone)
     }
 
-    /// What was forgotten on purpose is given again.
-    pub fn forget(&self) {
+    /// What was forgotten on purpose is given again; see [`Self::refresh`].
+    pub fn forget(&self) -> Vec<(String, u64)> {
         self.shared.sources.iter().for_each(|one| one.followed.source.forget());
-        self.refresh();
+        self.refresh()
     }
 }
 
@@ -193,8 +198,10 @@ impl Tracked {
         Self {
             followed,
             wake: Notify::new(),
-            thorough: AtomicBool::new(false),
+            wanted: AtomicU64::new(0),
+            served: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            first: AtomicUsize::new(0),
             weather: Mutex::default(),
         }
     }
@@ -209,11 +216,13 @@ impl Tracked {
 }
 
 impl Shared {
-    fn refresh(&self) {
-        for one in &self.sources {
-            one.thorough.store(true, Ordering::Release);
-            one.wake.notify_one();
-        }
+    fn refresh(&self) -> Vec<(String, u64)> {
+        let ask = |source: &Tracked| {
+            let wanted = source.wanted.fetch_add(1, Ordering::AcqRel) + 1;
+            source.wake.notify_one();
+            (source.name().to_owned(), wanted)
+        };
+        self.sources.iter().map(ask).collect()
     }
 
     async fn run(self: Arc<Self>, queue: Queue, mut stopped: watch::Receiver<bool>) {
@@ -310,11 +319,14 @@ impl Shared {
     }
 
     async fn look_up_in(&self, source: &Tracked, shelf: &Shelf, digest: Digest) -> Result<bool, SourceError> {
-        let found = source.followed.source.look_up(&shelf.scope, digest).await?;
+        let LookedUp { documents, is_cut } = source.followed.source.look_up(&shelf.scope, digest).await?;
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
         let (ring, now) = (self.node.key_ring(), self.node.now());
-        let filed =
-            tokio::task::spawn_blocking(move || ledger.file_looked_up(scope, digest, found, &ring, now));
+        let filed = tokio::task::spawn_blocking(move || match is_cut {
+            false => ledger.file_looked_up(scope, digest, documents, &ring, now),
+            // What is beyond the bound is not gone.
+            true => ledger.file(scope, &documents).unwrap_or_default(),
+        });
         Ok(filed.await.unwrap_or_default())
     }
 

@@ -21,7 +21,7 @@ pub enum AdminAsk {
         /// What of it.
         forget: Forget,
     },
-    /// What the pull gate would answer for an image; recorded nowhere.
+    /// What the pull gate would answer for an image, which is looked up as there; recorded nowhere.
     Evaluate {
         /// A reference, with or without a digest.
         image: String,

@@ -26,6 +26,12 @@ pub(super) const USER_AGENT: &str = concat!("binauthd/", env!("CARGO_PKG_VERSION
 
 /// For a connection, name look-up and TLS included.
 const CONNECT: Duration = Duration::from_secs(3);
+/// So much of an answer may be told if it makes no sense.
+const LOOKED_AT: usize = 64 * 1024;
+/// The shortest token that is looked for there, in bytes.
+const LEAST: usize = 16;
+/// So many bytes of a token are not told.
+const TOLD: usize = 12;
 /// Then the system's certificates are read again.
 const BUILT_FOR: Duration = Duration::from_secs(3_600);
 
@@ -252,7 +258,7 @@ impl Session<'_> {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Answer::Unchanged),
-            _ => return Err(refusal(asked, &mut response).await),
+            _ => return Err(self.refusal(asked, &mut response).await),
         }
         let encoding = text_of(response.headers(), CONTENT_ENCODING);
         if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
@@ -260,26 +266,48 @@ impl Session<'_> {
         }
         let etag = text_of(response.headers(), ETAG);
         match body::whole(&mut response, max).await {
+            Ok(bytes) if self.is_echoed(bytes.get(..LOOKED_AT).unwrap_or(&bytes)) => {
+                Err(HttpError::Echo { url: asked })
+            }
             Ok(bytes) => Ok(Answer::Body { bytes, etag }),
             Err(Unread::TooMuch(read)) => Err(HttpError::TooMuch { url: asked, max, read }),
             Err(Unread::Broken(error)) => Err(broken(error)),
         }
     }
-}
 
-async fn refusal(url: String, response: &mut Response) -> HttpError {
-    let status = response.status();
-    if status.is_redirection()
-        && let Some(to) = text_of(response.headers(), LOCATION)
-    {
-        return HttpError::Redirect { url, status: status.to_string(), to: address::shown(&to) };
+    async fn refusal(&self, url: String, response: &mut Response) -> HttpError {
+        let status = response.status();
+        if status.is_redirection()
+            && let Some(to) = text_of(response.headers(), LOCATION)
+        {
+            let to = self.without_token(address::shown(&to));
+            return HttpError::Redirect { url, status: status.to_string(), to };
+        }
+        let after = text_of(response.headers(), RETRY_AFTER);
+        HttpError::Status {
+            url,
+            status,
+            said: self.without_token(body::said(response).await),
+            retry_after: after.and_then(|text| retry_after::parse(&text, SystemTime::now())),
+        }
     }
-    let after = text_of(response.headers(), RETRY_AFTER);
-    HttpError::Status {
-        url,
-        status,
-        said: body::said(response).await,
-        retry_after: after.and_then(|text| retry_after::parse(&text, SystemTime::now())),
+
+    /// What is told of an answer ends in logs and in events that many may read. Servers and proxies repeat what
+    /// they were asked with, so nothing is told that may hold the token, or its beginning.
+    fn without_token(&self, said: String) -> String {
+        let token = self.token().and_then(|token| token.get(..TOLD).or(Some(token)));
+        let holds = token.is_some_and(|token| said.as_bytes().windows(token.len()).any(|part| part == token));
+        if holds { String::new() } else { said }
+    }
+
+    /// Whether a token that is no common word is in it.
+    fn is_echoed(&self, bytes: &[u8]) -> bool {
+        let token = self.token().filter(|token| token.len() >= LEAST);
+        token.is_some_and(|token| bytes.windows(token.len()).any(|part| part == token))
+    }
+
+    fn token(&self) -> Option<&[u8]> {
+        self.bearer.as_ref()?.as_bytes().strip_prefix(b"Bearer ").filter(|token| !token.is_empty())
     }
 }
 

@@ -91,6 +91,12 @@ pub enum HttpError {
         /// What it says of itself.
         encoding: String,
     },
+    /// It repeats who asks, to whoever reads what it says.
+    #[error("`{url}` sends back the token that it was asked with")]
+    Echo {
+        /// Scheme, host, port and path.
+        url: String,
+    },
     /// The process is ending.
     #[error("the question was given up")]
     GivenUp,

@@ -215,6 +215,11 @@ async fn what_was_signed_counts_and_not_where_it_was_filed() {
         .await;
         guarded.refused(&image.tagged(), &[&format!("({reason})")]).await;
         guarded.node.etc.remove_occurrence(name);
+        // Or the next one could be taken for this one.
+        eventually(&format!("`{name}` to be gone"), super::guarded::SOON, || async {
+            (guarded.evaluate(&image.pinned()).await["reason"] == "NO_ATTESTATION").then_some(())
+        })
+        .await;
     };
     // What was signed for one image, filed under another.
     let stolen = guarded.qa.occurrence(&other, &guarded.qa.payload(&app), &[]);

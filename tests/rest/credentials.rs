@@ -54,6 +54,33 @@ async fn a_token_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_repeats_the_token_is_not_quoted() {
+    const TOKEN: &str = "ya29.not-for-the-eyes-of-others";
+    let files = Files::new();
+    let path = files.write("token", TOKEN);
+    let echo = |question: &Question| format!("headers: {:?}", question.headers.get("authorization"));
+    type Saying = Box<dyn Fn(&Question) -> Answer + Send + Sync>;
+    let rows: [(&str, Saying); 4] = [
+        ("401 Unauthorized", Box::new(move |q| Answer::Whole(401, vec![], echo(q)))),
+        (
+            "500 Internal Server Error",
+            Box::new(move |q| Answer::Whole(500, vec![], "x".repeat(150) + &echo(q))),
+        ),
+        (
+            "302 Found",
+            Box::new(move |q| Answer::Whole(302, vec![("location", format!("/?{}", echo(q)))], "".into())),
+        ),
+        ("sends back the token", Box::new(move |q| Answer::Text(echo(q)))),
+    ];
+    for (expected, answer) in rows {
+        let server = Server::start(None, answer).await;
+        let error = listed(&with(&server, Credentials::Token(path.clone())), &note()).await.0.unwrap_err();
+        assert_says(&error, expected, expected);
+        assert!(!format!("{error} {error:?}").contains(&TOKEN[..12]), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_the_middle_of_a_listing() {
     let files = Files::new();
     let path = files.write("token", "first");

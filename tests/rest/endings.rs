@@ -224,7 +224,7 @@ async fn those_that_do_not() {
                 page(&numbered(n..n + 20), &format!("t{n}"))
             }),
             "more than 500 occurrences",
-            500,
+            520,
         ),
         (
             "bytes for ever",
@@ -442,4 +442,15 @@ async fn whoever_takes_it_may_stop() {
     let mut slowly = Slowly(0);
     source_of(http_options(server.url("http")), Api::V1, limits).list(&note(), &mut slowly).await.unwrap();
     assert_eq!(slowly.0, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_over_the_bound_is_given_before_it_is_told() {
+    // A server that gives more a page than it is asked for: who follows it must see that it has too many.
+    let many: Vec<_> = (0..600).map(v1).collect();
+    let server = Server::start(None, move |_| page(&many, "more")).await;
+    let limits = Limits { occurrences: 500, ..limits() };
+    let (ended, taken) = listed(&source_of(http_options(server.url("http")), Api::V1, limits), &note()).await;
+    assert_says(&ended.unwrap_err(), "more than 500 occurrences", "too many");
+    assert_eq!((taken.names.len(), server.asked()), (600, 1));
 }

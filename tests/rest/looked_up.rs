@@ -3,7 +3,7 @@
 use super::*;
 
 async fn found(server: &Server, scope: &Scope, n: usize) -> Result<Vec<String>, SourceError> {
-    let documents = source(server).look_up(scope, digest(n)).await?;
+    let documents = source(server).look_up(scope, digest(n)).await?.documents;
     Ok(documents.into_iter().map(|document| document.occurrence.name).collect())
 }
 
@@ -124,5 +124,20 @@ async fn no_more_is_taken_than_wanted() {
     .await;
     let source = source(&server);
     let found = source.look_up(&note(), digest(7)).await.unwrap();
-    assert_eq!((found.len(), server.asked()), (10_000, 5));
+    assert_eq!((found.documents.len(), found.is_cut, server.asked()), (10_000, true, 6));
+    // The same of bytes: half a megabyte each, for as long as anybody asks.
+    let server = Server::start(None, |q| {
+        let at: usize = q.of("pageToken").parse().unwrap_or(0);
+        let resource = json!(format!("registry.example.com/x@{}", digest(7)));
+        let padding = json!("x".repeat(500_000));
+        let one = |n| but(n, &[("resourceUri", resource.clone()), ("remediation", padding.clone())]);
+        let occurrences: Vec<_> = (at..at + q.size().min(10)).map(one).collect();
+        page(&occurrences, &(at + occurrences.len()).to_string())
+    })
+    .await;
+    let found =
+        source_of(http_options(server.url("http")), Api::V1, limits()).look_up(&note(), digest(7)).await;
+    let found = found.unwrap();
+    let bytes: usize = found.documents.iter().map(|document| document.text.len()).sum();
+    assert!(found.is_cut && (15 << 20..=16 << 20).contains(&bytes), "{bytes}");
 }

@@ -4,6 +4,7 @@ use super::super::sections::{Api, BundleConfig, BundleOrigin, Login, OnViolation
 use super::*;
 use crate::decision::host_access::Mode;
 use crate::http::Credentials;
+use crate::policy::Freshness;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(Path::new("config.toml"), text.as_bytes())
@@ -49,6 +50,10 @@ fn the_shipped_file_names_the_defaults() {
         cluster: Some("us-central1-a.prod".into()),
         platform_policy: Some("/etc/binauthd/platform-policy.yaml".into()),
         trust_domain: Some("cluster.local".into()),
+        freshness: Freshness {
+            max_staleness: Some(Duration::from_secs(24 * 3600)),
+            ..Config::default().freshness
+        },
         sources: vec![Source {
             name: "container-analysis".into(),
             location: Location::Rest(RestConfig {
@@ -167,10 +172,12 @@ fn a_policy_is_a_path_or_a_table() {
             "policy.bundle: `b` is not an absolute",
         ),
         ("[policy]\nbundle = 'http://h/p'\nbundle_keys = ['/k']\nproject = 'p'", "is neither https://"),
+        ("[policy]\nbundle = 'http://u:p@h/p'\nbundle_keys = ['/k']\nproject = 'p'", "`h/p` is neither"),
         (
-            "[policy]\nbundle = 'https://u@h/p'\nbundle_keys = ['/k']\nproject = 'p'",
-            "policy.bundle: `https://u@h/p`",
+            "[policy]\nbundle = 'https://u:p@h/p'\nbundle_keys = ['/k']\nproject = 'p'",
+            "`h/p` is not of the form",
         ),
+        ("[policy]\nbundle = 'https://u@h/p'\nbundle_keys = ['/k']\nproject = 'p'", "policy.bundle: `h/p`"),
         ("[policy]\nproject = 'p'", "policy.project: means nothing without `bundle`"),
         ("policy = 5", "line 2"),
         ("policy = ['/a']", "line 2"),

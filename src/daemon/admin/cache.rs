@@ -27,10 +27,9 @@ pub(super) fn answer(engine: &Engine, ask: &CacheAsk) -> AdminAnswer {
         CacheAsk::List { after, limit } => list(engine.ledger(), after.as_deref(), *limit),
         CacheAsk::Show { digest } => read(digest).and_then(|digest| show(engine, digest)),
         CacheAsk::Export { after } => export(engine.ledger(), after.as_deref()),
-        CacheAsk::Refresh { .. } => with_sync(engine, |sync| {
-            sync.refresh();
-            Ok(json!({"rounds": rounds(sync)}))
-        }),
+        CacheAsk::Refresh { .. } => {
+            with_sync(engine, |sync| Ok(json!({"refreshes": awaited(sync.refresh())})))
+        }
         CacheAsk::Drop { digest } => with_sync(engine, |sync| forget(engine, sync, digest.as_deref())),
         CacheAsk::AcceptDeletions { source } => with_sync(engine, |sync| {
             let gone = sync.accept_deletions(source.as_deref()).map_err(|error| ("DISK", error))?;
@@ -78,9 +77,9 @@ fn with_sync(engine: &Engine, work: impl FnOnce(&Sources) -> Answer) -> Answer {
     }
 }
 
-/// How often each source was read: whoever waits for a further time compares.
-fn rounds(sync: &Sources) -> Value {
-    sync.status().into_iter().map(|source| (source.name, Value::from(source.rounds))).collect()
+/// What the status of each source has as `refreshed` once it was read.
+fn awaited(refreshes: Vec<(String, u64)>) -> Value {
+    refreshes.into_iter().map(|(name, number)| (name, Value::from(number))).collect()
 }
 
 fn list(ledger: &Ledger, after: Option<&str>, limit: usize) -> Answer {
@@ -157,7 +156,7 @@ fn forget(engine: &Engine, sync: &Sources, digest: Option<&str>) -> Answer {
         Some(digest) => ledger.drop_digest(read(digest)?).map_err(|error| disk(&error))?,
         None => ledger.clear().map_err(|error| disk(&error))?,
     }
-    sync.forget();
+    let refreshes = awaited(sync.forget());
     engine.changed();
-    Ok(json!({"dropped": digest.unwrap_or("everything"), "rounds": rounds(sync)}))
+    Ok(json!({"dropped": digest.unwrap_or("everything"), "refreshes": refreshes}))
 }

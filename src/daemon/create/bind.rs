@@ -44,6 +44,11 @@ struct Image {
 }
 
 impl Bound {
+    #[cfg(test)]
+    pub(super) fn nothing() -> Self {
+        Self { found: Found { chain: None, config: None, text: String::new() }, images: Vec::new() }
+    }
+
     /// One subject for each image that it may be.
     pub(super) fn subjects(&self, workload: &Workload) -> Vec<Subject> {
         let subject = |image: &Image| {

@@ -86,6 +86,8 @@ struct Known {
     created: Option<SystemTime>,
     /// The last verdict, where there was one.
     verdict: Option<Verdict>,
+    /// The last one that waited for no source.
+    settled: Option<Verdict>,
     /// The node's own documents refuse it; until they do not.
     condemned: bool,
 }
@@ -105,14 +107,17 @@ impl From<&RunningConfig> for Rules {
 
 impl Known {
     fn new(bound: Arc<(Creation, Bound)>, created: Option<SystemTime>) -> Self {
-        Self { bound, created, verdict: None, condemned: false }
+        Self { bound, created, verdict: None, settled: None, condemned: false }
     }
 
     /// Takes the verdict; the one before, and whether the container is to be stopped where that is done.
     fn told(&mut self, verdict: &Verdict) -> (Option<Verdict>, bool) {
         let before = self.verdict.replace(verdict.clone());
         self.condemned = verdict.verdict == Decision::Deny
-            && (self.condemned || is_by_documents(before.as_ref(), verdict));
+            && (self.condemned || is_by_documents(self.settled.as_ref(), verdict));
+        if !is_unsettled(verdict.reason) {
+            self.settled = Some(verdict.clone());
+        }
         (before, self.condemned)
     }
 }
@@ -325,6 +330,11 @@ fn is_by_documents(before: Option<&Verdict>, verdict: &Verdict) -> bool {
     }
 }
 
+/// Whether more may be known at the next look: a source is being asked, or could not be.
+fn is_unsettled(reason: Reason) -> bool {
+    matches!(reason, Reason::LookupPending | Reason::LookupLimited | Reason::SourceUnreachable)
+}
+
 fn allowed_under_other(before: &Verdict, verdict: &Verdict) -> bool {
     before.would == Decision::Allow
         && (&before.policy_version, &before.key_ring_version)
@@ -357,6 +367,26 @@ mod tests {
             })
             .collect();
         verdict
+    }
+
+    #[test]
+    fn a_look_up_in_between_lets_nobody_off() {
+        let bound = Arc::new((Creation::running("k8s.io", "c"), Bound::nothing()));
+        let mut known = Known::new(bound, None);
+        let asked_for = [("a", true), ("b", false)];
+        let rows = [
+            (Reason::Attested, "one", &[("a", true)][..], false),
+            (Reason::LookupPending, "two", &asked_for, false),
+            (Reason::SourceUnreachable, "two", &asked_for, false),
+            (Reason::NoAttestation, "two", &asked_for, true),
+        ];
+        for (reason, policy, attestors, condemned) in rows {
+            let mut now = verdict(reason, policy, "one", attestors);
+            if reason != Reason::Attested {
+                (now.verdict, now.would) = (Decision::Deny, Decision::Deny);
+            }
+            assert_eq!(known.told(&now).1, condemned, "{reason}");
+        }
     }
 
     #[test]

@@ -199,3 +199,29 @@ fn what_may_be_elsewhere_is_told_apart_from_what_is_not_there() {
         assert_eq!(verdict.reason, Reason::Attested);
     }
 }
+
+#[test]
+fn what_one_digest_lacks_makes_nothing_old_that_another_has() {
+    let other = D.replace("ab", "cd");
+    let digests = [D, &other].map(|digest| (digest.parse().unwrap(), DigestKind::Unknown));
+    let subject = Subject::pulled("registry.example.com/team/app:1", &digests).unwrap();
+    let (attested, absent) = (evidence(D), evidence(&other));
+    let ages = |age, of_absent| {
+        let known = [(&attested, age), (&absent, of_absent)];
+        known.map(|(evidence, age)| Known { evidence, age, lack: None })
+    };
+    let mut rulebook = policy(&require("a"), ENFORCED, "");
+    rulebook.freshness.max_staleness = Some(Duration::from_secs(60));
+    let [young, old] = [3, 600].map(|seconds| Some(Duration::from_secs(seconds)));
+    let rows = [
+        (young, young, true),
+        (young, old, true),
+        (young, None, true),
+        (old, young, false),
+        (None, young, false),
+    ];
+    for (age, of_absent, allowed) in rows {
+        let verdict = judge(&subject, &ages(age, of_absent), &rulebook, SystemTime::UNIX_EPOCH);
+        assert_eq!(verdict.allows(), allowed, "{age:?} {of_absent:?}: {}", verdict.message);
+    }
+}

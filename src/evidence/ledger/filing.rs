@@ -81,19 +81,25 @@ impl Ledger {
         Ok(any)
     }
 
-    /// A listing of a scope has ended as it should: what is not `present` is gone, unless that is too much.
+    /// A listing of a scope has ended as it should: what is not `present` is gone, unless that is too much
+    /// together with what digests in use have `lost` already in this round over the scopes of a source.
     pub(in crate::evidence) fn close(
         &self,
         scope: ScopeId,
         present: &HashSet<RowId>,
         key_ring: &KeyRing,
         now: SystemTime,
+        lost: &mut HashSet<Digest>,
     ) -> Result<Closed, StoreError> {
         let gone = self.store.absent_from(scope, present)?;
         let rows = present.len() as u64;
         if !gone.is_empty() {
-            let loss = self.loss(&gone, key_ring, now)?;
-            if brake::holds(loss) {
+            let mut losing = lost.clone();
+            let loss = self.loss(&gone, key_ring, now, &mut losing)?;
+            // What takes nothing more from anybody may go, whatever others of the source did.
+            let holds = losing.len() > lost.len() && brake::holds(loss);
+            *lost = losing;
+            if holds {
                 let kept = rows + gone.len() as u64;
                 self.shelf(scope, |shelf| {
                     let since = shelf.held.as_ref().map_or(now, |held| held.since);
@@ -103,6 +109,8 @@ impl Ledger {
                 return Ok(Closed::HeldBack(loss));
             }
         }
+        // What was looked up while nothing could be written is listed, or is not there any more.
+        self.unwritten().retain(|(_, of, _)| *of != scope);
         let state = ScopeState { synced: Some(now), rows, lookup_only: false };
         if gone.is_empty() && self.is_written(scope, state) {
             self.shelf(scope, |shelf| (shelf.state, shelf.held) = (state, None));
@@ -150,7 +158,10 @@ impl Ledger {
         }
         let rows: Vec<_> = documents.iter().map(|document| &*document.text).collect();
         let news = match self.store.replace_looked_up(scope, digest, &rows, now) {
-            Ok(news) => news,
+            Ok(news) => {
+                self.unwritten().retain(|(other, of, _)| (*other, *of) != (digest, scope));
+                news
+            }
             Err(error) => {
                 tracing::warn!("what was looked up is kept in memory alone: {}", crate::chain(&error));
                 let mut unwritten = self.unwritten();
@@ -178,13 +189,15 @@ impl Ledger {
     ) -> Result<bool, StoreError> {
         let found: HashSet<_> = documents.iter().map(|document| RowId::of(&document.text)).collect();
         self.shelf(scope, |shelf| shelf.has_again(digest, &found));
-        let rows = self.store.filed(digest)?;
+        let before = self.cache.before(digest);
+        let rows = self.rows(digest, before.as_deref())?;
         let gone: HashSet<_> = rows
             .iter()
             .filter(|row| row.scope == scope && !found.contains(&row.id))
             .map(|row| row.id)
             .collect();
-        if gone.is_empty() || !brake::loses(digest, &rows, &gone, key_ring) {
+        let known = before.as_deref().map(|held| &*held.evidence);
+        if gone.is_empty() || !brake::loses(digest, &rows, &gone, key_ring, known) {
             return Ok(false);
         }
         let used = self.in_use(now)?;
@@ -232,12 +245,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the digests in use would lose.
-    fn loss(
+    /// What the digests in use would lose; adds them to those that are `losing`.
+    pub(super) fn loss(
         &self,
         gone: &[(RowId, Digest)],
         key_ring: &KeyRing,
         now: SystemTime,
+        losing: &mut HashSet<Digest>,
     ) -> Result<Loss, StoreError> {
         // Whoever is held back now is so after a start, too.
         self.write_uses();
@@ -246,11 +260,14 @@ impl Ledger {
         for (row, digest) in gone.iter().filter(|(_, digest)| used.contains(digest)) {
             going.entry(*digest).or_default().insert(*row);
         }
-        let mut lost = 0;
         for (digest, going) in going {
-            let rows = self.store.filed(digest)?;
-            lost += usize::from(brake::loses(digest, &rows, &going, key_ring));
+            let before = self.cache.before(digest);
+            let rows = self.rows(digest, before.as_deref())?;
+            let known = before.as_deref().map(|held| &*held.evidence);
+            if brake::loses(digest, &rows, &going, key_ring, known) {
+                losing.insert(digest);
+            }
         }
-        Ok(Loss { lost, used: used.len() })
+        Ok(Loss { lost: losing.len(), used: used.len() })
     }
 }

@@ -26,7 +26,7 @@ fn ledger(folder: &Path) -> (Ledger, ScopeId) {
 fn list(ledger: &Ledger, scope: ScopeId, documents: &[Document], ring: &KeyRing, now: SystemTime) -> Closed {
     ledger.file(scope, documents).unwrap();
     let present = documents.iter().map(|document| RowId::of(&document.text)).collect();
-    ledger.close(scope, &present, ring, now).unwrap()
+    ledger.close(scope, &present, ring, now, &mut HashSet::new()).unwrap()
 }
 
 fn count(ledger: &Ledger, ring: &KeyRing, now: SystemTime) -> usize {
@@ -194,4 +194,91 @@ fn look_ups_that_find_less_and_less_are_held_back_too() {
     ledger.file_looked_up(scope, image(29), vec![attestation(29)], &ring, at(3));
     assert_eq!(ledger.accept(scope, at(4)).unwrap(), 20);
     assert_eq!(known(), 1);
+}
+
+#[test]
+fn scopes_that_each_lose_a_little_are_held_back_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, ring) = (Ledger::open(folder.path(), []).0, ring("k"));
+    ledger.open_scopes("s", &["p", "q"].map(|project| Scope::Project(project.into()))).unwrap();
+    let [one, other] = [0, 1].map(|at| ledger.shelves()[at].id);
+    list(&ledger, one, &(0..9).map(attestation).collect::<Vec<_>>(), &ring, at(0));
+    list(&ledger, other, &(9..18).map(attestation).collect::<Vec<_>>(), &ring, at(0));
+    assert!((0..18).all(|n| ledger.evidence(image(n), &ring, at(0)).unwrap().evidence.is_found()));
+    let mut lost = HashSet::new();
+    let mut empty = |scope| ledger.close(scope, &HashSet::new(), &ring, at(1), &mut lost).unwrap();
+    assert_eq!(empty(one), Closed::Taken(9));
+    assert_eq!(empty(other), Closed::HeldBack(Loss { lost: 18, used: 18 }));
+}
+
+#[test]
+fn what_was_verified_stays_however_much_is_filed_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, scope) = ledger(folder.path());
+    let ring = ring("k");
+    let flood = |n: u32| {
+        let bad = |at: u32| {
+            let mut bad = occurrence(&format!("bad-{at}"), image(n), image(99));
+            let mut text = bad.text.into_vec();
+            text.resize(1_000_000, b' ');
+            bad.text = text.into();
+            bad
+        };
+        (0..40).map(bad).collect::<Vec<_>>()
+    };
+    let id = |document: &Document| RowId::of(&document.text);
+    // One that is read after more than is read.
+    let is_last = |n: &u32| {
+        let good = id(&attestation(*n));
+        flood(*n).iter().filter(|bad| id(bad) < good).count() > 20
+    };
+    let n = (0..50).find(is_last).unwrap();
+    list(&ledger, scope, &[attestation(n)], &ring, at(0));
+    assert!(found(&ledger, &ring, n));
+    ledger.file(scope, &flood(n)).unwrap();
+    assert!(!ledger.store.filed(image(n)).unwrap().iter().any(|row| row.id == id(&attestation(n))));
+    assert!(found(&ledger, &ring, n));
+    // Nor does it hide what goes.
+    let (gone, mut losing) = ([(id(&attestation(n)), image(n))], HashSet::new());
+    ledger.loss(&gone, &ring, at(1), &mut losing).unwrap();
+    assert_eq!(losing, HashSet::from([image(n)]));
+}
+
+fn found(ledger: &Ledger, ring: &KeyRing, n: u32) -> bool {
+    ledger.evidence(image(n), ring, at(1)).unwrap().evidence.is_found()
+}
+
+#[test]
+fn what_could_not_be_written_counts_no_longer_than_its_source_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, scope) = ledger(folder.path());
+    let ring = ring("k");
+    let forgets: [&dyn Fn(); 2] =
+        [&|| assert!(!ledger.file_looked_up(scope, one(), Vec::new(), &ring, at(1))), &|| {
+            assert_eq!(list(&ledger, scope, &[], &ring, at(1)), Closed::Taken(0))
+        }];
+    for forget in forgets {
+        ledger.unwritten().push((one(), scope, vec![attestation(0)]));
+        ledger.cache.outdate_all();
+        assert_eq!(count(&ledger, &ring, at(0)), 1);
+        forget();
+        ledger.cache.outdate_all();
+        assert_eq!(count(&ledger, &ring, at(1)), 0);
+    }
+}
+
+#[test]
+fn a_source_that_is_old_makes_nothing_old_that_another_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, fresh) = ledger(folder.path());
+    ledger.open_scopes("t", &[Scope::Everything]).unwrap();
+    let old = ledger.shelves().iter().map(|shelf| shelf.id).find(|id| *id != fresh).unwrap();
+    let ring = ring("k");
+    let age = |n, now| ledger.evidence(image(n), &ring, now).unwrap().age.map(|age| age.as_secs());
+    // Both have 0; 1 is attested by the fresh one, and the old one has filed rubbish for it.
+    list(&ledger, old, &[attestation(0), occurrence("x", image(1), image(9)), attestation(2)], &ring, at(0));
+    list(&ledger, fresh, &[attestation(0), attestation(1)], &ring, at(100));
+    assert_eq!([0, 1, 2, 3].map(|n| age(n, at(101))), [Some(1), Some(1), Some(101), Some(101)]);
+    // A time that has not come makes nothing fresh.
+    assert_eq!(age(0, at(40)), Some(40));
 }

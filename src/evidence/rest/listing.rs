@@ -5,6 +5,7 @@
 //! an empty token ends a listing; whatever else keeps it from going on is an error.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use super::page::{self, Contents, Seen};
@@ -26,11 +27,14 @@ pub(super) struct Listing<'a> {
     question: Question,
     /// For one page, and for all.
     limits: (Duration, Duration),
+    /// Of one page.
+    page_bytes: usize,
     /// Occurrences a page.
     size: usize,
     next: Next,
-    /// Every token that was given.
-    tokens: HashSet<String>,
+    /// Every token that was given, as hashes: they may be long, and many.
+    tokens: HashSet<u64>,
+    hasher: RandomState,
     seen: Seen,
     asked: usize,
     bytes: u64,
@@ -68,9 +72,14 @@ impl<'a> Listing<'a> {
                 None => (limits.page, limits.listing),
                 Some(_) => (limits.look_up, limits.whole_look_up),
             },
+            page_bytes: match digest {
+                None => limits.page_bytes,
+                Some(_) => limits.page_bytes.min(limits.look_up_page_bytes),
+            },
             size: limits.page_size.max(1),
             next: Next::First,
             tokens: HashSet::new(),
+            hasher: RandomState::new(),
             seen: Seen::default(),
             asked: 0,
             bytes: 0,
@@ -94,21 +103,21 @@ impl<'a> Listing<'a> {
         let body = self.body(token.as_deref()).await?;
         let Contents { page, entries, fresh, next } = self.read(body).await?;
         self.entries += entries;
-        if self.entries > self.source.limits.occurrences {
-            return Err(
-                self.abnormal(format!("it has more than {} occurrences", self.source.limits.occurrences))
-            );
-        }
         if entries > 0 && fresh == 0 {
             return Err(self.abnormal("a page brings nothing that was not on a page before"));
         }
         self.empty = if entries == 0 { self.empty + 1 } else { 0 };
+        let most = self.source.limits.occurrences;
         self.next = match next {
+            // What is on this page is given still: it may be more than is listed.
+            _ if self.entries > most => {
+                Next::Trouble(self.abnormal(format!("it has more than {most} occurrences")))
+            }
             None => Next::End,
             Some(_) if self.empty > MAX_EMPTY => {
                 Next::Trouble(self.abnormal(format!("more than {MAX_EMPTY} pages in a row are empty")))
             }
-            Some(token) if !self.tokens.insert(token.clone()) => {
+            Some(token) if !self.tokens.insert(self.hasher.hash_one(&token)) => {
                 Next::Trouble(self.abnormal("a page token came a second time"))
             }
             Some(token) => Next::Page(token),
@@ -154,7 +163,7 @@ impl<'a> Listing<'a> {
     async fn ask(&self, token: Option<&str>) -> Result<Vec<u8>, HttpError> {
         let (page, all) = self.limits;
         let limit = page.min(all.saturating_sub(self.waited));
-        let bounds = Bounds { max_bytes: self.source.limits.page_bytes, limit };
+        let bounds = Bounds { max_bytes: self.page_bytes, limit };
         let session = self.source.client.session().await?;
         match session.get(self.question.page(self.size, token), bounds, None).await? {
             Answer::Body { bytes, .. } => Ok(bytes),

@@ -12,7 +12,7 @@ mod trouble;
 
 use std::time::Duration;
 
-use super::source::{Document, MAX_LOOKED_UP, Pages, Scope, Source, SourceError, Work};
+use super::source::{LookedUp, MAX_LOOKED_UP, MAX_LOOKED_UP_BYTES, Pages, Scope, Source, SourceError, Work};
 use crate::http::{self, Client, HttpError};
 use crate::image::Digest;
 use listing::Listing;
@@ -51,8 +51,10 @@ pub struct Limits {
     pub whole_look_up: Duration,
     /// For all pages of a listing; what is done with them meanwhile is not counted.
     pub listing: Duration,
-    /// The body of one page, in bytes.
+    /// The body of one page of a listing, in bytes.
     pub page_bytes: usize,
+    /// The same of a look-up, of which there are many at a time.
+    pub look_up_page_bytes: usize,
     /// All bodies of a listing or look-up together, in bytes.
     pub bytes: u64,
     /// How many occurrences of a page are asked for at first; halved while a page is too large.
@@ -71,6 +73,7 @@ impl Default for Limits {
             whole_look_up: Duration::from_secs(30),
             listing: Duration::from_secs(300),
             page_bytes: 32 * 1024 * 1024,
+            look_up_page_bytes: 4 * 1024 * 1024,
             bytes: 4 * 1024 * 1024 * 1024,
             page_size: 1_000,
             pages: 20_000,
@@ -121,19 +124,17 @@ impl Source for RestSource {
         })
     }
 
-    fn look_up<'a>(
-        &'a self,
-        scope: &'a Scope,
-        digest: Digest,
-    ) -> Work<'a, Result<Vec<Document>, SourceError>> {
+    fn look_up<'a>(&'a self, scope: &'a Scope, digest: Digest) -> Work<'a, Result<LookedUp, SourceError>> {
         Box::pin(async move {
             let mut listing = Listing::new(self, scope, Some(digest))?;
-            let mut found = Vec::new();
+            let (mut found, mut bytes) = (LookedUp::default(), 0);
             while let Some(page) = listing.next().await? {
-                let room = MAX_LOOKED_UP - found.len();
-                found.extend(page.documents.into_iter().take(room));
-                if found.len() == MAX_LOOKED_UP {
-                    break;
+                for document in page.documents {
+                    bytes += document.text.len();
+                    if found.documents.len() == MAX_LOOKED_UP || bytes > MAX_LOOKED_UP_BYTES {
+                        return Ok(LookedUp { is_cut: true, ..found });
+                    }
+                    found.documents.push(document);
                 }
             }
             Ok(found)

@@ -31,6 +31,10 @@ pub(super) fn of(error: HttpError, asked: &str) -> SourceError {
             url,
             cause: format!("it sends the encoding `{encoding}`, which was not asked for"),
         },
+        HttpError::Echo { url } => {
+            let cause = "it sends back the token that it was asked with".to_owned();
+            SourceError::Malformed { url, cause }
+        }
         HttpError::Held(_) | HttpError::NoToken { .. } => {
             SourceError::Credentials { url: asked, cause: text }
         }

@@ -35,6 +35,10 @@ pub(super) struct Open {
     backing: Backing,
     /// Which opening this is: whoever met a fault in an earlier one finds it mended.
     generation: u64,
+    /// Nothing is in it that was on file before.
+    is_new: bool,
+    /// How often that was so.
+    losses: u64,
 }
 
 #[derive(Debug)]
@@ -88,13 +92,17 @@ impl Open {
         }
     }
 
+    fn of(database: Option<Database>, backing: Backing) -> Self {
+        Self { database, backing, generation: 0, is_new: true, losses: 0 }
+    }
+
     fn over_file(database: Database) -> Self {
-        Self { database: Some(database), backing: Backing::File, generation: 0 }
+        Self { is_new: false, ..Self::of(Some(database), Backing::File) }
     }
 
     fn anew(paths: &Paths, health: &mut Health) -> Self {
         match paths.begin(FORMAT, |_| Ok(())) {
-            Ok(database) => Self::over_file(database),
+            Ok(database) => Self::of(Some(database), Backing::File),
             Err(fault) => Self::memory(health, paths, fault.into()),
         }
     }
@@ -120,7 +128,7 @@ impl Open {
             Ok(database) => {
                 let text = format!("`{}` is read and not written", paths.file.display());
                 health.note(error, &text, WAIT);
-                Self { database: Some(database), backing: Backing::Unwritten, generation: 0 }
+                Self { is_new: false, ..Self::of(Some(database), Backing::Unwritten) }
             }
             Err(Fault::Corrupt(why)) => Self::after_damage(paths, health, &why),
             Err(_) => Self::memory(health, paths, error),
@@ -136,7 +144,7 @@ impl Open {
         health.note(error, text, WAIT);
         let held = file::in_memory().ok();
         let (database, length) = held.map_or((None, Arc::default()), |(held, length)| (Some(held), length));
-        Self { database, backing: Backing::Memory(length), generation: 0 }
+        Self::of(database, Backing::Memory(length))
     }
 
     /// Lets go of the file: it is locked as long as it is open.
@@ -147,9 +155,9 @@ impl Open {
     }
 
     fn replace(&mut self, other: Self) {
-        let generation = self.generation + 1;
+        let (generation, losses) = (self.generation + 1, self.losses + u64::from(other.is_new));
         self.close();
-        *self = Self { generation, ..other };
+        *self = Self { generation, losses, ..other };
     }
 }
 
@@ -288,8 +296,8 @@ impl Store {
     }
 
     /// Changes whenever what was on file may be lost: after damage, and after all of it was forgotten.
-    pub(in crate::evidence) fn generation(&self) -> u64 {
-        self.opened().generation
+    pub(in crate::evidence) fn losses(&self) -> u64 {
+        self.opened().losses
     }
 
     pub(super) fn is_in_memory(&self) -> Option<u64> {
@@ -395,5 +403,29 @@ impl Store {
 
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_loses_nothing_that_sources_would_have_to_give_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(folder.path());
+        let before = store.losses();
+        for _ in 0..2 {
+            let opening = store.opened().generation;
+            store.degrade(opening, Fault::Io(ErrorKind::StorageFull.into()));
+            assert!(matches!(store.opened().backing, Backing::Unwritten));
+            std::thread::sleep(WAIT);
+            store.regain();
+            assert!(matches!(store.opened().backing, Backing::File));
+        }
+        assert_eq!(store.losses(), before);
+        let opening = store.opened().generation;
+        store.begin_anew(opening, "damage".to_owned());
+        assert_ne!(store.losses(), before);
     }
 }

@@ -110,6 +110,17 @@ impl Store {
         })
     }
 
+    /// One document, if it is filed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn row(&self, digest: Digest, scope: ScopeId, id: RowId) -> Result<Option<Row>, StoreError> {
+        self.read(|reading| {
+            let Some(text) = reading.filed.get(&row_key(digest, scope, id))? else { return Ok(None) };
+            row(scope, id, text.value()).map(Some)
+        })
+    }
+
     /// Files what a look-up of a digest in a scope found: that is all that the scope has for it. Says whether
     /// that changed anything.
     ///
@@ -322,12 +333,17 @@ fn filed_from(
         if given == MAX_ROWS || bytes >= MAX_ROW_BYTES {
             return Ok(scope.0.checked_add(1).map(ScopeId));
         }
-        let text = text.value().to_vec();
-        if RowId::of(&text) != id {
-            return Err(Fault::Corrupt("a document does not match its hash".to_owned()));
-        }
+        let row = row(scope, id, text.value())?;
         given += 1;
-        bytes += text.len();
-        rows.push(Row { scope, id, text });
+        bytes += row.text.len();
+        rows.push(row);
     }
+}
+
+/// A document as it is filed, if it is what its id says.
+fn row(scope: ScopeId, id: RowId, text: &[u8]) -> Result<Row, Fault> {
+    if RowId::of(text) != id {
+        return Err(Fault::Corrupt("a document does not match its hash".to_owned()));
+    }
+    Ok(Row { scope, id, text: text.to_vec() })
 }

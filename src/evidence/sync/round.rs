@@ -1,5 +1,6 @@
 //! One round after another over the scopes of a source.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,9 +10,10 @@ use futures_util::{StreamExt as _, stream};
 use super::listing::Listing;
 use super::{Shared, Tracked};
 use crate::evidence::brake::Loss;
-use crate::evidence::ledger::{Closed, Shelf};
+use crate::evidence::ledger::{Closed, Shelf, since};
 use crate::evidence::source::SourceError;
 use crate::evidence::store::StoreError;
+use crate::image::Digest;
 use crate::pace::jittered;
 
 /// The longest rest of a local source after a look; four times what the look took, if that is less. Whoever
@@ -30,8 +32,9 @@ impl Shared {
         let Some(source) = self.sources.get(at) else { return };
         loop {
             let started = Instant::now();
-            let well = self.round(source).await;
-            source.weather(|weather| weather.rounds += 1);
+            let wanted = source.wanted.load(Ordering::Acquire);
+            let well = self.round(source, wanted > source.served.load(Ordering::Acquire)).await;
+            source.served.store(wanted, Ordering::Release);
             let took = started.elapsed();
             if source.followed.local {
                 tokio::time::sleep((took * 4).min(REST)).await;
@@ -47,8 +50,8 @@ impl Shared {
         }
     }
 
-    /// Looks at every scope; whether all are well.
-    async fn round(&self, source: &Tracked) -> bool {
+    /// Looks at every scope, also where it was `thorough`ly listed just now; whether all are well.
+    async fn round(&self, source: &Tracked, thorough: bool) -> bool {
         let generation = self.ledger.generation();
         if source.generation.swap(generation, Ordering::AcqRel) != generation {
             source.followed.source.forget();
@@ -56,15 +59,19 @@ impl Shared {
                 tracing::warn!("how far sources were read cannot be read: {}", crate::chain(&error));
             }
         }
-        let thorough = source.thorough.swap(false, Ordering::AcqRel);
         let mut problems: Vec<String> = self.open_scopes(source).err().into_iter().collect();
         let mut left_out = 0;
         let mut news = false;
-        for shelf in self.ledger.shelves().iter().filter(|shelf| shelf.source == source.name()) {
+        let shelves: Vec<_> =
+            self.ledger.shelves().into_iter().filter(|shelf| shelf.source == source.name()).collect();
+        let first = source.first.swap(0, Ordering::AcqRel).min(shelves.len());
+        let in_turn = shelves.iter().enumerate().cycle().skip(first).take(shelves.len());
+        let mut lost = HashSet::new();
+        for (at, shelf) in in_turn {
             if !thorough && self.was_just_listed(source, shelf) {
                 continue;
             }
-            match self.one(source, shelf).await {
+            match self.one(source, shelf, &mut lost).await {
                 Ok(listed) => {
                     left_out += listed.left_out;
                     news |= listed.news;
@@ -75,6 +82,8 @@ impl Shared {
                     let outage = error.is_outage();
                     problems.push(error.to_string());
                     if outage {
+                        // It may be that this one alone fails: it must not keep the others from their turn.
+                        source.first.store(at + 1, Ordering::Release);
                         break;
                     }
                 }
@@ -106,7 +115,12 @@ impl Shared {
     }
 
     /// Lists a scope, or where that is too much, asks again for what is in use.
-    async fn one(&self, source: &Tracked, shelf: &Shelf) -> Result<Listed, SourceError> {
+    async fn one(
+        &self,
+        source: &Tracked,
+        shelf: &Shelf,
+        lost: &mut HashSet<Digest>,
+    ) -> Result<Listed, SourceError> {
         if shelf.state.lookup_only && self.age(shelf.state.synced) < TRY_LISTING {
             return self.ahead(source, shelf).await;
         }
@@ -133,7 +147,10 @@ impl Shared {
         }
         let (ring, now) = (self.node.key_ring(), self.node.now());
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
-        let closed = self.on_disk(move || ledger.close(scope, &present, &ring, now), shelf).await?;
+        let mut so_far = std::mem::take(lost);
+        let close = move || Ok((ledger.close(scope, &present, &ring, now, &mut so_far)?, so_far));
+        let closed;
+        (closed, *lost) = self.on_disk(close, shelf).await?;
         let held_back = match closed {
             Closed::Taken(gone) => {
                 news |= gone > 0;
@@ -166,8 +183,8 @@ impl Shared {
         !source.followed.local && self.age(shelf.state.synced) < source.followed.interval / 2
     }
 
-    fn age(&self, since: Option<SystemTime>) -> Duration {
-        since.map_or(Duration::MAX, |since| self.node.now().duration_since(since).unwrap_or_default())
+    fn age(&self, heard: Option<SystemTime>) -> Duration {
+        heard.map_or(Duration::MAX, |heard| since(heard, self.node.now()))
     }
 
     async fn on_disk<T: Send + 'static>(

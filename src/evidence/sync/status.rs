@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::{Sources, Tracked};
 use crate::evidence::brake::Loss;
-use crate::evidence::ledger::Shelf;
+use crate::evidence::ledger::{Shelf, since};
 
 /// What became of a source.
 #[derive(Debug, Clone, Serialize)]
@@ -35,8 +36,8 @@ pub struct SourceStatus {
     /// Since everything in it was last read to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<u64>,
-    /// How often that was tried since start.
-    pub rounds: u64,
+    /// The last [`Sources::refresh`] after which all of it was read, or that was tried.
+    pub refreshed: u64,
     /// Its parts, where it has any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<ScopeStatus>,
@@ -84,7 +85,7 @@ impl Sources {
 
 fn status(source: &Tracked, shelves: &[Shelf], now: SystemTime) -> SourceStatus {
     let shelves: Vec<_> = shelves.iter().filter(|shelf| shelf.source == source.name()).collect();
-    let age = |since: SystemTime| now.duration_since(since).unwrap_or_default().as_secs();
+    let age = |heard: SystemTime| since(heard, now).as_secs();
     let remarks = source.followed.source.remarks();
     let location = source.followed.source.location();
     let weather = source.weather.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +110,7 @@ fn status(source: &Tracked, shelves: &[Shelf], now: SystemTime) -> SourceStatus 
         problem: weather.problem.clone(),
         refused_documents: remarks.documents,
         age_seconds: oldest.map(age),
-        rounds: weather.rounds,
+        refreshed: source.served.load(Ordering::Acquire),
         scopes: shelves.iter().map(of).collect(),
     }
 }

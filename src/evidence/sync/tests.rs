@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex as StdMutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use super::*;
 use crate::evidence::Asker;
-use crate::evidence::signed::{attestation, image, ring};
-use crate::evidence::source::{Document, Page, Pages, Work};
+use crate::evidence::signed::{attestation, image, ring, two};
+use crate::evidence::source::{Document, LookedUp, Page, Pages, Work};
 
 /// A source that has what it is given, and fails when it is told to.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ struct Script {
     is_away: AtomicBool,
     /// A listing ends in the middle.
     is_cut: AtomicBool,
+    /// This scope cannot be listed.
+    fails_at: StdMutex<Option<String>>,
     listings: AtomicUsize,
     look_ups: AtomicUsize,
 }
@@ -42,6 +44,9 @@ impl Source for Script {
         Box::pin(async move {
             self.listings.fetch_add(1, Ordering::Relaxed);
             self.trouble()?;
+            if self.fails_at.lock().unwrap().as_ref() == Some(&scope.to_string()) {
+                return Err(SourceError::Unreachable { url: "test".into(), cause: "of this one".into() });
+            }
             let documents: Vec<_> = self.documents.lock().unwrap().values().cloned().collect();
             for chunk in documents.chunks(2) {
                 let page = Page { documents: chunk.to_vec(), ..Page::default() };
@@ -56,13 +61,13 @@ impl Source for Script {
         })
     }
 
-    fn look_up<'a>(&'a self, _: &'a Scope, digest: Digest) -> Work<'a, Result<Vec<Document>, SourceError>> {
+    fn look_up<'a>(&'a self, _: &'a Scope, digest: Digest) -> Work<'a, Result<LookedUp, SourceError>> {
         Box::pin(async move {
             self.look_ups.fetch_add(1, Ordering::Relaxed);
             self.trouble()?;
             let documents = self.documents.lock().unwrap();
             let about = documents.values().filter(|document| document.occurrence.digest == digest);
-            Ok(about.cloned().collect())
+            Ok(LookedUp { documents: about.cloned().collect(), ..LookedUp::default() })
         })
     }
 }
@@ -104,9 +109,8 @@ fn follow(folder: &std::path::Path, script: Arc<Script>, list_limit: u64) -> Fix
 impl Fixture {
     /// Everything is listed again, or that fails.
     fn round(&self) -> SourceStatus {
-        let before = self.sync.status().remove(0).rounds;
-        self.sync.refresh();
-        wait(|| self.sync.status().remove(0).rounds > before);
+        let wanted = self.sync.refresh().remove(0).1;
+        wait(|| self.sync.status().remove(0).refreshed >= wanted);
         self.sync.status().remove(0)
     }
 
@@ -233,4 +237,24 @@ fn a_source_that_loses_too_much_is_an_alarm_until_somebody_agrees() {
     assert_eq!(fixture.sync.accept_deletions(None).unwrap(), 20);
     assert!(!(0..20).any(|n| fixture.knows(n)));
     assert!(fixture.round().problem.is_none());
+}
+
+#[test]
+fn one_scope_that_fails_does_not_keep_others_from_their_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Arc::new(Script::default());
+    script.file(0..1);
+    let ledger = Arc::new(Ledger::open(folder.path(), []).0);
+    let (look_ups, queue) = LookUps::new();
+    let ring = Arc::new(two());
+    let source = Arc::clone(&script) as Arc<dyn Source>;
+    *script.fails_at.lock().unwrap() = Some("projects/p/notes/a".to_owned());
+    let followed = Followed { source, local: false, interval: Duration::from_secs(60), list_limit: 10 };
+    let node = Arc::new(TestNode(Arc::clone(&ring)));
+    let sync = Sources::start(Arc::clone(&ledger), Arc::new(look_ups), queue, node, vec![followed]).unwrap();
+    let is_listed = |scope: &str| {
+        sync.status()[0].scopes.iter().any(|one| one.scope.ends_with(scope) && one.age_seconds.is_some())
+    };
+    wait(|| is_listed("/b"));
+    assert!(!is_listed("/a"));
 }

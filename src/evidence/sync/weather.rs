@@ -22,8 +22,6 @@ pub(super) struct Weather {
     asked_for_rest: Option<Instant>,
     /// What is wrong with it.
     pub(super) problem: Option<String>,
-    /// Listings of all its scopes since start, whether or not they succeeded.
-    pub(super) rounds: u64,
     /// Documents that the last of them left out.
     pub(super) left_out: usize,
 }
