@@ -11,7 +11,7 @@
 //! | row | modules | what |
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
-//! | shared | [`http`] | what several edges do alike; names the core alone |
+//! | shared | [`pace`], [`apart`], [`http`] | what several edges and programs do alike; each names the core alone |
 //! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`nri`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
@@ -65,6 +65,8 @@
 //!
 //! Without the feature `full` only [`gate`] is there, without its server: what the gate programs link.
 
+#[cfg(feature = "full")]
+pub mod apart;
 #[cfg(feature = "core")]
 pub mod attestation;
 #[cfg(feature = "full")]
@@ -92,6 +94,8 @@ pub mod image;
 pub mod kubelet;
 #[cfg(feature = "nri")]
 pub mod nri;
+#[cfg(feature = "full")]
+pub mod pace;
 #[cfg(feature = "core")]
 pub mod policy;
 pub mod text;

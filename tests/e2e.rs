@@ -15,6 +15,9 @@
 
 mod rig;
 
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "tls/authority.rs"]
+mod authority;
 #[path = "e2e/base_specs.rs"]
 mod base_specs;
 #[path = "e2e/bound.rs"]

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "tls/authority.rs"]
+mod authority;
 #[path = "kubelet/kubeconfig.rs"]
 mod kubeconfig;
 #[path = "kubelet/server.rs"]
@@ -22,7 +24,8 @@ use std::time::Duration;
 use binauthd::kubelet::{ContainerKind, Credentials, Options, Pods, PodsStatus};
 use serde_json::{Value, json};
 
-use server::{Answer, Authority, Files, Question, Server};
+use authority::{Authority, Files};
+use server::{Answer, Question, Server};
 
 /// Longer than any look may take.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "rest/authority.rs"]
+#[path = "tls/authority.rs"]
 mod authority;
 #[path = "rest/credentials.rs"]
 mod credentials;

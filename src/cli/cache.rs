@@ -79,7 +79,7 @@ impl Verb {
         match self {
             Self::Stats => {
                 let status = daemon::status(&socket)?;
-                let value = json!({"evidence": status.get("evidence"), "sources": status.get("sources")});
+                let value = of_evidence(&status);
                 context.answer(Outcome::Fine, &value, || stats(&value))
             }
             Self::List(List { limit, after }) => {
@@ -102,7 +102,7 @@ impl Verb {
                 };
                 let well = is_read_again(&before, &status)
                     && list(&status, "/sources").iter().all(|source| source.get("problem").is_none());
-                let value = json!({"evidence": status.get("evidence"), "sources": status.get("sources")});
+                let value = of_evidence(&status);
                 context.answer(if well { Outcome::Fine } else { Outcome::Failed }, &value, || stats(&value))
             }
             Self::Drop(Drop { digest, .. }) => {
@@ -117,6 +117,11 @@ impl Verb {
             }
         }
     }
+}
+
+/// The part of the status that is about evidence.
+fn of_evidence(status: &Value) -> Value {
+    json!({"evidence": status.get("evidence"), "sources": status.get("sources")})
 }
 
 /// Whether every source has been read since `before`.

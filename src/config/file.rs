@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use super::sections::{
     BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig,
 };
-use super::tables::{ConfigFile, Wrong};
+use super::tables::ConfigFile;
 use super::trusted::{self, TrustError};
+use super::values::Wrong;
 use crate::attestation::payload;
 use crate::decision::host_access::HostRules;
 use crate::policy::{Freshness, OnStale, Subjects};

@@ -14,6 +14,7 @@ mod sources;
 mod tables;
 pub mod trust;
 pub mod trusted;
+mod values;
 
 pub use documents::{BundleStatus, Documents, Hindrance, InForce, OfferError, State};
 pub use file::{Config, ConfigError, Location, Source};

@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::sections::{BundleConfig, BundleOrigin};
-use super::tables::{Wrong, brief, checked_url, period};
+use super::values::{Wrong, brief, checked_url, period};
 use crate::attestation::name::is_project;
 use crate::http::address::shown;
 use crate::policy::bundle::MAX_KEYS;

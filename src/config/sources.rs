@@ -7,13 +7,12 @@ use serde::Deserialize;
 
 use super::file::{Location, Source};
 use super::sections::{Api, RestConfig};
-use super::tables::{Wrong, brief, period};
+use super::values::{MAX_URL, Wrong, brief, period};
 use crate::http::{self, Credentials, METADATA_SERVER};
 
 /// The longest name of a source, in bytes.
 const MAX_NAME: usize = 64;
 const MAX_SOURCES: usize = 64;
-const MAX_URL: usize = 2_048;
 /// Of `list_limit`: as many as a listing gives at most.
 const LIMITS: std::ops::RangeInclusive<usize> = 0..=1_000_000;
 

@@ -1,10 +1,7 @@
 //! `config.toml` as it is written, and its reading into a [`Config`].
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -15,40 +12,18 @@ use super::sections::{
     RunningConfig,
 };
 use super::sources::{self, SourceTable};
+use super::values::{Wrong, brief, checked_url, is_name, names_of, period};
 use crate::decision::host_access::Mode;
-use crate::http::address;
 use crate::image::Digest;
 use crate::image::workload::is_trust_domain;
 use crate::policy::freshness::read_span;
 use crate::policy::maps::is_cluster;
 use crate::policy::{Freshness, OnStale, Subjects};
-use crate::text::shown;
 
 const CONFIG_VERSION: u32 = 1;
 /// Each is one more check of a signature that does not hold over its payload.
 const MAX_DSSE_TYPES: usize = 8;
-/// Snapshotters, and runtime handlers.
-const MAX_NAMES: usize = 64;
-/// A containerd identifier has 76 bytes at most, the name of a Kubernetes object 253.
-const MAX_NAME: usize = 253;
 const MAX_DIGESTS: usize = 10_000;
-const MAX_URL: usize = 2_048;
-/// Of what is done again and again, in seconds.
-const PERIODS: std::ops::RangeInclusive<u64> = 10..=86_400;
-
-/// A value that makes no sense.
-pub(super) struct Wrong {
-    /// Its key, with the tables it stands in.
-    pub(super) key: String,
-    /// What is wrong with it.
-    pub(super) cause: String,
-}
-
-impl Wrong {
-    pub(super) fn new(key: &str, cause: impl Display) -> Self {
-        Self { key: key.to_owned(), cause: cause.to_string() }
-    }
-}
 
 #[derive(Deserialize)]
 pub(super) struct ConfigFile {
@@ -301,16 +276,6 @@ impl RunningTable {
     }
 }
 
-/// A time after which something is done again.
-pub(super) fn period(key: &str, text: &str) -> Result<Duration, Wrong> {
-    let wrong = |cause: &str| Wrong::new(key, format!("`{}` {cause}", brief(text)));
-    let period = humantime::parse_duration(text).map_err(|_| wrong("is not a duration such as `5m`"))?;
-    if !PERIODS.contains(&period.as_secs()) || period > Duration::from_secs(*PERIODS.end()) {
-        return Err(wrong("is not between `10s` and `24h`"));
-    }
-    Ok(period)
-}
-
 impl HostAccessTable {
     fn read(self) -> Result<HostAccessConfig, Wrong> {
         let defaults = HostAccessConfig::default();
@@ -372,35 +337,3 @@ impl KubeletTable {
 
 /// kubelet's own list of pods.
 const KUBELET: &str = "https://127.0.0.1:10250/pods";
-
-/// Without TLS any user of the node could answer in kubelet's place, once its port is free.
-pub(super) fn checked_url(key: &str, url: String) -> Result<String, Wrong> {
-    let rest = url.strip_prefix("https://");
-    let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    let fits = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
-    if !fits || host.is_empty() || host.contains('@') {
-        let cause = format!("`{}` is not of the form https://HOST[:PORT]/PATH", address::shown(&url));
-        return Err(Wrong::new(key, cause));
-    }
-    Ok(url)
-}
-
-fn names_of(key: &str, names: Vec<String>) -> Result<BTreeSet<String>, Wrong> {
-    if names.len() > MAX_NAMES {
-        return Err(Wrong::new(key, format!("at most {MAX_NAMES} are taken")));
-    }
-    match names.iter().find(|name| !is_name(name)) {
-        Some(name) => Err(Wrong::new(key, format!("`{}` is not a name", brief(name)))),
-        None => Ok(names.into_iter().collect()),
-    }
-}
-
-/// What containerd and Kubernetes have in common of names.
-fn is_name(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
-}
-
-pub(super) fn brief(text: &str) -> String {
-    shown(text, 80)
-}

@@ -3,11 +3,9 @@
 //! Whoever answers is trusted with nothing: what comes is held against the node's keys. It can hold back what is
 //! new, and then the age of the last answer shows.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -15,6 +13,7 @@ use tokio::runtime::Handle;
 use super::engine::Engine;
 use crate::config::{BundleOrigin, Config};
 use crate::http::{Answer, Bounds, Client, Credentials, Options, Proxies};
+use crate::pace::{doubled, jittered};
 use crate::policy::bundle::MAX_BYTES;
 
 /// What one question and its answer may take.
@@ -23,17 +22,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The first pause after a failure; each further one doubles it, up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 
-/// Asks a URL for the bundle that lies there.
-pub(super) trait Fetch: Send + 'static {
-    /// What lies there, at most [`MAX_BYTES`]; `None` where it is what the last
-    /// call gave. With `anew` the whole of it is asked for whatever was given before.
-    ///
-    /// # Errors
-    /// Says why nothing came, without credentials.
-    fn fetch(&mut self, anew: bool) -> Result<Option<Vec<u8>>, String>;
-}
-
-/// A server that is asked over HTTPS.
+/// A server that is asked over HTTPS for the bundle that lies there.
 struct Remote {
     client: Client,
     runtime: Handle,
@@ -41,7 +30,12 @@ struct Remote {
     etag: Option<String>,
 }
 
-impl Fetch for Remote {
+impl Remote {
+    /// What lies there, at most [`MAX_BYTES`]; `None` where it is what the last call gave. With `anew` the whole of
+    /// it is asked for whatever was given before.
+    ///
+    /// # Errors
+    /// Says why nothing came, without credentials.
     fn fetch(&mut self, anew: bool) -> Result<Option<Vec<u8>>, String> {
         let etag = self.etag.take().filter(|_| !anew);
         let bounds = Bounds { max_bytes: MAX_BYTES, limit: LIMIT };
@@ -60,30 +54,28 @@ impl Fetch for Remote {
     }
 }
 
-/// The thread that fetches; it ends when this is dropped, or is left behind where an answer is late.
+/// The way to the thread that fetches. It ends when this is dropped; nobody waits for an answer that is late.
 pub(super) struct Fetcher {
-    wake: Option<Sender<()>>,
-    _thread: Option<JoinHandle<()>>,
+    wake: Sender<()>,
 }
 
 impl Fetcher {
     /// Starts fetching, at once and then every `interval`, give or take a tenth.
-    pub(super) fn start(engine: Arc<Engine>, interval: Duration, mut source: impl Fetch) -> Self {
+    fn start(engine: Arc<Engine>, interval: Duration, mut remote: Remote) -> Self {
         let (wake, woken) = channel();
         let thread = std::thread::Builder::new()
             .name("bundles".into())
-            .spawn(move || follow(&engine, interval, &mut source, &woken))
-            .inspect_err(|error| tracing::error!("policy bundles are not fetched: {error}"))
-            .ok();
-        Self { wake: Some(wake), _thread: thread }
+            .spawn(move || follow(&engine, interval, &mut remote, &woken));
+        if let Err(error) = thread {
+            tracing::error!("policy bundles are not fetched: {error}");
+        }
+        Self { wake }
     }
 
     /// Fetches now.
     pub(super) fn wake(&self) {
-        if let Some(wake) = &self.wake {
-            // A thread that is gone shows in the age of its last answer.
-            let _ = wake.send(());
-        }
+        // A thread that is gone shows in the age of its last answer.
+        let _ = self.wake.send(());
     }
 }
 
@@ -105,10 +97,10 @@ pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> io::Result<Option<
     Ok(Some(Fetcher::start(Arc::clone(engine), bundle.interval, remote)))
 }
 
-fn follow(engine: &Engine, interval: Duration, source: &mut impl Fetch, woken: &Receiver<()>) {
+fn follow(engine: &Engine, interval: Duration, remote: &mut Remote, woken: &Receiver<()>) {
     let mut failures = 0;
     loop {
-        match source.fetch(engine.lacks_bundle()) {
+        match remote.fetch(engine.lacks_bundle()) {
             Ok(Some(bytes)) => {
                 failures = 0;
                 engine.offer(&bytes);
@@ -129,14 +121,9 @@ fn follow(engine: &Engine, interval: Duration, source: &mut impl Fetch, woken: &
     }
 }
 
-/// How long until the next time after so many failures in a row. Nodes that were started together drift apart.
+/// How long until the next time after so many failures in a row.
 fn pause(interval: Duration, failures: u32) -> Duration {
-    let pause = match failures {
-        0 => interval,
-        more => FIRST_RETRY.saturating_mul(1 << (more - 1).min(16)).min(interval),
-    };
-    let chance = RandomState::new().hash_one(()) % 201;
-    pause.mul_f64(0.9 + chance as f64 / 1000.0)
+    jittered(if failures == 0 { interval } else { doubled(FIRST_RETRY, failures).min(interval) })
 }
 
 #[cfg(test)]

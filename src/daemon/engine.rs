@@ -1,13 +1,13 @@
 //! The engine: what is in force, what is known, and one place where a decision is recorded.
 
 mod accepted;
+mod announced;
+mod counts;
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
@@ -15,10 +15,14 @@ use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
 use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
-use crate::document::Version;
 use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources};
 use crate::image::{Digest, Workload};
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
+
+pub(super) use announced::LastProblem;
+use announced::versions;
+pub(super) use counts::GateCounts;
+use counts::GatesCounts;
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -34,13 +38,6 @@ pub struct Engine {
     counts: GatesCounts,
     last_problem: Mutex<Option<LastProblem>>,
     changed: Arc<Notify>,
-}
-
-/// The last time a reload found something wrong.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct LastProblem {
-    pub(super) time: String,
-    pub(super) problems: Vec<String>,
 }
 
 /// When and for whom something was decided.
@@ -64,41 +61,6 @@ impl<'a> Occasion<'a> {
     pub(super) fn of(self, container: &'a Place) -> Self {
         Self { container: Some(container), ..self }
     }
-}
-
-#[derive(Debug, Default)]
-struct GatesCounts([Counts; Gate::ALL.len()]);
-
-impl GatesCounts {
-    fn of(&self, gate: Gate) -> &Counts {
-        let [pull, pod, create, running] = &self.0;
-        match gate {
-            Gate::Pull => pull,
-            Gate::Pod => pod,
-            Gate::Create => create,
-            Gate::Running => running,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    allowed: AtomicU64,
-    denied: AtomicU64,
-    undecidable: AtomicU64,
-    dry_run: AtomicU64,
-    unanswered: AtomicU64,
-}
-
-/// Decisions of a gate since start.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct GateCounts {
-    pub(super) allowed: u64,
-    pub(super) denied: u64,
-    pub(super) undecidable: u64,
-    pub(super) dry_run: u64,
-    pub(super) unanswered: u64,
 }
 
 impl Engine {
@@ -363,43 +325,6 @@ impl Engine {
         self.documents().mark(self.clock.now());
         self.audit.finish();
     }
-
-    /// Says what has become wrong with the documents since `before`, and what no longer is.
-    fn announce_problems(&self, before: &[String]) {
-        let problems = self.documents().problems();
-        for problem in problems.iter().filter(|problem| !before.contains(problem)) {
-            tracing::warn!("{problem}");
-        }
-        for problem in before.iter().filter(|problem| !problems.contains(problem)) {
-            tracing::info!("no longer: {problem}");
-        }
-        if !problems.is_empty() {
-            let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-            let last = LastProblem { time, problems };
-            *self.last_problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
-        }
-    }
-
-    /// Says what is in force.
-    fn announce_versions(&self) {
-        let in_force = self.in_force();
-        let key_ring = in_force.key_ring.version();
-        match &in_force.state {
-            State::Obeyed(rulebook) => {
-                let policy = rulebook.policy.as_ref().map(|policy| tracing::field::display(policy.version()));
-                let platform =
-                    rulebook.platform_policy.as_ref().map(|policy| tracing::field::display(policy.version()));
-                let (denied, system) = (rulebook.deny_list.len(), rulebook.system_policy.len());
-                let bundle = in_force.bundle;
-                tracing::info!(bundle, policy, platform_policy = platform, denied, system, %key_ring, "in force");
-            }
-            state => {
-                if let Some(why) = state.hindrance() {
-                    tracing::error!("every image is refused: {} ({})", why.cause, why.reason);
-                }
-            }
-        }
-    }
 }
 
 /// What was decided, and the digests whose evidence was asked for.
@@ -422,19 +347,6 @@ impl Node for Engine {
     }
 }
 
-/// Versions of everything that is in force.
-fn versions(in_force: &InForce) -> [Option<Version>; 6] {
-    let rulebook = in_force.state.rulebook();
-    [
-        in_force.bundle.map(|version| Version::of(&version.to_be_bytes())),
-        rulebook.and_then(|book| Some(book.policy.as_ref()?.version().clone())),
-        rulebook.and_then(|book| Some(book.platform_policy.as_ref()?.version().clone())),
-        rulebook.and_then(|book| book.deny_list.version().cloned()),
-        rulebook.and_then(|book| book.system_policy.version().cloned()),
-        Some(in_force.key_ring.version().clone()),
-    ]
-}
-
 fn unread(subject: &Subject) -> Verdict {
     let cause = "the attestations on this node have not been read yet";
     let remedy = "Try again; `binauthctl status` on the node says how far they are";
@@ -443,33 +355,6 @@ fn unread(subject: &Subject) -> Verdict {
 
 fn refuse(subject: &Subject, reason: Reason, cause: &str, remedy: &str) -> Verdict {
     Verdict::refused(subject.image(), subject.digest(), reason, cause, remedy)
-}
-
-impl Counts {
-    fn count(&self, verdict: &Verdict) {
-        let counter = match verdict.verdict {
-            Decision::Allow => &self.allowed,
-            Decision::Deny => &self.denied,
-            Decision::CannotDecide => &self.undecidable,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if verdict.reason == Reason::Unanswered {
-            self.unanswered.fetch_add(1, Ordering::Relaxed);
-        } else if verdict.allows() && verdict.would != Decision::Allow {
-            self.dry_run.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn read(&self) -> GateCounts {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        GateCounts {
-            allowed: of(&self.allowed),
-            denied: of(&self.denied),
-            undecidable: of(&self.undecidable),
-            dry_run: of(&self.dry_run),
-            unanswered: of(&self.unanswered),
-        }
-    }
 }
 
 #[cfg(test)]

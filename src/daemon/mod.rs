@@ -29,6 +29,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as channel;
 use tokio::task::JoinError;
 
+use crate::apart::off_the_runtime;
 use crate::audit::Audit;
 use crate::config::lock::{self, LockError};
 use crate::config::{Config, ConfigError, Documents};
@@ -227,18 +228,6 @@ impl Signals {
                 () = beat.next() => beat.tell(watcher.is_alive()),
             }
         }
-    }
-}
-
-/// Does what may take its time where it holds up nobody else. A panic in it is the caller's.
-async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Cancelled: the runtime is going, and this future with it.
-            Err(_) => std::future::pending().await,
-        },
     }
 }
 

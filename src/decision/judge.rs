@@ -25,7 +25,7 @@ use crate::policy::{
 pub struct Known<'a> {
     /// Findings of every attestor in the key ring.
     pub evidence: &'a Evidence,
-    /// Since its sources were last read to the end; `None` where nobody knows.
+    /// Since its sources were last read to the end, or asked for it; `None` where nobody knows.
     pub age: Option<Duration>,
     /// Why there may be more than is known here.
     pub lack: Option<&'a Lack>,

@@ -17,6 +17,7 @@ use nix::sys::stat::Mode;
 
 use super::source::{Document, LookedUp, Page, Pages, Remarks, Scope, Source, SourceError, Work};
 use super::store::RowId;
+use crate::apart::off_the_runtime;
 use crate::attestation::Occurrence;
 use crate::attestation::occurrence::{MAX_BYTES, OccurrenceError};
 use crate::image::Digest;
@@ -90,15 +91,14 @@ impl Source for Folder {
     fn list<'a>(&'a self, scope: &'a Scope, pages: &'a mut dyn Pages) -> Work<'a, Result<(), SourceError>> {
         Box::pin(async move {
             let path = self.path.clone();
-            let found = blocking(move || list(&path)).await.map_err(|error| SourceError::Unreachable {
-                url: self.path.display().to_string(),
-                cause: error.to_string(),
+            let found = off_the_runtime(move || list(&path)).await.map_err(|error| {
+                SourceError::Unreachable { url: self.path.display().to_string(), cause: error.to_string() }
             })?;
             self.files().by_name.retain(|name, _| found.contains_key(name));
             let mut rest = found.into_iter();
             loop {
                 let (files, path) = (Arc::clone(&self.files), self.path.clone());
-                let (page, left) = blocking(move || {
+                let (page, left) = off_the_runtime(move || {
                     let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
                     (files.page(&path, &mut rest), rest)
                 })
@@ -172,21 +172,9 @@ impl Files {
     }
 }
 
-/// Reads files away from the threads that answer. A panic in it is the caller's.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Cancelled: the runtime is going, and this future with it.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
-
 /// Documents in a folder: `*.json`, not hidden. A name whose target cannot be looked at (a link in a
 /// circle) is a document that will be refused.
-fn list(path: &Path) -> std::io::Result<HashMap<OsString, Stamp>> {
+fn list(path: &Path) -> io::Result<HashMap<OsString, Stamp>> {
     let mut found = HashMap::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;

@@ -29,7 +29,7 @@ const FULL: Duration = Duration::from_secs(2);
 
 /// What a look-up came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Absence {
+pub(super) enum Absence {
     /// Nothing is filed for the digest.
     NoneFound,
     /// Something is, under keys that nobody has.

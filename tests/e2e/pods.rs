@@ -7,9 +7,10 @@ use k8s_cri::v1::{ContainerMetadata, ImageSpec, Mount};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::authority::Authority;
 use super::gated::{Gated, Gates, Settings, configure, says};
 use super::guarded::{policy, requires};
-use super::kubelet::{Answer, Authority, Server};
+use super::kubelet::{Answer, Server};
 use super::rig::{Generation, Image, Pod, bind};
 
 const ALLOW: &str = "{evaluationMode: ALWAYS_ALLOW, enforcementMode: ENFORCED_BLOCK_AND_AUDIT_LOG}";

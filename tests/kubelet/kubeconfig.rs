@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use binauthd::kubelet::{Options, Pods};
 use serde_json::{Value, json};
 
-use super::server::{Answer, Authority, Files, Question, Server};
+use super::authority::{Authority, Files};
+use super::server::{Answer, Question, Server};
 use super::{PATIENCE, assert_problem, first_look, list, pod};
 
 fn options(path: PathBuf) -> Options {

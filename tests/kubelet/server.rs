@@ -1,68 +1,16 @@
 //! What speaks as kubelet or as the API server: HTTP/1.1, one request a connection, with or without TLS.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// Signs for servers and clients.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// Certificate and key for `name`, both PEM in one text, as kubelet keeps its own.
-    pub(crate) fn sign(&self, name: &str) -> String {
-        let (certificate, key) = self.certificate(name);
-        certificate.pem() + &key.serialize_pem()
-    }
-
-    fn certificate(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.0).unwrap(), key)
-    }
-
-    /// A server called `name`, whose clients may show a certificate of this authority.
-    fn server(&self, name: &str) -> ServerConfig {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .allow_unauthenticated()
-            .build()
-            .unwrap();
-        let (certificate, key) = self.certificate(name);
-        ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(clients)
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
-            .unwrap()
-    }
-}
+use super::authority::{Authority, Shows};
 
 /// A question as it came.
 pub(crate) struct Question {
@@ -124,7 +72,10 @@ impl Server {
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = tls.map(|(authority, name)| TlsAcceptor::from(Arc::new(authority.server(name))));
+        // Whose clients may show a certificate of the same authority.
+        let shows = Shows { takes_certificate: true, ..Shows::default() };
+        let acceptor =
+            tls.map(|(authority, name)| TlsAcceptor::from(Arc::new(authority.server(name, shows))));
         let (answer, counts) = (Arc::new(answer), Arc::new(Counts::default()));
         let counted = Arc::clone(&counts);
         let task = tokio::spawn(async move {
@@ -237,23 +188,4 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), answer: Answer) -> std::i
         Answer::Torn => stream.write_all((head(200, 100) + "{").as_bytes()).await?,
     }
     stream.shutdown().await
-}
-
-/// A folder of files, gone with the test.
-pub(crate) struct Files(tempfile::TempDir);
-
-impl Files {
-    pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
 }

@@ -7,7 +7,7 @@ use binauthd::http::{Credentials, Options, Proxies};
 use super::authority::{Authority, Files, Shows};
 use super::*;
 
-const GOOD: Shows = Shows { expired: false, wants_certificate: false };
+const GOOD: Shows = Shows { expired: false, wants_certificate: false, takes_certificate: false };
 
 fn one(_: &Question) -> Answer {
     page(&[v1(1)], "")

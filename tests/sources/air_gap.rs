@@ -2,16 +2,11 @@
 
 use std::fs;
 
-use super::node::{Node, attestation, image};
-use super::store::Store;
+use super::node::{Node, image};
 
 #[test]
 fn attestations_are_carried_to_a_node_without_a_network() {
-    let store = Store::start();
-    store.file((0..200).map(attestation));
-    let mut connected = Node::new(&store);
-    connected.start();
-    connected.until("the first listing", |node| node.pull(199).is_none());
+    let (_store, connected) = Node::listing(200);
     let carried = connected.at("carried");
     let file = carried.to_str().unwrap();
     let exported = connected.json(&["bundle", "export", "--to", file]);
@@ -39,11 +34,7 @@ fn attestations_are_carried_to_a_node_without_a_network() {
 
 #[test]
 fn a_file_that_is_not_whole_is_put_nowhere() {
-    let store = Store::start();
-    store.file((0..3).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(2).is_none());
+    let (_store, node) = Node::listing(3);
     let file = node.at("carried");
     node.json(&["bundle", "export", "--to", file.to_str().unwrap()]);
     let whole = fs::read_to_string(&file).unwrap();

@@ -10,11 +10,7 @@ use super::store::{Mode, Store};
 
 #[test]
 fn a_file_that_is_damaged_is_set_aside_and_built_anew() {
-    let store = Store::start();
-    store.file((0..200).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(199).is_none());
+    let (store, mut node) = Node::listing(200);
     node.terminate();
     let file = node.at("state/evidence.redb");
     let damages: [(&str, &dyn Fn()); 4] = [

@@ -10,11 +10,7 @@ const BY_NAME: [&str; 4] = ["SOURCE_UNREACHABLE", "NO_ATTESTATION", "LOOKUP_PEND
 
 #[test]
 fn known_digests_go_on_and_unknown_ones_are_refused_by_name_whatever_the_store_does() {
-    let store = Store::start();
-    store.file((0..30).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(29).is_none());
+    let (store, node) = Node::listing(30);
     node.all_allowed(0..30);
     let second = Duration::from_secs(1);
     // What the store does, what an image that it does attest meanwhile is refused for, and whether that is an
@@ -75,11 +71,7 @@ fn known_digests_go_on_and_unknown_ones_are_refused_by_name_whatever_the_store_d
 
 #[test]
 fn a_store_that_is_gone_is_missed_by_nobody_whose_image_is_known_and_not_across_a_restart() {
-    let store = Store::start();
-    store.file((0..30).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(29).is_none());
+    let (store, mut node) = Node::listing(30);
     node.all_allowed(0..30);
     let (address, occurrences) = (store.address, store.occurrences());
     drop(store);
@@ -103,11 +95,7 @@ fn a_store_that_is_gone_is_missed_by_nobody_whose_image_is_known_and_not_across_
 
 #[test]
 fn a_miss_is_looked_up_at_once_and_an_attestation_that_is_deleted_stops_counting() {
-    let store = Store::start();
-    store.file((0..5).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(4).is_none());
+    let (store, node) = Node::listing(5);
     let mut times = Vec::new();
     for n in 100..150 {
         store.file([attestation(n)]);
@@ -131,11 +119,7 @@ fn a_miss_is_looked_up_at_once_and_an_attestation_that_is_deleted_stops_counting
 
 #[test]
 fn a_mass_deletion_is_held_and_alarmed_until_root_agrees() {
-    let store = Store::start();
-    store.file((0..40).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(39).is_none());
+    let (store, mut node) = Node::listing(40);
     node.all_allowed(0..40);
     store.be(Mode::Empty);
     node.refresh();
@@ -176,11 +160,7 @@ fn evidence_of_a_store_that_is_away_for_too_long_is_denied_where_a_rule_says_so(
 
 #[test]
 fn what_is_kept_can_be_looked_at_refreshed_and_dropped() {
-    let store = Store::start();
-    store.file((0..3).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(2).is_none());
+    let (store, node) = Node::listing(3);
     let listed = node.json(&["cache", "list"]);
     assert_eq!(listed["digests"].as_array().unwrap().len(), 3, "{listed}");
     let digest = image(1).to_string();

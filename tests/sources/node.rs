@@ -57,6 +57,16 @@ impl Node {
         Self::with(&format!("name = 'store'\nurl = '{}'\ninterval = '10s'", store.url()), "")
     }
 
+    /// Started on a store that attests as many images, and has listed it.
+    pub(crate) fn listing(images: u32) -> (Store, Self) {
+        let store = Store::start();
+        store.file((0..images).map(attestation));
+        let mut node = Self::new(&store);
+        node.start();
+        node.until("the first listing", |node| node.pull(images - 1).is_none());
+        (store, node)
+    }
+
     /// With this source, and more of the configuration before it.
     pub(crate) fn with(source: &str, more: &str) -> Self {
         let home = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use crate::image::Digest;
 const PATIENCE: Duration = Duration::from_secs(7);
 /// The most digests of one answer.
 const LISTED: usize = 1_000;
-/// About the most bytes of documents in one answer, and of one document that is shown.
+/// About the most bytes of documents in one answer: those of a digest are not parted.
 const EXPORTED: usize = 2 * 1024 * 1024;
 
 type Answer = Result<Value, (&'static str, String)>;

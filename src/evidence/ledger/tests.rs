@@ -1,6 +1,8 @@
 use super::*;
+use crate::evidence::brake::Loss;
 use crate::evidence::signed::{attestation, image, occurrence, ring};
-use crate::evidence::source::Document;
+use crate::evidence::source::{Document, Scope};
+use crate::evidence::store::RowId;
 
 /// The image that most of these are about.
 fn one() -> Digest {

@@ -72,21 +72,6 @@ impl Store {
         })
     }
 
-    /// Records that a digest was looked up in a scope.
-    ///
-    /// # Errors
-    /// See [`StoreError`]; nothing is recorded then.
-    pub fn set_looked_up(&self, scope: ScopeId, digest: Digest, at: SystemTime) -> Result<(), StoreError> {
-        self.has_room()?;
-        self.write(|writing| {
-            let key = pair_key(digest, scope);
-            writing.looked_up.insert(&key, &mark(LOOKED_UP, &key, at))?;
-            Ok(((), true))
-        })?;
-        self.note_rebuilt(scope);
-        Ok(())
-    }
-
     fn wants_pruning(&self, now: SystemTime) -> bool {
         let pruned = *self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that went back prunes once more and finds nothing.

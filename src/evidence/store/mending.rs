@@ -248,8 +248,11 @@ impl Store {
         }
     }
 
-    /// Empties the store.
-    pub(super) fn begin_empty(&self) -> Result<(), StoreError> {
+    /// Empties the store: as if the file had been begun anew.
+    ///
+    /// # Errors
+    /// When the file cannot be removed. See [`StoreError`].
+    pub fn clear(&self) -> Result<(), StoreError> {
         let mut open = self.opened_alone();
         let mut health = self.health();
         if let Backing::Memory(_) = open.backing {

@@ -158,14 +158,6 @@ impl Store {
         Ok(names.iter().map(|(id, name)| (name.0.clone(), name.1.clone(), *id, state(id))).collect())
     }
 
-    /// Empties the store: as if the file had been begun anew.
-    ///
-    /// # Errors
-    /// When the file cannot be removed. See [`StoreError`].
-    pub fn clear(&self) -> Result<(), StoreError> {
-        self.begin_empty()
-    }
-
     /// How much there is.
     #[must_use]
     pub fn stats(&self) -> StoreStats {

@@ -119,7 +119,7 @@ fn a_look_up_is_all_that_a_scope_has_for_a_digest() {
         assert_eq!(store.looked_up(notes, digest).unwrap(), Some(at(time)));
     }
     assert_eq!(store.looked_up(other, digest).unwrap(), None);
-    store.set_looked_up(other, digest, at(77)).unwrap();
+    store.replace_looked_up(other, digest, &[b"kept"], at(77)).unwrap();
     assert_eq!(store.looked_up(other, digest).unwrap(), Some(at(77)));
     assert_eq!(store.drop_digest(digest).unwrap(), 1);
     assert_eq!(store.drop_digest(digest).unwrap(), 0);
@@ -180,8 +180,8 @@ fn uses_are_remembered_for_a_week() {
     let [a, b, c] = [b"a", b"b", b"c"].map(|text| Digest::of(text));
     let day = 24 * 3600;
     store.touch(&[(a, at(day)), (b, at(3 * day))]).unwrap();
-    store.set_looked_up(scope, a, at(day)).unwrap();
-    store.set_looked_up(scope, b, at(3 * day)).unwrap();
+    store.replace_looked_up(scope, a, &[], at(day)).unwrap();
+    store.replace_looked_up(scope, b, &[], at(3 * day)).unwrap();
     assert_eq!(store.used_since(at(day)).unwrap(), [a, b].into());
     assert_eq!(store.used_since(at(day + 1)).unwrap(), [b].into());
     drop(store);

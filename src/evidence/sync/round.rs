@@ -1,7 +1,6 @@
 //! One round after another over the scopes of a source.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +14,7 @@ use crate::evidence::ledger::{Closed, Shelf, since};
 use crate::evidence::source::SourceError;
 use crate::evidence::store::StoreError;
 use crate::image::Digest;
+use crate::pace::jittered;
 
 /// The longest rest of a local source after a look; four times what the look took, if that is less. Whoever
 /// may write to it cannot keep a core busy.
@@ -214,22 +214,4 @@ fn held_back(shelf: &Shelf, loss: Loss) -> String {
          `binauthctl cache accept-deletions` lets them go",
         shelf.scope, loss.lost, loss.used
     )
-}
-
-/// A tenth more or less, so that the nodes of a fleet do not ask at the same moment.
-fn jittered(time: Duration) -> Duration {
-    let random = u32::try_from(RandomState::new().hash_one(0_u8) % 2_001).unwrap_or_default();
-    time * (9_000 + random) / 10_000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenth_more_or_less() {
-        let times: Vec<_> = (0..1_000).map(|_| jittered(Duration::from_secs(10))).collect();
-        assert!(times.iter().all(|time| (9_000..=11_001).contains(&time.as_millis())));
-        assert!(times.iter().max().unwrap().as_millis() - times.iter().min().unwrap().as_millis() > 500);
-    }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::evidence::source::SourceError;
+use crate::pace::doubled;
 
 /// Look-ups of a source that is away are refused at once for so long at the most.
 const LONGEST_CLOSED: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ impl Weather {
         let mut rest = FIRST_REST;
         if error.is_outage() {
             self.failures = self.failures.saturating_add(1);
-            rest = doubled(self.failures).min(LONGEST_CLOSED);
+            rest = doubled(FIRST_REST, self.failures).min(LONGEST_CLOSED);
             if let Some(asked) = error.retry_after() {
                 rest = asked;
                 self.asked_for_rest = Some(now + asked);
@@ -57,16 +58,12 @@ impl Weather {
     /// The rest before the next listing after one that failed.
     pub(super) fn rest(&self, now: Instant) -> Duration {
         let asked = self.asked_for_rest.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        doubled(self.failures.max(1)).min(LONGEST_REST).max(asked)
+        doubled(FIRST_REST, self.failures).min(LONGEST_REST).max(asked)
     }
 }
 
 fn said(source: &str, problem: &str) -> String {
     format!("source `{source}`: {problem}")
-}
-
-fn doubled(failures: u32) -> Duration {
-    FIRST_REST * 2_u32.saturating_pow(failures.saturating_sub(1).min(16))
 }
 
 #[cfg(test)]

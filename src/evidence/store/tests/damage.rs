@@ -27,7 +27,8 @@ fn sound() -> Sound {
     store.settle(first, &[], Some(at(1_000)), false).unwrap();
     let uses: Vec<_> = documents(0..80).iter().map(|(digest, _)| (*digest, at(500))).collect();
     store.touch(&uses).unwrap();
-    store.set_looked_up(first, document(0, 0).0, at(7)).unwrap();
+    let (digest, text) = document(0, 0);
+    store.replace_looked_up(first, digest, &[&text], at(7)).unwrap();
     let filed = || -> Vec<_> {
         (0..100)
             .map(|number| document(number, 0).0)
@@ -185,7 +186,7 @@ fn what_is_no_such_file_is_set_aside() {
         put(&store, first, &documents(0..5)).unwrap();
         store.settle(first, &[], Some(at(1)), false).unwrap();
         assert_eq!(store.problem().as_ref(), problems.first(), "{name}");
-        store.set_looked_up(second, document(0, 0).0, at(1)).unwrap();
+        store.replace_looked_up(second, document(0, 0).0, &[], at(1)).unwrap();
         assert_eq!(store.problem(), None, "{name}");
         drop(store);
         let (store, problems) = Store::open(folder.path());

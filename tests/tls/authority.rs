@@ -1,4 +1,4 @@
-//! Certificates of the tests' own.
+//! Certificates of the tests' own, for the servers that they start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub(crate) struct Shows {
     pub(crate) expired: bool,
     pub(crate) wants_certificate: bool,
+    /// The same, but serves those who show none, too.
+    pub(crate) takes_certificate: bool,
 }
 
 impl Authority {
@@ -52,10 +54,11 @@ impl Authority {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = if shows.wants_certificate {
+        let builder = if shows.wants_certificate || shows.takes_certificate {
             let mut roots = RootCertStore::empty();
             roots.add(self.0.der().clone()).unwrap();
             let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let clients = if shows.takes_certificate { clients.allow_unauthenticated() } else { clients };
             builder.with_client_cert_verifier(clients.build().unwrap())
         } else {
             builder.with_no_client_auth()
