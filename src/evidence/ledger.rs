@@ -163,7 +163,7 @@ impl Ledger {
     /// Changes whenever all that was on file is lost or forgotten.
     #[must_use]
     pub(super) fn generation(&self) -> u64 {
-        self.store.generation()
+        self.store.losses()
     }
 
     /// What is wrong with what is kept on disk.

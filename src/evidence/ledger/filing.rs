@@ -246,7 +246,7 @@ impl Ledger {
     }
 
     /// What the digests in use would lose; adds them to those that are `losing`.
-    fn loss(
+    pub(super) fn loss(
         &self,
         gone: &[(RowId, Digest)],
         key_ring: &KeyRing,

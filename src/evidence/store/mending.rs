@@ -296,7 +296,7 @@ impl Store {
     }
 
     /// Changes whenever what was on file may be lost: after damage, and after all of it was forgotten.
-    pub(in crate::evidence) fn generation(&self) -> u64 {
+    pub(in crate::evidence) fn losses(&self) -> u64 {
         self.opened().losses
     }
 
