@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::node::{Node, ask, attestation};
-use super::store::{Mode, Store};
+use super::node::{Node, ask};
+use super::store::Mode;
 use binauthd::gate::message::Decision;
 
 #[test]
@@ -21,11 +21,7 @@ fn no_attested_digest_is_refused_in_a_flood_of_100_000_unknown_ones() {
 
 /// Asks about `unknown` digests while `attested` ones are asked about again and again.
 fn flood(unknown: u32, attested: u32) {
-    let store = Store::start();
-    store.file((0..attested).map(attestation));
-    let mut node = Node::new(&store);
-    node.start();
-    node.until("the first listing", |node| node.pull(attested - 1).is_none());
+    let (store, node) = Node::listing(attested);
     let socket = node.at("run/gate.sock");
     for mode in [Mode::Good, Mode::Status(503), Mode::Slow(Duration::from_secs(30))] {
         store.be(mode);
