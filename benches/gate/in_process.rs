@@ -66,7 +66,7 @@ impl Folder {
         let node = Arc::clone(&engine);
         let sources = Sources::start(ledger, look_ups, queue, node, vec![folder]).unwrap();
         // The first question waits until the folder has been read.
-        decide(&engine, NAME, &Digest::of(b"nobody's").to_string());
+        let _ = decide(&engine, NAME, &Digest::of(b"nobody's").to_string());
         drop(sources);
         engine
     }
