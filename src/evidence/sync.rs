@@ -26,6 +26,7 @@ use super::look_ups::{Absence, LookUps, Queue};
 use super::source::{LookedUp, Scope, Source, SourceError};
 use crate::attestation::{Filing, KeyRing, Miss};
 use crate::image::Digest;
+use crate::text::shown;
 
 pub use status::{HeldStatus, ScopeStatus, SourceStatus};
 use weather::Weather;
@@ -139,9 +140,14 @@ impl Sources {
         self.shared.sources.iter().filter(|one| one.followed.local).for_each(|one| one.wake.notify_one());
     }
 
-    /// Who may be asked has changed: what was not listed yet is.
+    /// Who may be asked has changed: what is on file of them counts at once, and what was not listed yet is.
     pub fn key_ring_changed(&self) {
-        self.shared.sources.iter().filter(|one| !one.followed.local).for_each(|one| one.wake.notify_one());
+        for source in self.shared.sources.iter().filter(|source| !source.followed.local) {
+            if let Err(problem) = self.shared.open_scopes(source) {
+                tracing::warn!("source `{}`: {problem}", source.name());
+            }
+            source.wake.notify_one();
+        }
     }
 
     /// Lists everything again now. For each source the number that its status has as `refreshed` once that is
@@ -160,9 +166,12 @@ impl Sources {
     /// documents went.
     ///
     /// # Errors
-    /// Why nothing can be taken away on disk.
+    /// No source of that name, or why nothing can be taken away on disk.
     pub fn accept_deletions(&self, source: Option<&str>) -> Result<usize, String> {
-        let Shared { ledger, node, .. } = &*self.shared;
+        let Shared { ledger, node, sources, .. } = &*self.shared;
+        if let Some(name) = source.filter(|name| !sources.iter().any(|one| one.name() == *name)) {
+            return Err(format!("there is no source `{}`", shown(name, 80)));
+        }
         let mut gone = 0;
         for shelf in ledger.shelves() {
             if source.is_none_or(|name| name == shelf.source) {
@@ -257,7 +266,15 @@ impl Shared {
             let Ok(desk) = Arc::clone(&desks).acquire_owned().await else { return };
             let shared = Arc::clone(&self);
             tokio::spawn(async move {
-                shared.look_up(digest).await;
+                let looked_up = tokio::spawn({
+                    let shared = Arc::clone(&shared);
+                    async move { shared.look_up(digest).await }
+                });
+                // A panic has been reported by the panic hook; nobody is to wait for ever.
+                if looked_up.await.is_err() {
+                    let trouble = ("the look-up came to no end".to_owned(), Duration::from_secs(1));
+                    shared.look_ups.answered(digest, Err(trouble), Instant::now());
+                }
                 drop(desk);
             });
         }

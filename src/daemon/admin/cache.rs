@@ -32,7 +32,7 @@ pub(super) fn answer(engine: &Engine, ask: &CacheAsk) -> AdminAnswer {
         }
         CacheAsk::Drop { digest } => with_sync(engine, |sync| forget(engine, sync, digest.as_deref())),
         CacheAsk::AcceptDeletions { source } => with_sync(engine, |sync| {
-            let gone = sync.accept_deletions(source.as_deref()).map_err(|error| ("DISK", error))?;
+            let gone = sync.accept_deletions(source.as_deref()).map_err(|error| ("NOT_DONE", error))?;
             Ok(json!({"deleted": gone}))
         }),
     };
