@@ -414,7 +414,7 @@ mod tests {
     fn a_disk_without_room_loses_nothing_that_sources_would_have_to_give_again() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(folder.path());
-        let before = store.generation();
+        let before = store.losses();
         for _ in 0..2 {
             let opening = store.opened().generation;
             store.degrade(opening, Fault::Io(ErrorKind::StorageFull.into()));
@@ -423,9 +423,9 @@ mod tests {
             store.regain();
             assert!(matches!(store.opened().backing, Backing::File));
         }
-        assert_eq!(store.generation(), before);
+        assert_eq!(store.losses(), before);
         let opening = store.opened().generation;
         store.begin_anew(opening, "damage".to_owned());
-        assert_ne!(store.generation(), before);
+        assert_ne!(store.losses(), before);
     }
 }
