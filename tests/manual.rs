@@ -123,9 +123,11 @@ fn the_readme_tells_the_bounds() {
         (
             "a look-up of a digest at a server",
             format!(
-                "{} occurrences of each note, within 8 s; in the background {} s, {} s a page",
+                "{} occurrences and {} of each note, within 8 s; in the background {} s; {} and {} s a page",
                 count(source::MAX_LOOKED_UP),
+                bytes(source::MAX_LOOKED_UP_BYTES),
                 limits.whole_look_up.as_secs(),
+                bytes(limits.look_up_page_bytes),
                 limits.look_up.as_secs()
             ),
         ),
