@@ -1,8 +1,9 @@
 //! What a metadata store costs a node: the first listing, memory and disk, the start with what is on disk,
 //! and questions about what is not there yet; each for several sizes of the store.
 //!
-//! The store is a thread of this process with every page ready before the clock starts. A million
-//! attestations take minutes more than the rest: `BINAUTHD_BENCH_SOURCES=all` measures them too.
+//! The daemon has the environment of its unit. The store is a thread of this process with every page ready
+//! before the clock starts. A million attestations take minutes more than the rest:
+//! `BINAUTHD_BENCH_SOURCES=all` measures them too.
 
 use std::fs;
 use std::path::Path;

@@ -20,9 +20,9 @@ use crate::attestation::{Evidence, KeyRing};
 use crate::image::Digest;
 
 /// The most digests with something verified, beside those that are pinned.
-pub const MAX_FOUND: usize = 16_384;
+pub const MAX_FOUND: usize = 8_192;
 /// The most bytes that these take, by [`Evidence::weight`].
-pub const MAX_FOUND_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_FOUND_BYTES: usize = 8 * 1024 * 1024;
 /// The most digests without.
 pub const MAX_ABSENT: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
 

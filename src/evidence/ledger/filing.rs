@@ -67,14 +67,22 @@ impl Ledger {
         Ok(())
     }
 
-    /// Files a page; which of its documents are news. Each counts from now on.
+    /// Files documents; whether any is news. Each counts from now on.
     pub(in crate::evidence) fn file(
         &self,
         scope: ScopeId,
         documents: &[Document],
     ) -> Result<bool, StoreError> {
-        let rows: Vec<_> =
-            documents.iter().map(|document| (document.occurrence.digest, &*document.text)).collect();
+        self.file_texts(scope, documents.iter().map(|document| (document.occurrence.digest, &*document.text)))
+    }
+
+    /// The same, each the text of one about this digest.
+    pub(in crate::evidence) fn file_texts<'a>(
+        &self,
+        scope: ScopeId,
+        documents: impl Iterator<Item = (Digest, &'a [u8])>,
+    ) -> Result<bool, StoreError> {
+        let rows: Vec<_> = documents.collect();
         let news = self.store.put(scope, &rows)?;
         let any = !news.is_empty();
         self.cache.outdate(news);

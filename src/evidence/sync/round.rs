@@ -127,6 +127,8 @@ impl Shared {
         let limit = source.followed.list_limit;
         let mut listing = Listing::new(Arc::clone(&self.ledger), shelf.id, limit);
         let ended = source.followed.source.list(&shelf.scope, &mut listing).await;
+        let filed = listing.end().await;
+        let filed = filed.map_err(|cause| SourceError::NotTaken { scope: shelf.scope.to_string(), cause });
         let Listing { present, left_out, mut news, is_too_long, .. } = listing;
         if is_too_long {
             tracing::info!(
@@ -138,7 +140,7 @@ impl Shared {
             self.on_disk(move || ledger.only_look_up(scope, present.len() as u64, now), shelf).await?;
             return self.ahead(source, shelf).await;
         }
-        if let Err(error) = ended {
+        if let Err(error) = ended.and(filed) {
             // What it gave so far is filed, and counts.
             if news {
                 self.node.changed();
