@@ -33,25 +33,22 @@ impl Shared {
         loop {
             let started = Instant::now();
             let wanted = source.wanted.load(Ordering::Acquire);
-            let well = self.round(source, wanted > source.served.load(Ordering::Acquire)).await;
+            self.round(source, wanted > source.served.load(Ordering::Acquire)).await;
             source.served.store(wanted, Ordering::Release);
             let took = started.elapsed();
             if source.followed.local {
                 tokio::time::sleep((took * 4).min(REST)).await;
             }
-            let rest = if well {
-                jittered(source.followed.interval.max(took * SHARE))
-            } else {
-                let rest = source.weather(|weather| weather.rest(Instant::now()));
-                jittered(if source.followed.local { rest.min(source.followed.interval) } else { rest })
-            };
+            let usual = source.followed.interval.max(took * SHARE);
+            let rest = source.weather(|weather| weather.rest(usual, Instant::now()));
+            let rest = if source.followed.local { rest.min(usual) } else { rest };
             // Nothing else is lost by a timeout: a wake is remembered.
-            let _ = tokio::time::timeout(rest, source.wake.notified()).await;
+            let _ = tokio::time::timeout(jittered(rest), source.wake.notified()).await;
         }
     }
 
-    /// Looks at every scope, also where it was `thorough`ly listed just now; whether all are well.
-    async fn round(&self, source: &Tracked, thorough: bool) -> bool {
+    /// Looks at every scope, also where it was `thorough`ly listed just now.
+    async fn round(&self, source: &Tracked, thorough: bool) {
         let generation = self.ledger.generation();
         if source.generation.swap(generation, Ordering::AcqRel) != generation {
             source.followed.source.forget();
@@ -111,7 +108,6 @@ impl Shared {
         if news {
             self.node.changed();
         }
-        well
     }
 
     /// Lists a scope, or where that is too much, asks again for what is in use.

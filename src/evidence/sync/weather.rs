@@ -55,10 +55,12 @@ impl Weather {
         (self.failures, self.closed_until, self.asked_for_rest) = (0, None, None);
     }
 
-    /// The rest before the next listing after one that failed.
-    pub(super) fn rest(&self, now: Instant) -> Duration {
+    /// The rest before the next listing: `usual`, but for a source that is away.
+    pub(super) fn rest(&self, usual: Duration, now: Instant) -> Duration {
         let asked = self.asked_for_rest.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        doubled(FIRST_REST, self.failures).min(LONGEST_REST).max(asked)
+        let rest =
+            if self.failures == 0 { usual } else { doubled(FIRST_REST, self.failures).min(LONGEST_REST) };
+        rest.max(asked)
     }
 }
 
@@ -69,6 +71,8 @@ fn said(source: &str, problem: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const USUAL: Duration = Duration::from_secs(60);
 
     fn unreachable() -> SourceError {
         SourceError::Unreachable { url: "http://store".into(), cause: "refused".into() }
@@ -97,17 +101,20 @@ mod tests {
             assert_eq!(weather.closed("s", now).unwrap().1.as_secs(), seconds);
             assert!(weather.closed("s", now + rest).is_none());
         }
-        assert_eq!(weather.rest(now).as_secs(), 32);
+        assert_eq!(weather.rest(USUAL, now).as_secs(), 32);
         weather.cleared();
         assert!(weather.closed("s", now).is_none());
-        assert_eq!(weather.rest(now).as_secs(), 1);
+        assert_eq!(weather.rest(USUAL, now), USUAL);
     }
 
     #[test]
     fn its_own_word_counts_and_one_refusal_is_no_outage() {
         let (mut weather, now) = (Weather::default(), Instant::now());
         weather.failed("s", &status("429 Too Many Requests", Some(90)), now);
-        assert_eq!((weather.closed("s", now).unwrap().1.as_secs(), weather.rest(now).as_secs()), (90, 90));
+        assert_eq!(
+            (weather.closed("s", now).unwrap().1.as_secs(), weather.rest(USUAL, now).as_secs()),
+            (90, 90)
+        );
         let mut weather = Weather::default();
         weather.failed("s", &status("404 Not Found", None), now);
         assert!(weather.closed("s", now).is_none());
