@@ -15,7 +15,7 @@ use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
 use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
-use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources};
+use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources, UnderWay};
 use crate::image::{Digest, Workload};
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
 
@@ -121,7 +121,7 @@ impl Engine {
         let waits: Vec<_> =
             judged.asks.iter().filter_map(|digest| self.look_ups.ask(*digest, &asker, now)).collect();
         if let Some(patience) = patience {
-            let all = waits.into_iter().map(|mut wait| async move { while wait.changed().await.is_ok() {} });
+            let all = waits.into_iter().map(UnderWay::ended);
             let _ = tokio::time::timeout(patience, futures_util::future::join_all(all)).await;
         }
         self.judge_apart(&subject).await.verdict

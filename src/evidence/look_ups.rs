@@ -79,6 +79,18 @@ pub struct LookUps {
     queue: mpsc::Sender<Digest>,
 }
 
+/// A question that is under way.
+#[derive(Debug)]
+pub struct UnderWay(watch::Receiver<()>);
+
+impl UnderWay {
+    /// Waits until it has been answered, or given up.
+    pub async fn ended(mut self) {
+        // Nothing is ever sent: the other end is dropped.
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
 /// Questions in the order that they are to be asked in.
 #[derive(Debug)]
 pub struct Queue(pub(super) mpsc::Receiver<Digest>);
@@ -144,16 +156,16 @@ impl LookUps {
         (Self { inner: Mutex::new(inner), queue }, Queue(asked))
     }
 
-    /// Asks for `digest`, unless that was done just now or may not be; what ends with the question, where
-    /// there is one. [`LookUps::lack`] says then what is still not known.
+    /// Asks for `digest`, unless that was done just now or may not be; the question, where there is one.
+    /// [`LookUps::lack`] says then what is still not known.
     #[must_use]
-    pub fn ask(&self, digest: Digest, asker: &Asker, now: Instant) -> Option<watch::Receiver<()>> {
+    pub fn ask(&self, digest: Digest, asker: &Asker, now: Instant) -> Option<UnderWay> {
         let mut inner = self.lock();
         if !inner.remote {
             return None;
         }
         if let Some(under_way) = inner.under_way.get(&digest) {
-            return Some(under_way.subscribe());
+            return Some(UnderWay(under_way.subscribe()));
         }
         // That somebody else has asked too much is nothing that this one has to wait for.
         let answered = |recent: &Recent| recent.until > now && !matches!(recent.lack, Some(Lack::Limited(_)));
@@ -173,10 +185,10 @@ impl LookUps {
     }
 
     /// Asks whatever was asked before.
-    pub fn ask_again(&self, digest: Digest, now: Instant) -> Option<watch::Receiver<()>> {
+    pub fn ask_again(&self, digest: Digest, now: Instant) -> Option<UnderWay> {
         let mut inner = self.lock();
         match inner.under_way.get(&digest) {
-            Some(under_way) => Some(under_way.subscribe()),
+            Some(under_way) => Some(UnderWay(under_way.subscribe())),
             None => inner.start(digest, &self.queue, now),
         }
     }
@@ -246,12 +258,7 @@ impl Inner {
         Ok(())
     }
 
-    fn start(
-        &mut self,
-        digest: Digest,
-        queue: &mpsc::Sender<Digest>,
-        now: Instant,
-    ) -> Option<watch::Receiver<()>> {
+    fn start(&mut self, digest: Digest, queue: &mpsc::Sender<Digest>, now: Instant) -> Option<UnderWay> {
         if queue.try_send(digest).is_err() {
             self.status.limited += 1;
             self.recent.put(digest, Recent { until: now + FULL, lack: Some(Lack::Limited(FULL)) });
@@ -260,7 +267,7 @@ impl Inner {
         self.status.asked += 1;
         let (done, wait) = watch::channel(());
         self.under_way.insert(digest, done);
-        Some(wait)
+        Some(UnderWay(wait))
     }
 }
 

@@ -21,7 +21,7 @@ pub use brake::Loss;
 pub use cache::CacheStatus;
 pub use folder::Folder;
 pub use ledger::{Answer, Ledger};
-pub use look_ups::{Asker, LookUps, LookUpsStatus, Queue};
+pub use look_ups::{Asker, LookUps, LookUpsStatus, Queue, UnderWay};
 pub use source::{Scope, Source};
 pub use store::StoreStats;
 pub use sync::{Followed, Node, SourceStatus, Sources};

@@ -49,8 +49,8 @@ pub(super) async fn look_up(engine: &Engine, digest: &str) -> AdminAnswer {
         let only = "there is no source beyond this node: its folders are followed by themselves";
         return given(Err(("NO_SOURCE", only.to_owned())));
     }
-    if let Some(mut wait) = engine.look_ups().ask_again(digest, Instant::now()) {
-        let _ = tokio::time::timeout(PATIENCE, async { while wait.changed().await.is_ok() {} }).await;
+    if let Some(wait) = engine.look_ups().ask_again(digest, Instant::now()) {
+        let _ = tokio::time::timeout(PATIENCE, wait.ended()).await;
     }
     given(show(engine, digest))
 }

@@ -122,9 +122,8 @@ impl Fixture {
     fn look_up(&self, n: u32) -> Option<crate::decision::Lack> {
         let wait = self.look_ups.ask(image(n), &Asker::default(), Instant::now());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        if let Some(mut wait) = wait {
-            let done = async { while wait.changed().await.is_ok() {} };
-            let in_time = async { tokio::time::timeout(Duration::from_secs(5), done).await };
+        if let Some(wait) = wait {
+            let in_time = async { tokio::time::timeout(Duration::from_secs(5), wait.ended()).await };
             runtime.block_on(in_time).unwrap();
         }
         self.look_ups.lack(image(n))
