@@ -114,7 +114,7 @@ impl Engine {
     ) -> Verdict {
         let subject = Arc::new(subject);
         let judged = self.judge_apart(&subject).await;
-        if judged.verdict.would == Decision::Allow || judged.asks.is_empty() || !self.look_ups.is_possible() {
+        if judged.asks.is_empty() || self.is_final(&judged.verdict) {
             return judged.verdict;
         }
         let now = Instant::now();
@@ -125,6 +125,11 @@ impl Engine {
             let _ = tokio::time::timeout(patience, futures_util::future::join_all(all)).await;
         }
         self.judge_apart(&subject).await.verdict
+    }
+
+    /// Whether nobody that could be asked would make more of it.
+    pub(super) fn is_final(&self, verdict: &Verdict) -> bool {
+        verdict.would == Decision::Allow || !self.look_ups.is_possible()
     }
 
     async fn judge_apart(self: &Arc<Self>, subject: &Arc<Subject>) -> Judgement {

@@ -285,7 +285,7 @@ impl CreateGate {
     /// the end of a pod and nobody was asked before.
     async fn verdict(&self, creation: &Creation, subject: Subject) -> Verdict {
         match self.engine.decide_at_once(&subject) {
-            Some(verdict) if verdict.would == Decision::Allow => verdict,
+            Some(verdict) if self.engine.is_final(&verdict) => verdict,
             _ => {
                 let asker = Asker {
                     repository: subject.name().map(Reference::repository),
