@@ -139,14 +139,14 @@ impl Engine {
 
     fn judge(&self, subject: &Subject) -> Judgement {
         let now = self.now();
-        self.decide_by(subject, |digest, asked| self.ledger.evidence(digest, asked, now))
+        self.decide_by(subject, now, |digest, asked| self.ledger.evidence(digest, asked, now))
             .unwrap_or_else(|| Judgement { verdict: unread(subject), asks: Vec::new() })
     }
 
     /// The same where it takes no time: where nobody has to be asked, or the evidence is in the cache.
     pub(super) fn decide_at_once(&self, subject: &Subject) -> Option<Verdict> {
         let now = self.now();
-        let judged = self.decide_by(subject, |digest, asked| self.ledger.cached(digest, asked, now))?;
+        let judged = self.decide_by(subject, now, |digest, asked| self.ledger.cached(digest, asked, now))?;
         Some(judged.verdict)
     }
 
@@ -159,7 +159,7 @@ impl Engine {
             self.ledger.watched(digest, asked, now, &mut *looks.borrow_mut())
         };
         let verdict =
-            self.decide_by(subject, watched).map_or_else(|| unread(subject), |judged| judged.verdict);
+            self.decide_by(subject, now, watched).map_or_else(|| unread(subject), |judged| judged.verdict);
         match in_force.state.rulebook() {
             Some(rulebook) => {
                 let case = Case::new(subject, rulebook, now);
@@ -172,13 +172,14 @@ impl Engine {
     fn decide_by(
         &self,
         subject: &Subject,
+        now: SystemTime,
         find: impl Fn(Digest, &KeyRing) -> Option<Answer>,
     ) -> Option<Judgement> {
         let in_force = self.in_force();
         let mut asks = Vec::new();
         let mut verdict = match &in_force.state {
             State::Obeyed(rulebook) => {
-                let case = Case::new(subject, rulebook, self.now());
+                let case = Case::new(subject, rulebook, now);
                 asks.extend_from_slice(case.asks());
                 // No source can hold up what needs no evidence.
                 let found: Vec<_> =
