@@ -30,7 +30,7 @@ pub const MAX_ABSENT: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) evidence: Arc<Evidence>,
-    /// What it rests on.
+    /// What it rests on; those of one proof stand together.
     pub(super) grounds: Box<[Ground]>,
     /// When scopes were last asked for it by itself.
     pub(super) looked_up: Box<[(ScopeId, SystemTime)]>,
@@ -260,6 +260,10 @@ impl Cache {
                 inner.pinned.insert(*digest, entry);
             }
         }
+    }
+
+    pub(super) fn is_pinned(&self, digest: Digest) -> bool {
+        self.lock().pinned.contains_key(&digest)
     }
 
     /// Those that are pinned.

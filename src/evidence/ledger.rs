@@ -8,7 +8,7 @@ mod filed;
 mod filing;
 mod shelf;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -132,7 +132,7 @@ impl Ledger {
     /// Whether a container runs it.
     #[must_use]
     pub fn is_pinned(&self, digest: Digest) -> bool {
-        self.cache.pinned().contains(&digest)
+        self.cache.is_pinned(digest)
     }
 
     /// These containers' images run: what is known of them stays in memory.
@@ -249,19 +249,13 @@ impl Ledger {
             let listed = shelf.state.synced.filter(|_| !shelf.state.lookup_only);
             [listed, looked_up].into_iter().flatten().map(|heard| since(heard, now)).min()
         };
-        let mut oldest: BTreeMap<usize, Option<Duration>> = BTreeMap::new();
-        for ground in &held.grounds {
-            let age = shelves.by_id.get(&ground.scope).and_then(of);
-            let so_far = oldest.entry(ground.proof).or_default();
-            *so_far = [*so_far, age].into_iter().flatten().min();
+        if held.grounds.is_empty() {
+            return oldest(shelves.by_id.values().map(of));
         }
-        let mut ages: Box<dyn Iterator<Item = Option<Duration>>> = if oldest.is_empty() {
-            Box::new(shelves.by_id.values().map(of))
-        } else {
-            Box::new(oldest.into_values())
-        };
-        let first = ages.next()??;
-        ages.try_fold(first, |oldest, age| Some(oldest.max(age?)))
+        let proofs = held.grounds.chunk_by(|one, next| one.proof == next.proof);
+        oldest(proofs.map(|grounds| {
+            grounds.iter().filter_map(|ground| shelves.by_id.get(&ground.scope).and_then(of)).min()
+        }))
     }
 
     fn first_reading(&self) -> Option<()> {
@@ -292,6 +286,12 @@ impl Ledger {
     fn unwritten(&self) -> MutexGuard<'_, Vec<(Digest, ScopeId, Vec<Document>)>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The greatest of these ages; `None` where there is none, or one of them is not known.
+fn oldest(mut ages: impl Iterator<Item = Option<Duration>>) -> Option<Duration> {
+    let first = ages.next()??;
+    ages.try_fold(first, |oldest, age| Some(oldest.max(age?)))
 }
 
 /// How long ago that was. Of a time that has not come yet, since the clock was set back, how far away it is:

@@ -251,7 +251,8 @@ impl Shared {
         let mut generation = self.ledger.generation();
         loop {
             tokio::time::sleep(USES).await;
-            if std::mem::replace(&mut generation, self.ledger.generation()) != self.ledger.generation() {
+            let now = self.ledger.generation();
+            if std::mem::replace(&mut generation, now) != now {
                 self.refresh();
             }
             let ledger = Arc::clone(&self.ledger);
