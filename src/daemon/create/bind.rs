@@ -70,9 +70,12 @@ impl Bound {
 
     /// Every digest that leads to what it runs.
     pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.images
-            .iter()
-            .flat_map(|image| image.root.digests.iter().map(|(digest, _)| *digest).chain([image.root.config]))
+        self.attestable().chain(self.images.iter().map(|image| image.root.config))
+    }
+
+    /// Those of them that an attestation may name: not those of configs.
+    pub(super) fn attestable(&self) -> impl Iterator<Item = Digest> {
+        self.images.iter().flat_map(|image| &image.root.digests).map(|(digest, _)| *digest)
     }
 }
 

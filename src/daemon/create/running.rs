@@ -190,7 +190,7 @@ impl Running {
         }
         let known = self.known.values().flat_map(|known| known.bound.1.ways());
         self.gate.links.pin(known);
-        let digests = self.known.values().flat_map(|known| known.bound.1.digests()).collect();
+        let digests = self.known.values().flat_map(|known| known.bound.1.attestable()).collect();
         self.gate.engine.ledger().pin(&digests);
         Ok(violations)
     }
