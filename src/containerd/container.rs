@@ -135,6 +135,28 @@ impl Containerd {
 }
 
 impl Record {
+    /// One of a container of CRI's.
+    #[cfg(test)]
+    pub(crate) fn of_container(id: &str, key: &str, snapshotter: &str, sandbox: &str) -> Self {
+        let metadata = format!(
+            r#"{{"Version":"v1","Metadata":{{"ID":"{id}","SandboxID":"{sandbox}","ImageRef":"{}","Config":{{"metadata":{{}}}}}}}}"#,
+            crate::image::Digest::of(b"config")
+        );
+        Self {
+            id: id.to_owned(),
+            labels: HashMap::new(),
+            image_name: String::new(),
+            snapshotter: snapshotter.to_owned(),
+            snapshot_key: key.to_owned(),
+            runtime: String::new(),
+            sandbox_id: sandbox.to_owned(),
+            created: None,
+            cri: Some(CriContainer::read(metadata.as_bytes()).unwrap()),
+            sandbox: None,
+            spec: None,
+        }
+    }
+
     fn read(wire: Container) -> Result<Self, ReadError> {
         let what = words(&wire.id);
         let unreadable =

@@ -111,11 +111,18 @@ impl Facts {
         self.targets.peek(&target).is_some_and(|fact| fact.found.is_whole)
     }
 
-    /// The digests that lead from `target` to this config and chain, with `target` itself.
-    pub(super) fn leading(&self, target: Digest, chain: Option<Digest>, config: Digest) -> BTreeSet<Digest> {
+    /// The configs on `chain` that `target` leads to; where a digest is `pinned`, through that one alone.
+    pub(super) fn led(
+        &self,
+        target: Digest,
+        chain: Option<Digest>,
+        pinned: Option<Digest>,
+    ) -> BTreeSet<Digest> {
         let paths = self.targets.peek(&target).into_iter().flat_map(|fact| &fact.found.paths);
-        let leading = paths.filter(|path| path.leaf.chain == chain && path.leaf.config == config);
-        leading.flat_map(|path| digests(target, path)).map(|(digest, _)| digest).collect()
+        let led = paths.filter(|path| path.leaf.chain == chain).filter(|path| {
+            pinned.is_none_or(|pinned| digests(target, path).any(|(digest, _)| digest == pinned))
+        });
+        led.map(|path| path.leaf.config).collect()
     }
 
     /// Every known image of `chain`.
@@ -245,11 +252,16 @@ mod tests {
         assert_eq!(facts.rooted(Some(d("x"))), roots);
         assert_eq!(facts.rooted(Some(d("z"))), []);
         assert_eq!(facts.rooted(None), []);
-        let leading = facts.leading(d("i"), Some(d("x")), d("c2"));
-        assert_eq!(leading, [d("i"), d("n"), d("m2")].into());
-        assert!(facts.leading(d("i"), Some(d("y")), d("c1")).is_empty());
-        assert!(facts.leading(d("m1"), Some(d("x")), d("c2")).is_empty());
-        assert!(facts.leading(d("unknown"), Some(d("x")), d("c1")).is_empty());
+        let led = |target, chain, pinned: Option<&str>| facts.led(d(target), Some(d(chain)), pinned.map(d));
+        assert_eq!(led("i", "x", None), [d("c1"), d("c2")].into());
+        assert_eq!(led("i", "x", Some("i")), led("i", "x", None));
+        assert_eq!(led("i", "x", Some("m1")), [d("c1")].into());
+        assert_eq!(led("i", "x", Some("n")), [d("c2")].into());
+        for (target, chain, pinned) in
+            [("i", "y", None), ("m1", "y", None), ("unknown", "x", None), ("m1", "x", Some("m2"))]
+        {
+            assert!(led(target, chain, pinned).is_empty(), "{target} {chain} {pinned:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | what containerd and CRI wrote down about a container | [`Containerd::container`], [`Record`] |
 //! | what a digest leads to, and which digests lead to a chain ID | [`Links`] |
 //! | whether a pod's name for its image leads to what runs | [`Links::name_leads_to`] |
-//! | what runs, and what starts | [`Containerd::running`], [`Containerd::starts`] |
+//! | what runs, and what is made and starts | [`Containerd::running`], [`Containerd::events`] |
 //! | which runtime handlers there are, and which carry the create hook | [`Handlers`] |
 //! | the base runtime spec through which they carry it | [`base_spec`] |
 //! | whether containerd answers and has the verifier plugin | [`Probe`] |
@@ -38,8 +38,9 @@ pub use cri::{CriContainer, CriMount, CriSandbox, PidNamespace};
 pub use handlers::{Handler, Handlers, HandlersError, Hooked};
 pub use introspection::Plugin;
 pub use links::{Leaf, Links, Root};
+pub use names::Pointer;
 pub use probe::{Probe, ProbeStatus};
 pub use snapshot::{Parents, Snapshot};
 pub use spec::{SpecFacts, SpecMount, SpecNamespace};
-pub use tasks::{Start, Starts};
+pub use tasks::{Events, Happened, Step};
 pub use waiting::apart;

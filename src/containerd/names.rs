@@ -6,18 +6,37 @@ use super::client::{Containerd, ReadError};
 use super::links::Links;
 use crate::image::{Digest, Reference};
 
-impl Links {
-    /// Whether `name`, the pod's own text, leads to this config on this chain ID now: the name as containerd
-    /// records it (`:latest` where it has neither tag nor digest; without its tag where it has a digest, since
-    /// nobody looked at that), or none. A digest in the name must be one of those that lead there.
-    ///
-    /// One RPC (`Images.Get`), and those of [`Links::leaves`] for what the name points at; where an index
-    /// lacked children and does not lead there, once more. Each of the three within the deadline of
-    /// `containerd`.
+/// What the image store had of a name when it was asked: it may be moved at any time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    /// The name as containerd records it.
+    pub recorded: Reference,
+    /// What it points at.
+    pub target: Digest,
+}
+
+impl Containerd {
+    /// The record of `name`, a pod's own text, as containerd would have it (`:latest` where it has neither tag
+    /// nor digest; without its tag where it has a digest, since nobody looked at that); none where there is no
+    /// record of that very name. One RPC (`Images.Get`).
     ///
     /// # Errors
-    /// Those of [`Containerd::image`] and [`Links::leaves`]; [`ReadError::NotThere`] where the name's target
-    /// has no bytes.
+    /// Those of [`Containerd::image`].
+    pub async fn pointer(&self, namespace: &str, name: &Reference) -> Result<Option<Pointer>, ReadError> {
+        let Some(recorded) = as_recorded(name) else { return Ok(None) };
+        let target = self.image(namespace, &recorded.to_string()).await?;
+        Ok(target.map(|target| Pointer { recorded, target }))
+    }
+}
+
+impl Links {
+    /// Whether `name`, the pod's own text, leads to this config on this chain ID now: the name as containerd
+    /// records it, or none.
+    ///
+    /// The RPCs of [`Containerd::pointer`] and [`Links::led`].
+    ///
+    /// # Errors
+    /// As those.
     pub async fn name_leads_to(
         &self,
         containerd: &Containerd,
@@ -26,43 +45,43 @@ impl Links {
         config: Digest,
         chain: Option<Digest>,
     ) -> Result<Option<Reference>, ReadError> {
-        let led = self.name_leads_to_any(containerd, namespace, name, &[config], chain).await?;
-        Ok(led.filter(|(_, configs)| configs.contains(&config)).map(|(recorded, _)| recorded))
+        let Some(pointer) = containerd.pointer(namespace, name).await? else { return Ok(None) };
+        let led = self.led(containerd, namespace, &pointer, chain, &[config]).await?;
+        Ok(led.contains(&config).then_some(pointer.recorded))
     }
 
-    /// The same for several configs on one chain ID, with no more RPCs: the name as containerd records it, and
-    /// to which of them it leads.
+    /// The configs on this chain ID that `pointer` leads to. A digest in the name must be one of those that
+    /// lead there.
+    ///
+    /// The RPCs of [`Links::leaves`]; where an index lacked children and leads to none of `wanted`, or to nothing
+    /// where nothing is wanted by name, once more. Each of the two within the deadline of `containerd`.
     ///
     /// # Errors
-    /// As [`Links::name_leads_to`].
-    pub async fn name_leads_to_any(
+    /// Those of [`Links::leaves`]; [`ReadError::NotThere`] where the target has no bytes.
+    pub async fn led(
         &self,
         containerd: &Containerd,
         namespace: &str,
-        name: &Reference,
-        configs: &[Digest],
+        pointer: &Pointer,
         chain: Option<Digest>,
-    ) -> Result<Option<(Reference, BTreeSet<Digest>)>, ReadError> {
-        let Some(recorded) = as_recorded(name) else { return Ok(None) };
-        let Some(target) = containerd.image(namespace, &recorded.to_string()).await? else {
-            return Ok(None);
-        };
-        self.leaves(containerd, namespace, target).await?;
-        let leading = || {
+        wanted: &[Digest],
+    ) -> Result<BTreeSet<Digest>, ReadError> {
+        let Pointer { recorded, target } = pointer;
+        self.leaves(containerd, namespace, *target).await?;
+        let led = || {
             let facts = self.facts();
-            let led = |config: &&Digest| {
-                let digests = facts.leading(target, chain, **config);
-                recorded.digest().map_or(!digests.is_empty(), |pinned| digests.contains(&pinned))
-            };
-            let led: BTreeSet<Digest> = configs.iter().filter(led).copied().collect();
-            (led, facts.is_whole(target))
+            (facts.led(*target, chain, recorded.digest()), facts.is_whole(*target))
         };
-        let (mut led, is_whole) = leading();
-        if led.is_empty() && !is_whole {
-            self.look(containerd, namespace, target, None).await?;
-            (led, _) = leading();
+        let (configs, is_whole) = led();
+        let is_enough = match wanted {
+            [] => !configs.is_empty(),
+            wanted => wanted.iter().any(|config| configs.contains(config)),
+        };
+        if is_enough || is_whole {
+            return Ok(configs);
         }
-        Ok(Some((recorded, led)))
+        self.look(containerd, namespace, *target, None).await?;
+        Ok(led().0)
     }
 }
 

@@ -1,6 +1,6 @@
-//! What runs, and what starts.
+//! What runs, and what is made and starts.
 
-use containerd_client::events::TaskStart;
+use containerd_client::events::{ContainerCreate, TaskStart};
 use containerd_client::services::v1::events_client::EventsClient;
 use containerd_client::services::v1::tasks_client::TasksClient;
 use containerd_client::services::v1::{ListTasksRequest, SubscribeRequest};
@@ -13,19 +13,31 @@ use tonic::Streaming;
 
 use super::client::{Containerd, MAX_MESSAGE, ReadError};
 
+const CREATE: &str = "/containers/create";
 const START: &str = "/tasks/start";
 
-/// A container's first process has been started.
+/// What has become of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Its record is there.
+    Recorded,
+    /// Its first process has been started.
+    Started,
+}
+
+/// A step of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub struct Happened {
+    /// What it is.
+    pub step: Step,
     /// containerd's namespace.
     pub namespace: String,
     /// The container.
     pub id: String,
 }
 
-/// Starts, as containerd tells of them, in every namespace.
-pub struct Starts(Subscription);
+/// Steps of containers, as containerd tells of them, in every namespace.
+pub struct Events(Subscription);
 
 enum Subscription {
     /// Asked for. containerd's answer begins with the first event, however long that takes.
@@ -51,37 +63,43 @@ impl Containerd {
         Ok(tasks.into_iter().filter(|task| runs(task.status())).map(|task| task.id).collect())
     }
 
-    /// Subscribes to starts, with the first call of [`Starts::next`]. What started before, and between two
+    /// Subscribes to steps, with the first call of [`Events::next`]. What happened before, and between two
     /// subscriptions, is not told. One RPC (`Version`) to see that containerd is there, and one
     /// (`Events.Subscribe`) that goes on.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn starts(&self) -> Result<Starts, ReadError> {
+    pub async fn events(&self) -> Result<Events, ReadError> {
         self.version().await?;
         let client = self.clone();
         let rpc = |channel| {
-            let request = SubscribeRequest { filters: vec![format!("topic==\"{START}\"")] };
+            let filters = [CREATE, START].map(|topic| format!("topic==\"{topic}\"")).into();
+            let request = SubscribeRequest { filters };
             async move { EventsClient::new(channel).subscribe(request).await }
         };
-        // No deadline: a node on which nothing starts has no first event.
+        // No deadline: a node on which nothing happens has no first event.
         let asked = async move { client.call("its events", rpc).await };
-        Ok(Starts(Subscription::Asked(Box::pin(asked))))
+        Ok(Events(Subscription::Asked(Box::pin(asked))))
     }
 }
 
-impl Starts {
-    /// The next start; none when the connection has ended. What cannot be understood is passed over.
-    pub async fn next(&mut self) -> Option<Start> {
+impl Events {
+    /// The next step; none when the connection has ended. What cannot be understood is passed over.
+    pub async fn next(&mut self) -> Option<Happened> {
         if let Subscription::Asked(asked) = &mut self.0 {
             let answer = asked.await;
             self.0 = answer.map_or(Subscription::Ended, |events| Subscription::Answered(Box::new(events)));
         }
         let Subscription::Answered(events) = &mut self.0 else { return None };
         while let Ok(Some(Envelope { namespace, topic, event: Some(event), .. })) = events.message().await {
-            let Ok(start) = TaskStart::decode(event.value.as_slice()) else { continue };
-            if topic == START {
-                return Some(Start { namespace, id: start.container_id });
+            let bytes = event.value.as_slice();
+            let (step, id) = match topic.as_str() {
+                CREATE => (Step::Recorded, ContainerCreate::decode(bytes).map(|created| created.id)),
+                START => (Step::Started, TaskStart::decode(bytes).map(|started| started.container_id)),
+                _ => continue,
+            };
+            if let Ok(id) = id {
+                return Some(Happened { step, namespace, id });
             }
         }
         self.0 = Subscription::Ended;

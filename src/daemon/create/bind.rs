@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::creation::is_static;
+use super::made::Origin;
 use super::{CreateGate, Creation, PodOf, Stage};
-use crate::containerd::{PidNamespace, ReadError, Record, Root};
+use crate::containerd::{PidNamespace, Pointer, ReadError, Record, Root, Snapshot};
 use crate::daemon::handlers::Ungated;
 use crate::decision::{Reason, Subject};
 use crate::image::{Digest, DigestKind, Reference, Workload};
@@ -88,10 +89,20 @@ struct Found {
     text: String,
 }
 
+/// A text, and it as a name if it is one.
+pub(super) type Heard = Option<(String, Option<Name>)>;
+
+/// A text as a name, and what the image store had of it.
+#[derive(Clone)]
+pub(super) struct Name {
+    name: Reference,
+    pointer: Result<Option<Pointer>, ReadError>,
+}
+
 /// Finds what `creation` runs, and which pod it belongs to where the gate did not say.
 pub(super) async fn bind(gate: &CreateGate, creation: &mut Creation) -> Result<Bound, Hindrance> {
-    let found = find(gate, creation).await?;
-    lead(gate, creation, found).await
+    let (found, name) = find(gate, creation).await?;
+    lead(gate, creation, found, name).await
 }
 
 /// The same for a container whose record is there already.
@@ -100,16 +111,21 @@ pub(super) async fn by_record(
     creation: &mut Creation,
     record: &Record,
 ) -> Result<Bound, Hindrance> {
-    let found = recorded(gate, creation, record).await?;
-    lead(gate, creation, found).await
+    let (found, name) = recorded(gate, creation, record, None, None).await?;
+    lead(gate, creation, found, name).await
 }
 
 /// To the images that lead to what was found.
-async fn lead(gate: &CreateGate, creation: &Creation, found: Found) -> Result<Bound, Hindrance> {
+async fn lead(
+    gate: &CreateGate,
+    creation: &Creation,
+    found: Found,
+    name: Option<Name>,
+) -> Result<Bound, Hindrance> {
     let mut roots = roots(gate, &found);
     // Without a config, others of the same layers may be all that is known yet.
     if roots.is_empty() || found.config.is_none() {
-        look_where_it_should_be(gate, creation, &found).await;
+        look_where_it_should_be(gate, creation, &found, name.as_ref()).await;
         roots = self::roots(gate, &found);
     }
     if roots.is_empty() {
@@ -120,20 +136,20 @@ async fn lead(gate: &CreateGate, creation: &Creation, found: Found) -> Result<Bo
             return Err(rootless(gate, &found));
         }
     }
-    named(gate, creation, found, roots).await
+    named(gate, creation, found, name, roots).await
 }
 
 /// At the images that containerd would have made it from: other images on the node, however many, take no time
 /// from these. What cannot be read is not there.
-async fn look_where_it_should_be(gate: &CreateGate, creation: &Creation, found: &Found) {
+async fn look_where_it_should_be(gate: &CreateGate, creation: &Creation, found: &Found, name: Option<&Name>) {
     let (containerd, namespace) = (&gate.containerd, &creation.namespace);
     // CRI keeps a record of every image under its id, the digest of its config.
     if let Some(config) = found.config
         && let Ok(Some(target)) = containerd.image(namespace, &config.to_string()).await
     {
         drop(gate.links.leaves(containerd, namespace, target).await);
-    } else if let Ok(name) = Reference::parse(&found.text) {
-        drop(gate.links.name_leads_to_any(containerd, namespace, &name, &[], found.chain).await);
+    } else if let Some(Name { pointer: Ok(Some(pointer)), .. }) = name {
+        drop(gate.links.led(containerd, namespace, pointer, found.chain, &[]).await);
     }
 }
 
@@ -145,7 +161,8 @@ pub(super) async fn again(
 ) -> Result<Option<Bound>, Hindrance> {
     refresh(gate, creation).await?;
     let roots = roots(gate, &before.found);
-    let bound = named(gate, creation, before.found.clone(), roots).await?;
+    let name = name(gate, &creation.namespace, &before.found.text).await;
+    let bound = named(gate, creation, before.found.clone(), name, roots).await?;
     Ok((bound != *before).then_some(bound))
 }
 
@@ -167,24 +184,55 @@ pub(super) async fn volume(gate: &CreateGate, namespace: &str, target: Digest) -
     Subject::created(&format!("image volume {target}"), None, &digests, config)
 }
 
-async fn find(gate: &CreateGate, creation: &mut Creation) -> Result<Found, Hindrance> {
+async fn find(gate: &CreateGate, creation: &mut Creation) -> Result<(Found, Option<Name>), Hindrance> {
     match creation.stage {
         Stage::Create => {
-            let chain = chain(gate, &creation.namespace, &creation.id, None).await?;
             let text = author_text(gate, creation).unwrap_or_else(|| creation.image.clone());
-            Ok(Found { chain, config: creation.config, text })
+            let name = name(gate, &creation.namespace, &text);
+            let (snapshot, name) = tokio::join!(unrecorded(gate, creation), name);
+            let snapshot = snapshot?;
+            gate.made.note(creation, &snapshot, Some((text.clone(), name.clone())));
+            let chain = listed(gate, &snapshot)?;
+            Ok((Found { chain, config: creation.config, text }, name))
         }
         Stage::Start | Stage::Running => {
-            match gate.containerd.container(&creation.namespace, &creation.id).await {
-                Ok(record) => recorded(gate, creation, &record).await,
-                Err(error) => Err(Hindrance::from(error)),
+            let lately = creation.is_asked_again.then(|| gate.made.lately(creation)).flatten();
+            if let Some(Origin { snapshot, pod, heard, record: Some(record), .. }) = lately {
+                creation.pod.get_or_insert(pod);
+                return recorded(gate, creation, &record, Some(snapshot), heard).await;
             }
+            let record = gate.containerd.container(&creation.namespace, &creation.id);
+            let heard = async {
+                let text = Some(&creation.image).filter(|text| !text.is_empty())?;
+                Some((text.clone(), name(gate, &creation.namespace, text).await))
+            };
+            let (record, heard) = tokio::join!(record, heard);
+            recorded(gate, creation, &record?, None, heard).await
         }
     }
 }
 
-/// By the container's record: it names the snapshot, and the config whose settings the process gets.
-async fn recorded(gate: &CreateGate, creation: &mut Creation, record: &Record) -> Result<Found, Hindrance> {
+/// The snapshot of a container without a record. All containers of most nodes have theirs from one snapshotter, so
+/// the one that had the last is asked before all are. Who really keeps it the record says, at the start.
+async fn unrecorded(gate: &CreateGate, creation: &Creation) -> Result<Snapshot, ReadError> {
+    let (containerd, Creation { namespace, id, .. }) = (&gate.containerd, creation);
+    if let Some(usual) = gate.made.usual_snapshotter()
+        && let Ok(snapshot) = containerd.snapshot_in(namespace, &usual, id).await
+    {
+        return Ok(snapshot);
+    }
+    containerd.snapshot(namespace, id).await
+}
+
+/// By the container's record: it names the snapshot, and the config whose settings the process gets. Its `snapshot`
+/// may be known; what was `heard` of a name counts where that is the record's own text.
+async fn recorded(
+    gate: &CreateGate,
+    creation: &mut Creation,
+    record: &Record,
+    snapshot: Option<Snapshot>,
+    heard: Heard,
+) -> Result<(Found, Option<Name>), Hindrance> {
     let namespace = creation.namespace.clone();
     if record.snapshot_key.is_empty() {
         return Err(Hindrance::unknown("its root file system is no snapshot of containerd's"));
@@ -192,19 +240,44 @@ async fn recorded(gate: &CreateGate, creation: &mut Creation, record: &Record) -
     if record.cri.is_some() && record.snapshot_key != creation.id {
         return Err(Hindrance::unknown("its record names another container's snapshot"));
     }
-    let chain = chain(gate, &namespace, &record.snapshot_key, Some(&record.snapshotter));
-    let (chain, ()) = tokio::try_join!(chain, complete(gate, creation, record))?;
-    let (config, text) = match &record.cri {
-        Some(cri) => {
-            // containerd before 2.0 keeps only what its caller named the image by.
-            let told = [&cri.user_specified_image, &cri.image].into_iter().find(|text| !text.is_empty());
-            let text = author_text(gate, creation).or(told.cloned()).unwrap_or_default();
-            (Some(cri.config), text)
-        }
-        None => (named_config(gate, &namespace, record, chain).await?, record.image_name.clone()),
+    let told = match &record.cri {
+        // containerd before 2.0 keeps only what its caller named the image by.
+        Some(cri) if cri.user_specified_image.is_empty() => cri.image.clone(),
+        Some(cri) => cri.user_specified_image.clone(),
+        None => record.image_name.clone(),
     };
+    let snapshot = async {
+        match snapshot {
+            Some(known) => Ok(known),
+            None => {
+                let (containerd, key) = (&gate.containerd, &record.snapshot_key);
+                Ok(containerd.snapshot_in(&namespace, &record.snapshotter, key).await?)
+            }
+        }
+    };
+    let name_told = async {
+        Ok(match heard {
+            Some((text, heard)) if text == told => heard,
+            _ => name(gate, &namespace, &told).await,
+        })
+    };
+    let complete = complete(gate, creation, record);
+    let (snapshot, (), name_told) = tokio::try_join!(snapshot, complete, name_told)?;
+    let chain = listed(gate, &snapshot)?;
+    let (config, text) = match &record.cri {
+        Some(cri) => (Some(cri.config), author_text(gate, creation).unwrap_or_else(|| told.clone())),
+        None => (named_config(gate, &namespace, record, chain).await?, told.clone()),
+    };
+    let name = if text == told { name_told } else { name(gate, &namespace, &text).await };
     creation.image.clone_from(&text);
-    Ok(Found { chain, config, text })
+    Ok((Found { chain, config, text }, name))
+}
+
+/// The text as a name, if it is one, with what the image store has of it now.
+async fn name(gate: &CreateGate, namespace: &str, text: &str) -> Option<Name> {
+    let name = Reference::parse(text).ok()?;
+    let pointer = gate.containerd.pointer(namespace, &name).await;
+    Some(Name { name, pointer })
 }
 
 /// Takes from the record, and from that of its sandbox, what the gate did not say.
@@ -237,18 +310,8 @@ async fn complete(gate: &CreateGate, creation: &mut Creation, record: &Record) -
     Ok(())
 }
 
-/// The chain ID of what will be mounted as its root: by the snapshotter of its record, or before there is one
-/// by the only snapshotter that has a snapshot for it.
-async fn chain(
-    gate: &CreateGate,
-    namespace: &str,
-    key: &str,
-    recorded: Option<&str>,
-) -> Result<Option<Digest>, Hindrance> {
-    let snapshot = match recorded {
-        Some(snapshotter) => gate.containerd.snapshot_in(namespace, snapshotter, key).await?,
-        None => gate.containerd.snapshot(namespace, key).await?,
-    };
+/// The chain ID of what will be mounted as its root, if who keeps that is listed.
+fn listed(gate: &CreateGate, snapshot: &Snapshot) -> Result<Option<Digest>, Hindrance> {
     if !gate.settings.snapshotters.contains(&snapshot.snapshotter) {
         return Err(Hindrance {
             reason: Reason::SnapshotterUnlisted,
@@ -317,40 +380,50 @@ async fn named(
     gate: &CreateGate,
     creation: &Creation,
     found: Found,
+    name: Option<Name>,
     roots: Vec<Root>,
 ) -> Result<Bound, Hindrance> {
-    let (containerd, namespace) = (&gate.containerd, &creation.namespace);
-    let mut led = None;
-    if let Ok(name) = Reference::parse(&found.text) {
-        let configs: Vec<Digest> = roots.iter().map(|root| root.config).collect();
-        let answer = gate.links.name_leads_to_any(containerd, namespace, &name, &configs, found.chain).await;
-        let (recorded, configs) = match answer {
-            Ok(answer) => answer.unzip(),
-            // What it leads to is no image that is here.
-            Err(ReadError::NotThere(_) | ReadError::NotAnImage(..) | ReadError::Corrupt(_)) => (None, None),
-            Err(error) => return Err(error.into()),
-        };
-        led = Some((name, recorded, configs.unwrap_or_default()));
-    }
+    let (name, led) = match name {
+        Some(Name { name, pointer }) => (Some(name), led(gate, creation, &found, &roots, pointer).await?),
+        None => (None, None),
+    };
     let mut images = Vec::with_capacity(roots.len());
     for root in roots {
-        let name = match &led {
-            Some((_, recorded, configs)) if configs.contains(&root.config) => recorded.clone(),
-            Some((name, ..)) if creation.stage == Stage::Running => {
+        let counts = match (&led, &name) {
+            (Some((recorded, configs)), _) if configs.contains(&root.config) => Some(recorded.clone()),
+            (_, Some(name)) if creation.stage == Stage::Running => {
                 pulled(gate, creation, &root, name).await?
             }
             _ => None,
         };
         // The look at the name may have found another digest that leads here.
         let root = gate.links.root(found.chain, root.config).unwrap_or(root);
-        if let (true, Some((name, ..))) = (creation.is_sandbox(), &led) {
+        if let (true, Some(name)) = (creation.is_sandbox(), &name) {
             let pin = pinned(gate, creation, &root, name).await?;
             images.extend(pin.map(|name| Image { root: root.clone(), name: Some(name) }));
         }
-        images.push(Image { root, name });
+        images.push(Image { root, name: counts });
     }
     images.sort_by_key(|image| image.name.is_none());
     Ok(Bound { found, images })
+}
+
+/// The name as containerd records it, and to which configs of these files it leads.
+async fn led(
+    gate: &CreateGate,
+    creation: &Creation,
+    found: &Found,
+    roots: &[Root],
+    pointer: Result<Option<Pointer>, ReadError>,
+) -> Result<Option<(Reference, BTreeSet<Digest>)>, ReadError> {
+    let Some(pointer) = pointer? else { return Ok(None) };
+    let configs: Vec<Digest> = roots.iter().map(|root| root.config).collect();
+    match gate.links.led(&gate.containerd, &creation.namespace, &pointer, found.chain, &configs).await {
+        Ok(led) => Ok(Some((pointer.recorded, led))),
+        // What it leads to is no image that is here.
+        Err(ReadError::NotThere(_) | ReadError::NotAnImage(..) | ReadError::Corrupt(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The record that CRI keeps beside a tag, of the same repository and the digest that was pulled, where that

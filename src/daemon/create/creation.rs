@@ -51,6 +51,8 @@ pub(in crate::daemon) struct Creation {
     pub(super) config: Option<Digest>,
     /// It comes out of a checkpoint.
     pub(super) restored: bool,
+    /// What was read of it at its creation will do: NRI, which asked then, asks again.
+    pub(super) is_asked_again: bool,
     /// How long may be spent on finding out what it runs.
     pub(super) patience: Duration,
     /// How long of that may be waited for kubelet's word about its pod, if at all.
@@ -84,6 +86,8 @@ pub(super) fn is_static(mut annotation: impl FnMut(&str) -> Option<String>) -> b
 pub(in crate::daemon) struct Reach {
     /// Host paths of its mounts.
     pub(super) sources: Vec<String>,
+    /// With what they lead to, by who has followed them in the node's own view.
+    pub(super) is_resolved: bool,
     pub(super) privileged: bool,
     pub(super) host_pid: bool,
 }
@@ -107,12 +111,14 @@ impl Creation {
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| annotation(CONTAINER_NAME)),
             image: annotation(IMAGE_NAME),
+            is_asked_again: false,
             config: image.and_then(|image| image.config_digest.parse().ok()),
             patience: NRI_PATIENCE,
             pod_patience: None,
             restored: RESTORED.iter().any(|mark| container.annotations.contains_key(*mark)),
             reach: Reach {
                 sources: sources(&container.mounts).collect(),
+                is_resolved: false,
                 privileged: false,
                 host_pid: shares_host_pid(pod, container),
             },
@@ -131,12 +137,14 @@ impl Creation {
             name: annotation(CONTAINER_NAME),
             image: annotation(IMAGE_NAME),
             config: None,
+            is_asked_again: true,
             patience: GATE_PATIENCE,
             pod_patience: Some(POD_PATIENCE),
             restored: asked.command == "restore"
                 || RESTORED.iter().any(|mark| annotations.contains_key(*mark)),
             reach: Reach {
                 sources: asked.sources.clone(),
+                is_resolved: true,
                 privileged: asked.privileged,
                 host_pid: asked.host_pid,
             },
@@ -159,6 +167,7 @@ impl Creation {
             name: String::new(),
             image: String::new(),
             config: None,
+            is_asked_again: false,
             patience: NRI_PATIENCE,
             pod_patience: None,
             restored: false,

@@ -8,8 +8,10 @@ mod asked;
 mod bind;
 mod creation;
 mod follow;
+mod made;
 mod own_time;
 mod plugin;
+mod real_path;
 mod running;
 mod unseen;
 
@@ -38,6 +40,7 @@ use plugin::NriPlugin;
 use super::handlers::Handlers;
 use bind::{Bound, Hindrance};
 pub(super) use follow::follow;
+use made::Made;
 pub(super) use own_time::{OwnTimes, OwnTimesStatus};
 pub(super) use running::LastPass;
 use unseen::Passed;
@@ -58,6 +61,7 @@ pub(super) struct CreateGate {
     pub(super) handlers: Handlers,
     pub(super) settings: Settings,
     passed: Passed,
+    made: Made,
     /// What NRI's questions take.
     pub(super) own_times: OwnTimes,
     /// How what runs was judged last.
@@ -82,7 +86,7 @@ impl From<&Config> for Settings {
         Self {
             namespace: config.containerd.namespace.clone(),
             snapshotters: config.containerd.snapshotters.clone(),
-            host: config.host_rules().resolved(|path| resolved(Path::new(path))),
+            host: config.host_rules().resolved(|path| real_path::of(Path::new(path))),
             trust_domain: config.trust_domain.clone(),
         }
     }
@@ -104,12 +108,6 @@ fn source(config: &KubeletConfig) -> kubelet::Options {
         },
         PodSource::Kubeconfig(path) => kubelet::Options::Kubeconfig { path, node: config.node_name.clone() },
     }
-}
-
-/// The path without symbolic links, where it is there and another one.
-fn resolved(path: &Path) -> Option<String> {
-    let real = path.canonicalize().ok()?;
-    (real != path).then(|| real.to_string_lossy().into_owned())
 }
 
 /// What was decided, and of what.
@@ -147,6 +145,7 @@ impl CreateGate {
             containerd,
             settings: Settings::from(config),
             passed: Passed::default(),
+            made: Made::default(),
             own_times: OwnTimes::default(),
             last_pass: watch::Sender::default(),
             nri: watch::Sender::default(),
@@ -207,30 +206,28 @@ impl CreateGate {
         if creation.restored {
             return Err(Hindrance::restored());
         }
-        self.resolve_sources(creation).await;
-        let bound = loop {
-            match bind::bind(self, creation).await {
-                // A refusal of a start is the end of some pods: what may pass by itself is waited for.
-                Err(hindrance) if hindrance.may_pass() && creation.stage == Stage::Start => {
-                    tokio::time::sleep(RETRY).await;
+        let reach = &creation.reach;
+        let sources = if reach.is_resolved { Vec::new() } else { reach.sources.clone() };
+        let sources = real_path::of_all(sources);
+        let bind = async {
+            loop {
+                match bind::bind(self, creation).await {
+                    // A refusal of a start is the end of some pods: what may pass by itself is waited for.
+                    Err(hindrance) if hindrance.may_pass() && creation.stage == Stage::Start => {
+                        tokio::time::sleep(RETRY).await;
+                    }
+                    bound => break bound,
                 }
-                bound => break bound?,
             }
         };
+        let (bound, sources) = tokio::join!(bind, sources);
+        creation.reach.sources.extend(sources);
+        let bound = bound?;
         if let Some(pod) = &creation.pod {
             self.handlers.admit(&pod.handler).await?;
             self.learn(creation, pod).await;
         }
         Ok(bound)
-    }
-
-    /// Adds what the mounts' paths lead to on the host. What does not lead anywhere yet stays as it is written.
-    async fn resolve_sources(&self, creation: &mut Creation) {
-        let sources = creation.reach.sources.clone();
-        let real = super::off_the_runtime(move || {
-            sources.iter().filter_map(|source| resolved(Path::new(source))).collect::<Vec<_>>()
-        });
-        creation.reach.sources.extend(real.await);
     }
 
     /// Where nobody was asked when the container was made, its pod may not be known yet; a refusal now would

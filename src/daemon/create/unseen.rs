@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{CreateGate, Creation};
 use crate::audit::{Asked, Gate};
@@ -16,10 +16,8 @@ use crate::decision::{Decision, Reason};
 
 /// How long a start may be ahead of the word of the gate that let it through.
 const GRACE: Duration = Duration::from_secs(3);
-/// The rest before containerd's events are asked for again.
-const RETRY: Duration = Duration::from_secs(1);
 /// How many starts are looked at at a time; those beyond wait.
-const DESKS: usize = 8;
+pub(super) const DESKS: usize = 8;
 /// How many containers that passed a gate are remembered.
 const PASSED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
@@ -48,24 +46,11 @@ impl Passed {
     }
 }
 
-/// Follows containerd's events for as long as it is polled; `changed` hears when some may have been missed.
-pub(in crate::daemon) async fn follow(gate: Arc<CreateGate>, changed: Arc<Notify>) {
-    let desks = Arc::new(Semaphore::new(DESKS));
-    loop {
-        if let Ok(mut starts) = gate.containerd.starts().await {
-            // What started before is listed, not told.
-            changed.notify_one();
-            while let Some(start) = starts.next().await {
-                let (gate, desks) = (Arc::clone(&gate), Arc::clone(&desks));
-                tokio::spawn(async move {
-                    tokio::time::sleep(GRACE).await;
-                    let Ok(_desk) = desks.acquire().await else { return };
-                    look(&gate, &start.namespace, &start.id).await;
-                });
-            }
-        }
-        tokio::time::sleep(RETRY).await;
-    }
+/// Looks at what has started, once its gate can have said that it let it through.
+pub(super) async fn look_later(gate: Arc<CreateGate>, desks: Arc<Semaphore>, namespace: String, id: String) {
+    tokio::time::sleep(GRACE).await;
+    let Ok(_desk) = desks.acquire().await else { return };
+    look(&gate, &namespace, &id).await;
 }
 
 async fn look(gate: &CreateGate, namespace: &str, id: &str) {

@@ -1,0 +1,91 @@
+//! What the paths of mounts lead to on the host. Most of them the kernel knows by heart and says at once; the
+//! others are followed where nobody is held up: a file system of a server that is gone answers never.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+
+use crate::daemon::off_the_runtime;
+
+/// `RESOLVE_CACHED` of `openat2(2)`, Linux 5.12 and later: an answer that would take a wait is `EAGAIN`.
+const CACHED: ResolveFlag = ResolveFlag::from_bits_retain(0x20);
+
+/// Of these paths where they lead, each that leads elsewhere. What leads nowhere yet is left out.
+pub(super) async fn of_all(paths: Vec<String>) -> Vec<String> {
+    // Whoever waits for containerd meanwhile has asked it first.
+    tokio::task::yield_now().await;
+    let mut real = Vec::new();
+    let mut slow = Vec::new();
+    for path in paths {
+        match at_once(Path::new(&path)) {
+            Ok(found) => real.extend(found.filter(|found| Path::new(found) != Path::new(&path))),
+            Err(_) => slow.push(path),
+        }
+    }
+    if !slow.is_empty() {
+        let followed = move || slow.iter().filter_map(|path| of(Path::new(path))).collect::<Vec<_>>();
+        real.extend(off_the_runtime(followed).await);
+    }
+    real
+}
+
+/// The path without symbolic links, where it is there and another one; however long that takes.
+pub(super) fn of(path: &Path) -> Option<String> {
+    let real = path.canonicalize().ok()?;
+    (real != path).then(|| real.to_string_lossy().into_owned())
+}
+
+/// The path without symbolic links, where it is there; an error where that is not known without a wait.
+fn at_once(path: &Path) -> Result<Option<String>, Errno> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(CACHED);
+    let file = match openat2(AT_FDCWD, path, how) {
+        Ok(file) => file,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(real) => Ok(Some(real.to_string_lossy().into_owned())),
+        Err(_) => Err(Errno::EAGAIN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_ways_lead_to_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(home.join("a/b")).unwrap();
+        fs::write(home.join("a/file"), "").unwrap();
+        std::os::unix::fs::symlink("a/b", home.join("link")).unwrap();
+        std::os::unix::fs::symlink("file", home.join("a/other")).unwrap();
+        std::os::unix::fs::symlink("nowhere", home.join("broken")).unwrap();
+        std::os::unix::fs::symlink("round", home.join("round")).unwrap();
+        let rows = [
+            ("a/b", None),
+            ("a/file", None),
+            ("link", Some("a/b")),
+            ("a/other", Some("a/file")),
+            ("link/../other", Some("a/file")),
+            ("a//b/.", None),
+            ("broken", None),
+            ("round", None),
+            ("a/file/below", None),
+        ];
+        for (path, leads_to) in rows {
+            let path = format!("{}/{path}", home.display());
+            let expected = leads_to.map(|to| format!("{}/{to}", home.display()));
+            assert_eq!(of(Path::new(&path)).filter(|real| *real != path), expected, "{path}");
+            assert_eq!(of_all(vec![path.clone()]).await, expected.into_iter().collect::<Vec<_>>(), "{path}");
+        }
+        // The kernel has just been there.
+        let here = home.join("link");
+        assert_eq!(at_once(&here), Ok(Some(home.join("a/b").to_string_lossy().into_owned())));
+        assert!(matches!(at_once(&home.join("missing")), Ok(None) | Err(Errno::EAGAIN)));
+    }
+}
