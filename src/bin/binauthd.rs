@@ -1,7 +1,8 @@
 //! The daemon.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -18,8 +19,17 @@ struct Arguments {
     config: PathBuf,
 }
 
+/// How many stores for what is freed the C library may keep, one for some of the threads each. Without a bound there
+/// are eight a core, and the daemon holds twice the memory. It is read when a program starts, and never again.
+const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if std::env::var_os(ARENAS.0).is_none() {
+        // Comes back only if it cannot be done; then it has to go with more memory.
+        let (name, value) = ARENAS;
+        let _ = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).env(name, value).exec();
+    }
     let filter = EnvFilter::try_from_env("BINAUTHD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
