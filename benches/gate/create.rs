@@ -20,6 +20,7 @@ pub(crate) async fn measure(programs: &Programs, table: &mut Table) -> Result<()
     let mut place = Place::set(programs).await;
     added::to_creations(&mut place, table).await;
     added::to_starts(&place, table).await;
+    added::to_the_runtime(&place, programs, table).await;
     let refused = pods::measure(&mut place, table).await;
     rate::measure(&mut place, table).await;
     many::measure(&mut place, table).await;

@@ -1,7 +1,9 @@
 //! The programs that are measured, and the small ones they are measured beside.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, io};
 
 /// Where everything that runs lies.
 #[derive(Clone)]
@@ -26,8 +28,9 @@ impl Programs {
         let target = built.ancestors().nth(2).unwrap_or(&built);
         let gate = target.join(host()?).join("gate");
         let (verifier, hook) = (gate.join("binauthd-image-verifier"), gate.join("binauthd-create-hook"));
+        let daemon = program("BINAUTHD_DAEMON", &built, "make build")?;
         Ok(Self {
-            daemon: program("BINAUTHD_DAEMON", &built, "make build")?,
+            daemon: as_by_its_unit(&daemon, folder).map_err(|error| error.to_string())?,
             verifier: program("BINAUTHD_VERIFIER", &verifier, "make build")?,
             hook: program("BINAUTHD_CREATE_HOOK", &hook, "make build")?,
             cosign: fetched("cosign")?,
@@ -42,6 +45,19 @@ impl Programs {
         let env = [("STOPWATCH_VERIFIER", verifier), ("STOPWATCH_FILE", file)];
         compile("stopwatch", name, &self.folder, &env).unwrap()
     }
+}
+
+/// A program that becomes `daemon`, with the priority and the environment that its unit gives it.
+fn as_by_its_unit(daemon: &Path, folder: &Path) -> io::Result<PathBuf> {
+    let unit = include_str!("../../systemd/binauthd.service");
+    let of = |key| unit.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='));
+    let environment: Vec<_> = of("Environment").collect();
+    let nice = of("Nice").next().unwrap_or("0");
+    let path = folder.join("daemon");
+    let (environment, daemon) = (environment.join(" "), daemon.display());
+    fs::write(&path, format!("#!/bin/sh\nexec env {environment} nice -n {nice} '{daemon}' \"$@\"\n"))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path)
 }
 
 fn program(variable: &str, default: &Path, remedy: &str) -> Result<PathBuf, String> {

@@ -9,7 +9,7 @@ use super::place::Place;
 
 /// Containers that run meanwhile.
 const RUNNING: usize = 200;
-const CREATIONS: usize = 400;
+const CREATIONS: usize = 1_000;
 /// Clients that create.
 const CLIENTS: usize = 4;
 
@@ -38,15 +38,24 @@ pub(crate) async fn measure(place: &mut Place, table: &mut Table) {
     for (pod, ..) in &done {
         place.node.cri.remove_pod(&pod.id).await.unwrap();
     }
-    let own = |part: &str| create["ownTimes"][part].as_u64().unwrap();
-    let (p99, late) = (own("p99"), create["nri"]["late"].as_u64().unwrap());
+    let own = |by: &str, part: &str| create["ownTimes"][by][part].as_u64().unwrap();
+    let (questions, late) =
+        (create["ownTimes"]["questions"].as_u64().unwrap(), create["nri"]["late"].as_u64().unwrap());
     table.section(
         &format!("{CREATIONS} creations by {CLIENTS} clients at once, {RUNNING} containers running"),
-        &["The daemon's own time for a question of NRI's: without the reads of containerd."],
+        &[
+            "The daemon's own time for a question of NRI's: by the clock without the reads of containerd, and with",
+            "the times when others have the core; on a core with what it does for those reads.",
+        ],
     );
     table.line(&format!("{rate:.1} creations a second"));
-    let (questions, median, worst) = (own("questions"), own("median"), own("worst"));
-    table.line(&format!("{questions} questions: median {median} us, p99 {p99} us, worst {worst} us"));
+    for (name, by) in [("on a core", "onCore"), ("by the clock", "byClock")] {
+        let [median, p99, worst] = ["median", "p99", "worst"].map(|part| own(by, part));
+        table.line(&format!(
+            "{questions} questions, {name}: median {median} us, p99 {p99} us, worst {worst} us"
+        ));
+    }
+    let p99 = own("byClock", "p99");
     table.goal("a question's own time in the daemon, p99", "< 200 us", format!("{p99} us"), p99 < 200);
     // One that came too late would have ended the connection.
     let is_same = create["nri"]["since"] == before["since"] && create["nri"]["state"] == "synchronized";

@@ -82,7 +82,7 @@ impl Site {
     fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.at("log")).unwrap();
         let mut command = Command::new(&self.program);
-        command.arg("--config").arg(self.at("config.toml")).env_remove("NOTIFY_SOCKET").envs(unit());
+        command.arg("--config").arg(self.at("config.toml")).env_remove("NOTIFY_SOCKET");
         self.daemon = Some(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
@@ -176,12 +176,6 @@ impl Site {
         let question = Ask { gate: "pull".into(), program, entry, image, container: None, problem: None };
         exchange(&self.at("run/gate.sock"), &question, Patience::GATE).map_err(|error| format!("{error:?}"))
     }
-}
-
-/// The environment that the daemon's unit gives it.
-fn unit() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let unit = include_str!("../../../systemd/binauthd.service");
-    unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
 }
 
 impl Drop for Site {
