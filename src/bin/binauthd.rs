@@ -28,7 +28,9 @@ fn main() -> ExitCode {
     if std::env::var_os(ARENAS.0).is_none() {
         // Comes back only if it cannot be done; then it has to go with more memory.
         let (name, value) = ARENAS;
-        let _ = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).env(name, value).exec();
+        if let Ok(this) = std::env::current_exe() {
+            let _ = Command::new(this).args(std::env::args_os().skip(1)).env(name, value).exec();
+        }
     }
     let filter = EnvFilter::try_from_env("BINAUTHD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
