@@ -238,8 +238,10 @@ async fn a_name_counts_while_it_leads_to_what_runs() {
     node.cri.pull(&other.tagged()).await.unwrap();
     let leads = async |text: &str, image: &Image| {
         let name = Reference::parse(text).unwrap();
-        let leads = links.name_leads_to(&containerd, K8S, &name, config(image), chain(image)).await.unwrap();
-        leads.map(|name| name.to_string())
+        let pointer = containerd.pointer(K8S, &name).await.unwrap()?;
+        let wanted = [config(image)];
+        let led = links.led(&containerd, K8S, &pointer, chain(image), &wanted).await.unwrap();
+        led.contains(&config(image)).then(|| pointer.recorded.to_string())
     };
     let of_manifest = format!("{}@{}", index.repository, one.digest());
     let both = format!("{}:whatever@{}", index.repository, index.digest);

@@ -20,17 +20,21 @@ struct Arguments {
 }
 
 /// How many stores for what is freed the C library may keep, one for some of the threads each. Without a bound there
-/// are eight a core, and the daemon holds twice the memory. It is read when a program starts, and never again.
+/// are eight a core, and the daemon holds twice the memory. Without unsafe code it can be told at its start alone.
 const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
+/// The daemon has started itself again; that the bound is there it may not see.
+const AGAIN: &str = "BINAUTHD_STARTED_AGAIN";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if std::env::var_os(ARENAS.0).is_none() {
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    if !is_set(ARENAS.0)
+        && !is_set(AGAIN)
+        && let Ok(this) = std::env::current_exe()
+    {
         // Comes back only if it cannot be done; then it has to go with more memory.
-        let (name, value) = ARENAS;
-        if let Ok(this) = std::env::current_exe() {
-            let _ = Command::new(this).args(std::env::args_os().skip(1)).env(name, value).exec();
-        }
+        let mut again = Command::new(this);
+        let _ = again.args(std::env::args_os().skip(1)).envs([ARENAS, (AGAIN, "1")]).exec();
     }
     let filter = EnvFilter::try_from_env("BINAUTHD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()

@@ -6,7 +6,7 @@
 //! | what a container's root filesystem is made from | [`Containerd::snapshot`] |
 //! | what containerd and CRI wrote down about a container | [`Containerd::container`], [`Record`] |
 //! | what a digest leads to, and which digests lead to a chain ID | [`Links`] |
-//! | whether a pod's name for its image leads to what runs | [`Links::name_leads_to`] |
+//! | whether a pod's name for its image leads to what runs | [`Containerd::pointer`], [`Links::led`] |
 //! | what runs, and what is made and starts | [`Containerd::running`], [`Containerd::events`] |
 //! | which runtime handlers there are, and which carry the create hook | [`Handlers`] |
 //! | the base runtime spec through which they carry it | [`base_spec`] |

@@ -30,26 +30,6 @@ impl Containerd {
 }
 
 impl Links {
-    /// Whether `name`, the pod's own text, leads to this config on this chain ID now: the name as containerd
-    /// records it, or none.
-    ///
-    /// The RPCs of [`Containerd::pointer`] and [`Links::led`].
-    ///
-    /// # Errors
-    /// As those.
-    pub async fn name_leads_to(
-        &self,
-        containerd: &Containerd,
-        namespace: &str,
-        name: &Reference,
-        config: Digest,
-        chain: Option<Digest>,
-    ) -> Result<Option<Reference>, ReadError> {
-        let Some(pointer) = containerd.pointer(namespace, name).await? else { return Ok(None) };
-        let led = self.led(containerd, namespace, &pointer, chain, &[config]).await?;
-        Ok(led.contains(&config).then_some(pointer.recorded))
-    }
-
     /// The configs on this chain ID that `pointer` leads to. A digest in the name must be one of those that
     /// lead there.
     ///

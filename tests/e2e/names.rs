@@ -57,6 +57,28 @@ async fn the_hook_looks_at_what_names_lead_to() {
     names_count_by_what_they_lead_to(Gates::Hook).await;
 }
 
+/// The hook is answered by what was read for the creation, where NRI has asked about that; NRI, which asks again at
+/// the start, has all of it read anew. The hook alone has nothing but what is there when it asks.
+#[tokio::test]
+async fn a_name_that_moves_between_creation_and_start() {
+    for gates in [Gates::Both, Gates::Nri, Gates::Hook] {
+        let gated = Gated::start(gates, Generation::V2_1).await;
+        let (app, app_id) = gated.bring("free/app", &Image::proves("app")).await;
+        let (other, _) = gated.bring("shop/other", &Image::proves("other")).await;
+        gated.obey(&letting_through(&gated, &format!("{}/free/**", gated.node().registry.host()))).await;
+        let pod = gated.node().cri.run_pod("moving").await.unwrap();
+        let mut config = pod.container("main", &app_id, &app.tagged());
+        config.mounts.push(bind(&gated.proof, "/proof"));
+        let container = gated.node().cri.create_from(&pod, config).await.unwrap();
+        let ctr = gated.node().ctr();
+        ctr.run(&["images", "tag", "--force", &other.tagged(), &app.tagged()]).await.success();
+        let refusal = gated.node().cri.launch(&container).await.unwrap_err();
+        says(&refusal, &[&app.digest, "(NO_ATTESTATION)"]);
+        gated.proves_nothing("moving").await;
+        gated.stop().await;
+    }
+}
+
 /// containerd names an image by its id as `docker.io/library/sha256:…`, which a pattern for Docker's own images
 /// must not match: not at the pull, not at creation.
 #[tokio::test]

@@ -139,7 +139,7 @@ pub(crate) async fn to_the_runtime(place: &Place, programs: &Programs, table: &m
         "The create hook and one that does nothing, from their start to their end",
         &[
             &format!("{CONTAINERS} containers, each asked about {OF_ONE} times within seconds of its creation, with"),
-            "the state that its runtime would write.",
+            "the state that its runtime would write; it runs by then, and has fewer mounts than the node.",
         ],
     );
     table.columns("ms", Some(SIDES[0]));

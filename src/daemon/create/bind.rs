@@ -3,7 +3,8 @@
 //!
 //! Container id → snapshot → chain ID; at start also the config digest of the container's record. An image
 //! counts where its digests lead, by hashes recomputed here, to that chain and that config. A name counts
-//! where it is the pod's own text and containerd's record of exactly that name leads there too.
+//! where it is the pod's own text and containerd's record of exactly that name leads there too. What the hook asks
+//! a moment after the creation is answered by what was read for that ([`super::made`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -90,11 +91,15 @@ struct Found {
 }
 
 /// A text, and it as a name if it is one.
-pub(super) type Heard = Option<(String, Option<Name>)>;
+#[derive(Clone)]
+pub(super) struct Heard {
+    text: String,
+    name: Option<Name>,
+}
 
 /// A text as a name, and what the image store had of it.
 #[derive(Clone)]
-pub(super) struct Name {
+struct Name {
     name: Reference,
     pointer: Result<Option<Pointer>, ReadError>,
 }
@@ -191,12 +196,15 @@ async fn find(gate: &CreateGate, creation: &mut Creation) -> Result<(Found, Opti
             let name = name(gate, &creation.namespace, &text);
             let (snapshot, name) = tokio::join!(unrecorded(gate, creation), name);
             let snapshot = snapshot?;
-            gate.made.note(creation, &snapshot, Some((text.clone(), name.clone())));
             let chain = listed(gate, &snapshot)?;
+            // What could not be read is read again.
+            let is_read = name.as_ref().is_none_or(|name| name.pointer.is_ok());
+            let heard = is_read.then(|| Heard { text: text.clone(), name: name.clone() });
+            gate.made.note(creation, &snapshot, heard);
             Ok((Found { chain, config: creation.config, text }, name))
         }
         Stage::Start | Stage::Running => {
-            let lately = creation.is_asked_again.then(|| gate.made.lately(creation)).flatten();
+            let lately = creation.may_be_remembered.then(|| gate.made.lately(creation)).flatten();
             if let Some(Origin { snapshot, pod, heard, record: Some(record), .. }) = lately {
                 creation.pod.get_or_insert(pod);
                 return recorded(gate, creation, &record, Some(snapshot), heard).await;
@@ -204,7 +212,7 @@ async fn find(gate: &CreateGate, creation: &mut Creation) -> Result<(Found, Opti
             let record = gate.containerd.container(&creation.namespace, &creation.id);
             let heard = async {
                 let text = Some(&creation.image).filter(|text| !text.is_empty())?;
-                Some((text.clone(), name(gate, &creation.namespace, text).await))
+                Some(Heard { text: text.clone(), name: name(gate, &creation.namespace, text).await })
             };
             let (record, heard) = tokio::join!(record, heard);
             recorded(gate, creation, &record?, None, heard).await
@@ -231,7 +239,7 @@ async fn recorded(
     creation: &mut Creation,
     record: &Record,
     snapshot: Option<Snapshot>,
-    heard: Heard,
+    heard: Option<Heard>,
 ) -> Result<(Found, Option<Name>), Hindrance> {
     let namespace = creation.namespace.clone();
     if record.snapshot_key.is_empty() {
@@ -257,7 +265,7 @@ async fn recorded(
     };
     let name_told = async {
         Ok(match heard {
-            Some((text, heard)) if text == told => heard,
+            Some(Heard { text, name }) if text == told => name,
             _ => name(gate, &namespace, &told).await,
         })
     };

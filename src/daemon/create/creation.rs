@@ -51,8 +51,8 @@ pub(in crate::daemon) struct Creation {
     pub(super) config: Option<Digest>,
     /// It comes out of a checkpoint.
     pub(super) restored: bool,
-    /// What was read of it at its creation will do: NRI, which asked then, asks again.
-    pub(super) is_asked_again: bool,
+    /// What was read of it a moment ago, when NRI asked about its creation, will do.
+    pub(super) may_be_remembered: bool,
     /// How long may be spent on finding out what it runs.
     pub(super) patience: Duration,
     /// How long of that may be waited for kubelet's word about its pod, if at all.
@@ -111,7 +111,7 @@ impl Creation {
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| annotation(CONTAINER_NAME)),
             image: annotation(IMAGE_NAME),
-            is_asked_again: false,
+            may_be_remembered: false,
             config: image.and_then(|image| image.config_digest.parse().ok()),
             patience: NRI_PATIENCE,
             pod_patience: None,
@@ -137,7 +137,7 @@ impl Creation {
             name: annotation(CONTAINER_NAME),
             image: annotation(IMAGE_NAME),
             config: None,
-            is_asked_again: true,
+            may_be_remembered: true,
             patience: GATE_PATIENCE,
             pod_patience: Some(POD_PATIENCE),
             restored: asked.command == "restore"
@@ -167,7 +167,7 @@ impl Creation {
             name: String::new(),
             image: String::new(),
             config: None,
-            is_asked_again: false,
+            may_be_remembered: false,
             patience: NRI_PATIENCE,
             pod_patience: None,
             restored: false,

@@ -7,6 +7,7 @@
 //! CRI's ids are random: whoever could make another container of the same id may dial containerd's socket, and is
 //! not kept out by this gate.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use super::{CreateGate, Creation, PodOf};
 use crate::containerd::{Record, Snapshot};
 
 /// How many of the containers that were made last are remembered, and how long: names may move on.
-const LAST: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const LAST: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 const LATELY: Duration = Duration::from_secs(10);
 
 /// What containers of CRI's were made from, by their ids.
@@ -30,8 +31,9 @@ pub(super) struct Origin {
     /// That of its own id.
     pub(super) snapshot: Snapshot,
     pub(super) pod: PodOf,
-    pub(super) heard: Heard,
-    /// As soon as it has been read.
+    /// What the image store had of its name, where it could be read.
+    pub(super) heard: Option<Heard>,
+    /// As soon as it has been read, and as far as the hook's question takes it.
     pub(super) record: Option<Arc<Record>>,
     namespace: String,
     noted: Instant,
@@ -45,7 +47,7 @@ impl Default for Made {
 
 impl Made {
     /// `creation`, which names its pod, is from `snapshot`.
-    pub(super) fn note(&self, creation: &Creation, snapshot: &Snapshot, heard: Heard) {
+    pub(super) fn note(&self, creation: &Creation, snapshot: &Snapshot, heard: Option<Heard>) {
         let Some(pod) = creation.pod.clone() else { return };
         let (snapshot, namespace) = (snapshot.clone(), creation.namespace.clone());
         let origin = Origin { snapshot, pod, heard, record: None, namespace, noted: Instant::now() };
@@ -54,12 +56,12 @@ impl Made {
 
     /// Who keeps the snapshot of the container that was made last.
     pub(super) fn usual_snapshotter(&self) -> Option<String> {
-        self.lock().iter().next().map(|(_, last)| last.snapshot.snapshotter.clone())
+        self.lock().peek_mru().map(|(_, last)| last.snapshot.snapshotter.clone())
     }
 
     /// What was noted of it a moment ago, if its record has been read since and does not contradict.
     pub(super) fn lately(&self, creation: &Creation) -> Option<Origin> {
-        let origin = self.lock().get(&creation.id).cloned()?;
+        let origin = self.lock().peek(&creation.id).cloned()?;
         let is_same = origin.noted.elapsed() < LATELY && origin.namespace == creation.namespace;
         is_same.then_some(origin).filter(Origin::is_whole)
     }
@@ -67,6 +69,20 @@ impl Made {
     /// Whether the record of this one is of use.
     fn is_waited_for(&self, namespace: &str, id: &str) -> bool {
         self.lock().peek(id).is_some_and(|origin| origin.namespace == namespace && origin.record.is_none())
+    }
+
+    /// Adds the record. What is as long as a pod's author likes is left out of it: it is not asked for.
+    fn recorded(&self, namespace: &str, record: Record) {
+        if let Some(origin) = self.lock().peek_mut(&record.id)
+            && origin.namespace == namespace
+        {
+            let mut record = Record { labels: HashMap::new(), spec: None, ..record };
+            if let Some(cri) = &mut record.cri {
+                cri.annotations.clear();
+                cri.mounts.clear();
+            }
+            origin.record = Some(Arc::new(record));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, LruCache<String, Origin>> {
@@ -90,9 +106,8 @@ impl Origin {
 pub(super) async fn read(gate: Arc<CreateGate>, namespace: String, id: String) {
     if gate.made.is_waited_for(&namespace, &id)
         && let Ok(record) = gate.containerd.container(&namespace, &id).await
-        && let Some(origin) = gate.made.lock().peek_mut(&id)
     {
-        origin.record = Some(Arc::new(record));
+        gate.made.recorded(&namespace, record);
     }
 }
 
@@ -123,18 +138,30 @@ mod tests {
             assert!(made.lately(&creation).is_none() && made.is_waited_for("k8s.io", "c"));
             assert!(!made.is_waited_for("other", "c") && !made.is_waited_for("k8s.io", "d"));
             let text = format!("{record:?}");
-            made.lock().peek_mut("c").unwrap().record = Some(Arc::new(record));
+            made.recorded("other", record.clone());
+            assert!(made.is_waited_for("k8s.io", "c"));
+            made.recorded("k8s.io", record);
             assert_eq!(made.lately(&creation).is_some(), counts, "{text}");
             assert!(made.lately(&Creation::started("other", "c")).is_none());
             made.lock().peek_mut("c").unwrap().noted -= LATELY;
             assert!(made.lately(&creation).is_none(), "too long ago");
         }
         let made = Made::default();
+        made.note(&creation, &snapshot, None);
+        let mut long = record("c", "c", "overlayfs", "s");
+        long.labels.insert("l".into(), "x".repeat(1 << 20));
+        long.cri.as_mut().unwrap().annotations.insert("a".into(), "x".repeat(1 << 20));
+        made.recorded("k8s.io", long);
+        let kept = made.lately(&creation).unwrap().record.unwrap();
+        assert!(format!("{kept:?}").len() < 4_096, "as long as a pod's author likes");
+
+        let made = Made::default();
         assert_eq!(made.usual_snapshotter(), None);
         for (id, snapshotter) in [("a", "native"), ("b", "overlayfs")] {
             let other = Creation { id: id.to_owned(), ..creation.clone() };
             made.note(&other, &Snapshot { snapshotter: snapshotter.into(), ..snapshot.clone() }, None);
             assert_eq!(made.usual_snapshotter().as_deref(), Some(snapshotter));
+            made.lately(&Creation::started("k8s.io", "a"));
         }
         made.note(&Creation::started("k8s.io", "c"), &snapshot, None);
         assert!(!made.is_waited_for("k8s.io", "c"), "of no pod");

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -47,8 +48,11 @@ fn at_once(path: &Path) -> Result<Option<String>, Errno> {
         Err(error) => return Err(error),
     };
     match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
-        Ok(real) => Ok(Some(real.to_string_lossy().into_owned())),
-        Err(_) => Err(Errno::EAGAIN),
+        // So the kernel marks what has been removed meanwhile, and somebody may call a file.
+        Ok(real) if !real.as_os_str().as_bytes().ends_with(b" (deleted)") => {
+            Ok(Some(real.to_string_lossy().into_owned()))
+        }
+        _ => Err(Errno::EAGAIN),
     }
 }
 
@@ -62,6 +66,8 @@ mod tests {
         let home = folder.path().canonicalize().unwrap();
         fs::create_dir_all(home.join("a/b")).unwrap();
         fs::write(home.join("a/file"), "").unwrap();
+        fs::create_dir(home.join("a (deleted)")).unwrap();
+        std::os::unix::fs::symlink("a (deleted)", home.join("to-deleted")).unwrap();
         std::os::unix::fs::symlink("a/b", home.join("link")).unwrap();
         std::os::unix::fs::symlink("file", home.join("a/other")).unwrap();
         std::os::unix::fs::symlink("nowhere", home.join("broken")).unwrap();
@@ -73,6 +79,7 @@ mod tests {
             ("a/other", Some("a/file")),
             ("link/../other", Some("a/file")),
             ("a//b/.", None),
+            ("to-deleted", Some("a (deleted)")),
             ("broken", None),
             ("round", None),
             ("a/file/below", None),
