@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
 //! | shared | [`pace`], [`apart`], [`http`] | what several edges and programs do alike; each names the core alone |
-//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`nri`] | each talks to one outside thing, none names another |
+//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
 //! # The main path
@@ -59,6 +59,7 @@
 //! | which handlers carry the hook, and how it gets there | [`containerd::Handlers`], [`containerd::base_spec`] |
 //! | what no answer means | [`gate::asking`], by the wiring alone |
 //! | what is valid and probably not meant | [`policy::lint`] |
+//! | which keys sign, and where they are | [`signing`] |
 //!
 //! [`nri`] stands as if it were a crate of its own: a runtime for NRI plugins that knows nothing of
 //! binauthd.
@@ -98,6 +99,8 @@ pub mod nri;
 pub mod pace;
 #[cfg(feature = "core")]
 pub mod policy;
+#[cfg(feature = "full")]
+pub mod signing;
 pub mod text;
 
 /// An error and its causes on one line.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
+use tokio::runtime::Runtime;
 
 use super::Context;
 use super::artifact::{Artifact, ArtifactUrl};
@@ -12,15 +13,18 @@ use super::attestors::Folder;
 use super::error::{CliError, Outcome};
 use super::files::{self, OccurrenceFile};
 use super::output::{self, Answer};
-use super::sign::PrivateKey;
+use super::remote::Store;
+use super::sign::SigningKey;
 use super::store::{Attestation, Filed};
 use super::verification::{List, Verify};
-use crate::attestation::{AttestorName, base64, dsse, occurrence, payload};
+use crate::attestation::attestor::AttestorKey;
+use crate::attestation::{Algorithm, Attestor, AttestorName, Key, base64, dsse, occurrence, payload};
+use crate::signing::Signer;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Sign an image's payload with a local key and file the attestation
-    SignAndCreate(SignAndCreate),
+    /// Sign an image's payload with a key of a file, a PKCS#11 token or Cloud KMS, and file the attestation
+    SignAndCreate(Box<SignAndCreate>),
     /// File an attestation whose signature was made elsewhere
     Create(Create),
     /// List attestations and whether they verify
@@ -47,6 +51,8 @@ pub(super) struct Target {
     attestors: Folder,
     #[command(flatten)]
     occurrences: Occurrences,
+    #[command(flatten)]
+    store: Store,
 }
 
 /// Where occurrence documents lie.
@@ -61,9 +67,8 @@ pub(super) struct Occurrences {
 pub(super) struct SignAndCreate {
     #[command(flatten)]
     target: Target,
-    /// PEM file with an EC P-256 private key, SEC1 or PKCS#8, not encrypted
-    #[arg(long, visible_alias = "key", value_name = "FILE")]
-    private_key_file: PathBuf,
+    #[command(flatten)]
+    key: SigningKey,
     /// The id of the attestor's key to sign under [default: the one that is this key]
     #[arg(long, value_name = "ID")]
     public_key_id: Option<String>,
@@ -146,34 +151,21 @@ impl SignAndCreate {
         } else {
             payload.clone()
         };
-        let signature = PrivateKey::read(&self.private_key_file)?.sign(&signed);
-        let wanted = |id: &str| self.public_key_id.as_deref().is_none_or(|wanted| wanted == id);
-        if let Some(id) = &self.public_key_id
-            && attestor.key(id).is_none()
-        {
-            return Err(CliError::NoKey { name: attestor.name().clone(), id: id.clone() });
-        }
-        let mut keys = attestor.keys().iter();
-        let Some(key) = keys.find(|key| wanted(key.id.as_str()) && key.key.verifies(&signed, &signature))
-        else {
-            let which = self.public_key_id.map_or("a key".to_owned(), |id| format!("key `{id}`"));
-            return Err(CliError::NotItsKey {
-                name: attestor.name().clone(),
-                path: self.private_key_file,
-                which,
-            });
-        };
+        let (key_id, signature) = runtime()?.block_on(async {
+            let signer = self.key.open().await?;
+            signature(&signer, attestor, self.public_key_id.as_deref(), &signed).await
+        })?;
         let attestation = Attestation {
             attestor,
             project: project(target.project.as_deref(), attestor.name())?,
             artifact: &artifact,
             payload,
-            key_id: key.id.as_str(),
+            key_id: &key_id,
             signature,
             dsse_types: &dsse_types,
             validate: true,
         };
-        filed(&attestation.file(target.occurrences.path(context), SystemTime::now())?, context)
+        target.file(&attestation, context)
     }
 }
 
@@ -203,8 +195,60 @@ impl Create {
             dsse_types: &context.defaults.settings.dsse_types,
             validate: !self.no_validate,
         };
-        filed(&attestation.file(target.occurrences.path(context), SystemTime::now())?, context)
+        target.file(&attestation, context)
     }
+}
+
+impl Target {
+    fn file(&self, attestation: &Attestation<'_>, context: &Context) -> Result<Answer, CliError> {
+        let now = SystemTime::now();
+        let filed = match self.store.server()? {
+            Some(server) => runtime()?.block_on(attestation.send(&server, now))?,
+            None => attestation.file(self.occurrences.path(context), now)?,
+        };
+        filed_answer(&filed, context)
+    }
+}
+
+/// What waits for servers.
+pub(super) fn runtime() -> Result<Runtime, CliError> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// A signature over `signed` that is good under a key of `attestor`, and that key's id.
+async fn signature(
+    signer: &Signer,
+    attestor: &Attestor,
+    wanted: Option<&str>,
+    signed: &[u8],
+) -> Result<(String, Vec<u8>), CliError> {
+    if let Some(id) = wanted
+        && attestor.key(id).is_none()
+    {
+        return Err(CliError::NoKey { name: attestor.name().clone(), id: id.to_owned() });
+    }
+    let usual = signer.usual_id();
+    let mut keys: Vec<&AttestorKey> = attestor.keys().iter().collect();
+    keys.retain(|key| wanted.is_none_or(|wanted| wanted == key.id.as_str()));
+    keys.sort_by_key(|key| usual.as_deref() != Some(key.id.as_str()));
+    let mut made: Vec<(Algorithm, Vec<u8>)> = Vec::new();
+    for key in keys {
+        let Key::Pkix(public) = &key.key else { continue };
+        let algorithm = public.algorithm();
+        if !signer.signs_with(algorithm) {
+            continue;
+        }
+        let signature = match made.iter().find(|(other, _)| *other == algorithm) {
+            Some((_, signature)) => signature.clone(),
+            None => signer.sign(algorithm, signed).await?,
+        };
+        if public.verifies(signed, &signature) {
+            return Ok((key.id.as_str().to_owned(), signature));
+        }
+        made.push((algorithm, signature));
+    }
+    let which = wanted.map_or("a key".to_owned(), |id| format!("key `{id}`"));
+    Err(CliError::NotItsKey { name: attestor.name().clone(), origin: signer.origin(), which })
 }
 
 fn project<'a>(given: Option<&'a str>, attestor: &'a AttestorName) -> Result<&'a str, CliError> {
@@ -226,13 +270,9 @@ pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     base64::decode(&text)
 }
 
-fn filed(filed: &Filed, context: &Context) -> Result<Answer, CliError> {
+fn filed_answer(filed: &Filed, context: &Context) -> Result<Answer, CliError> {
     context.answer(Outcome::Fine, filed, || {
-        let (name, file) = (&filed.name, filed.file.display());
-        if filed.created {
-            format!("{name} created in {file}\n")
-        } else {
-            format!("{name} is there already, in {file}\n")
-        }
+        let (name, place) = (&filed.name, filed.place());
+        if filed.created { format!("{name} created in {place}\n") } else { format!("{name} is there already, in {place}\n") }
     })
 }

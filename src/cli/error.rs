@@ -11,9 +11,11 @@ use crate::containerd::base_spec::BaseSpecError;
 use crate::decision::SubjectError;
 use crate::document::DocumentError;
 use crate::evidence::folder::ReadError;
+use crate::evidence::source::SourceError;
 use crate::gate::client::NoAnswer;
 use crate::image::ReferenceError;
 use crate::policy::PolicyError;
+use crate::signing::SignError;
 
 /// What an answer comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,12 +156,12 @@ pub enum CliError {
         id: String,
     },
     /// A private key that the attestor does not know.
-    #[error("the key in `{}` is not {which} of attestor `{name}`: add its public key with `attestors public-keys add`", path.display())]
+    #[error("{origin} is not {which} of attestor `{name}`: add its public key with `attestors public-keys add`")]
     NotItsKey {
         /// Who.
         name: AttestorName,
-        /// The private key's file.
-        path: PathBuf,
+        /// The private key.
+        origin: String,
         /// `a key`, or the key that was asked for.
         which: String,
     },
@@ -198,13 +200,19 @@ pub enum CliError {
         /// What it is.
         kind: Kind,
     },
-    /// A private key file that cannot be used.
-    #[error("`{}` {what}", path.display())]
-    PrivateKey {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: &'static str,
+    /// Nothing is signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// A store that does not answer, or refuses.
+    #[error("the store does not do it: {0}")]
+    Store(#[from] SourceError),
+    /// A store that has filed something else.
+    #[error("`{location}` does not hold the attestation as it was sent: {why}")]
+    StoredOtherwise {
+        /// The store.
+        location: String,
+        /// What is different.
+        why: String,
     },
     /// An attestation that does not hold, and so is not stored.
     #[error("refused: attestor `{name}` would not accept this attestation: {why}")]
@@ -364,7 +372,8 @@ pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
             | CliError::NoKey { .. }
             | CliError::NotItsKey { .. }
             | CliError::NotSigned(_)
-            | CliError::NotVerified { .. },
+            | CliError::NotVerified { .. }
+            | CliError::StoredOtherwise { .. },
         ) => 1,
         Err(_) => 2,
     }

@@ -24,6 +24,7 @@ mod output;
 mod policy;
 mod policy_bundle;
 mod public_keys;
+mod remote;
 mod rules;
 mod sign;
 mod status;

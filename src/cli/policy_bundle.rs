@@ -11,7 +11,7 @@ use super::attestations;
 use super::error::{CliError, Outcome};
 use super::files;
 use super::output::{Answer, fields, table};
-use super::sign::PrivateKey;
+use super::sign;
 use super::write;
 use crate::attestation::{Attestor, KeyRing};
 use crate::document::{self, Version};
@@ -264,7 +264,7 @@ impl How {
             signatures.push((id.to_owned(), attestations::decoded(&bytes).unwrap_or(bytes)));
         }
         if let Some(path) = &self.private_key_file {
-            let key = PrivateKey::read(path)?;
+            let key = sign::private_key(path)?;
             signatures.push((key.id().to_string(), key.sign(signed)));
         }
         Ok(signatures)

@@ -1,92 +1,122 @@
-//! Signs with a local private key: ECDSA P-256 over SHA-256, deterministic (RFC 6979).
-//!
-//! The key's bytes are wiped when they are dropped. Encrypted keys are refused by name: there is nobody
-//! in a build pipeline to type a passphrase.
+//! Which key signs, as flags name it.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use p256::SecretKey;
-use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{DerSignature, SigningKey};
-use p256::elliptic_curve::zeroize::Zeroizing;
-use p256::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, SecretDocument};
+use clap::Args;
 
 use super::error::CliError;
 use super::output;
-use crate::attestation::KeyId;
+use super::remote::Access;
+use crate::signing::{KeyVersion, Kms, PIN_VARIABLE, PrivateKey, Signer, TokenKey, TokenUri};
 
-const MAX_KEY_FILE: usize = 16 * 1024;
-const SEC1: &str = "EC PRIVATE KEY";
-const PKCS8: &str = "PRIVATE KEY";
-
-/// A key that signs.
-pub(super) struct PrivateKey {
-    key: SigningKey,
-    id: KeyId,
+/// One of: a PEM file, a PKCS#11 token, a key version of Cloud KMS.
+#[derive(Debug, Args)]
+pub(super) struct SigningKey {
+    /// PEM file with an EC P-256 private key, SEC1 or PKCS#8, not encrypted
+    #[arg(long, visible_alias = "key", value_name = "FILE", group = "signing-key")]
+    private_key_file: Option<PathBuf>,
+    /// A private key on a PKCS#11 token (RFC 7512): pkcs11:token=T;object=O, EC or RSA. The PIN is read
+    /// from `?pin-source=file:/PATH`, or from the environment as BINAUTHCTL_PKCS11_PIN
+    #[arg(long, value_name = "URI", group = "signing-key")]
+    pkcs11_key: Option<String>,
+    /// The token's library [default: `?module-path=` of the URI]
+    #[arg(long, value_name = "PATH", requires = "pkcs11_key")]
+    pkcs11_module: Option<PathBuf>,
+    /// A key version of Google Cloud KMS: its name in full, or its number beside the four flags below
+    #[arg(long, value_name = "NAME", group = "signing-key")]
+    keyversion: Option<String>,
+    /// The project of its key
+    #[arg(long, value_name = "PROJECT", requires = "keyversion")]
+    keyversion_project: Option<String>,
+    /// The location of its key ring
+    #[arg(long, value_name = "LOCATION", requires = "keyversion")]
+    keyversion_location: Option<String>,
+    /// The key ring
+    #[arg(long, value_name = "KEYRING", requires = "keyversion")]
+    keyversion_keyring: Option<String>,
+    /// The key
+    #[arg(long, value_name = "KEY", requires = "keyversion")]
+    keyversion_key: Option<String>,
+    /// Where KMS is asked; plain http for a loopback address alone
+    #[arg(long, value_name = "URL", default_value = KeyVersion::URL, requires = "keyversion")]
+    kms_url: String,
+    /// File with the token for KMS [default: BINAUTHCTL_KMS_TOKEN of the environment, or none]
+    #[arg(long, value_name = "FILE", requires = "keyversion")]
+    kms_token_file: Option<PathBuf>,
+    /// Sign as the service account of this machine of Google's: ask its metadata server for the token
+    #[arg(long, requires = "keyversion", conflicts_with = "kms_token_file")]
+    kms_metadata_server: bool,
+    /// Certificates (PEM) that vouch for KMS, and no others [default: the system's]
+    #[arg(long, value_name = "FILE", requires = "keyversion")]
+    kms_ca: Option<PathBuf>,
 }
 
-impl PrivateKey {
-    /// Reads a PEM file, SEC1 or PKCS#8; what openssl writes before the key block is passed over.
-    pub(super) fn read(path: &Path) -> Result<Self, CliError> {
-        let cannot = |cause| CliError::Read { what: "private key", path: path.to_owned(), cause };
-        let file = File::open(path).map_err(cannot)?;
-        let metadata = file.metadata().map_err(cannot)?;
-        if metadata.is_file() && metadata.permissions().mode() & 0o044 != 0 {
-            let shown = path.display();
-            output::warn(&format!("private key `{shown}` can be read by others: chmod 600 `{shown}`"));
-        }
-        // Room for all of it at once, so that growing leaves no copy behind.
-        let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE));
-        file.take(MAX_KEY_FILE as u64).read_to_string(&mut text).map_err(cannot)?;
-        Self::parse(&text).map_err(|what| CliError::PrivateKey { path: path.to_owned(), what })
+/// Reads a PEM file; warns where others may read it too.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKey, CliError> {
+    let key = PrivateKey::read(path)?;
+    if key.is_exposed() {
+        let shown = path.display();
+        output::warn(&format!("private key `{shown}` can be read by others: chmod 600 `{shown}`"));
     }
+    Ok(key)
+}
 
-    fn parse(pem: &str) -> Result<Self, &'static str> {
-        if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED") {
-            return Err(
-                "holds an encrypted private key: decrypt it first, with `openssl pkey -in KEY -out PLAIN`",
-            );
+impl SigningKey {
+    /// Opens it.
+    pub(super) async fn open(&self) -> Result<Signer, CliError> {
+        if let Some(path) = &self.private_key_file {
+            return Ok(Signer::File(private_key(path)?));
         }
-        if pem.contains("-----BEGIN RSA PRIVATE KEY-----")
-            || pem.contains("-----BEGIN OPENSSH PRIVATE KEY-----")
-        {
-            return Err(NOT_P256);
+        if let Some(uri) = &self.pkcs11_key {
+            let uri = TokenUri::parse(uri)?;
+            if uri.tells_pin() {
+                output::warn(&format!(
+                    "the PIN of `{uri}` stands in the list of processes: set {PIN_VARIABLE}, or use `pin-source`"
+                ));
+            }
+            let module = uri.module(self.pkcs11_module.as_deref())?;
+            let pin = uri.pin(std::env::var(PIN_VARIABLE).ok())?;
+            return Ok(Signer::Token(TokenKey::open(uri, &module, pin)?));
         }
-        let block = block(pem, SEC1)
-            .or_else(|| block(pem, PKCS8))
-            .ok_or("holds no `EC PRIVATE KEY` (SEC1) and no `PRIVATE KEY` (PKCS#8) block")?;
-        let (label, der) = SecretDocument::from_pem(block)
-            .map_err(|_| "holds a private key block that is not well-formed")?;
-        let key = match label {
-            SEC1 => SecretKey::from_sec1_der(der.as_bytes()).ok(),
-            _ => SecretKey::from_pkcs8_der(der.as_bytes()).ok(),
+        let access = Access {
+            url: &self.kms_url,
+            authority: self.kms_ca.as_deref(),
+            token_file: self.kms_token_file.as_deref(),
+            token_variable: "BINAUTHCTL_KMS_TOKEN",
+            metadata_server: self.kms_metadata_server,
         };
-        let key = key.ok_or(NOT_P256)?;
-        let public = key.public_key().to_public_key_der().map_err(|_| NOT_P256)?;
-        Ok(Self { id: KeyId::of_der(public.as_bytes()), key: SigningKey::from(key) })
+        Ok(Signer::Kms(Kms::open(self.key_version()?, access.options()).await?))
     }
 
-    /// The id that its public key has unless somebody gives it another.
-    pub(super) fn id(&self) -> &KeyId {
-        &self.id
+    fn key_version(&self) -> Result<KeyVersion, CliError> {
+        let Some(version) = &self.keyversion else {
+            return Err(CliError::MalformedCommand(
+                "no key to sign with: give --private-key-file, --pkcs11-key or --keyversion".to_owned(),
+            ));
+        };
+        let parts = [
+            (&self.keyversion_project, "--keyversion-project"),
+            (&self.keyversion_location, "--keyversion-location"),
+            (&self.keyversion_keyring, "--keyversion-keyring"),
+            (&self.keyversion_key, "--keyversion-key"),
+        ];
+        if parts.iter().all(|(part, _)| part.is_none()) {
+            return Ok(version.parse()?);
+        }
+        if version.contains('/') {
+            let text = "--keyversion is a name in full already: leave the other --keyversion flags out";
+            return Err(CliError::MalformedCommand(text.to_owned()));
+        }
+        let part = |(part, flag): (&Option<String>, &str)| {
+            part.clone().ok_or_else(|| {
+                CliError::MalformedCommand(format!("{flag} is missing, or give --keyversion its name in full"))
+            })
+        };
+        let [project, location, ring, key] = parts.map(part);
+        let name = format!(
+            "projects/{}/locations/{}/keyRings/{}/cryptoKeys/{}/cryptoKeyVersions/{version}",
+            project?, location?, ring?, key?
+        );
+        Ok(name.parse()?)
     }
-
-    /// The signature over `message`, in ASN.1 DER.
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = self.key.sign(message);
-        signature.as_bytes().to_vec()
-    }
-}
-
-const NOT_P256: &str = "does not hold an EC P-256 private key, the one kind that this version signs with";
-
-fn block<'a>(pem: &'a str, label: &str) -> Option<&'a str> {
-    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
-    let from = pem.find(&begin)?;
-    let rest = pem.get(from..)?;
-    let to = rest.find(&end)? + end.len();
-    rest.get(..to)
 }

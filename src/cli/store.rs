@@ -1,4 +1,4 @@
-//! Files an attestation in a folder of occurrences, once.
+//! Files an attestation once: in a folder of occurrences, or at a server of them.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::artifact::Artifact;
 use super::error::CliError;
+use super::remote::Server;
 use super::{files, write};
 use crate::attestation::occurrence::{self, Form, Signature};
 use crate::attestation::{Attestor, AttestorName, Evidence, Key, KeyRing, NoteName, Occurrence, base64};
@@ -36,7 +37,12 @@ pub(super) struct Filed {
     attestor: AttestorName,
     digest: Digest,
     key_id: String,
-    pub(super) file: PathBuf,
+    /// Where it lies, in a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    /// The server that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
     /// False where it was there before.
     pub(super) created: bool,
 }
@@ -44,12 +50,16 @@ pub(super) struct Filed {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OccurrenceDocument<'a> {
-    name: &'a str,
+    /// Servers choose it themselves, and the times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     resource_uri: String,
     note_name: &'a str,
     kind: &'static str,
-    create_time: &'a str,
-    update_time: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_time: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_time: Option<&'a str>,
     attestation: AttestationDocument<'a>,
 }
 
@@ -67,17 +77,30 @@ struct SignatureDocument<'a> {
     signature: String,
 }
 
+enum Place {
+    File(PathBuf),
+    Store(String),
+}
+
+impl Filed {
+    /// Where it is, for people.
+    pub(super) fn place(&self) -> String {
+        let file = self.file.as_ref().map(|file| file.display().to_string());
+        file.or_else(|| self.store.clone()).unwrap_or_default()
+    }
+}
+
 impl Attestation<'_> {
     /// Files it, unless it is filed already, and checks what lies on disk afterwards.
     pub(super) fn file(&self, folder: &Path, now: SystemTime) -> Result<Filed, CliError> {
         let id = self.id();
         let name = format!("projects/{}/occurrences/{}", self.project, uuid(&id));
-        let document = self.document(&name, now)?;
+        let document = self.document(Some((&name, now)))?;
         self.check(&document)?;
         write::ensure_folder(folder)?;
         let (filed, _) = files::occurrences(folder)?;
         if let Some(same) = filed.iter().find(|filed| self.is_in(&filed.occurrence)) {
-            return Ok(self.filed(same.occurrence.name.clone(), same.path.clone(), false));
+            return Ok(self.filed(same.occurrence.name.clone(), Place::File(same.path.clone()), false));
         }
         let hex = |digest: &Digest, digits: usize| digest.hex().chars().take(digits).collect::<String>();
         let attestor = self.attestor.name().id();
@@ -90,7 +113,44 @@ impl Attestation<'_> {
         write::replace(&path, &document)?;
         let cannot = |cause| CliError::Read { what: "occurrence", path: path.clone(), cause };
         self.check(&files::read(&path, occurrence::MAX_BYTES).map_err(cannot)?)?;
-        Ok(self.filed(name, path, true))
+        Ok(self.filed(name, Place::File(path), true))
+    }
+
+    /// The same at a server, which is asked first whether it has it already. Checks what the server says that it
+    /// has filed.
+    pub(super) async fn send(&self, server: &Server, now: SystemTime) -> Result<Filed, CliError> {
+        let id = self.id();
+        let name = format!("projects/{}/occurrences/{}", self.project, uuid(&id));
+        self.check(&self.document(Some((&name, now)))?)?;
+        let place = || Place::Store(server.location());
+        let Some(note) = self.attestor.note() else {
+            return Err(CliError::MalformedCommand(format!(
+                "attestor `{}` has no note to file an occurrence under",
+                self.attestor.name()
+            )));
+        };
+        let filed = server.occurrences(note, self.artifact.digest).await?;
+        if let Some(same) = filed.iter().find(|occurrence| self.is_in(occurrence)) {
+            return Ok(self.filed(same.name.clone(), place(), false));
+        }
+        let created = server.create(self.project, self.document(None)?).await?;
+        let otherwise =
+            |why: &str| CliError::StoredOtherwise { location: server.location(), why: why.to_owned() };
+        if created.note != self.note() {
+            return Err(otherwise("it is filed under another note"));
+        }
+        if created.digest != self.artifact.digest {
+            return Err(otherwise("it is about another digest"));
+        }
+        let is_it = |signature: &Signature| {
+            signature.key_id == self.key_id
+                && signature.bytes == self.signature
+                && matches!(&signature.form, Form::Detached(payload) if **payload == *self.payload)
+        };
+        if !created.signatures.iter().any(is_it) {
+            return Err(otherwise("payload, key id or signature are not those that were sent"));
+        }
+        Ok(self.filed(created.name, place(), true))
     }
 
     fn note(&self) -> &str {
@@ -109,15 +169,16 @@ impl Attestation<'_> {
         Digest::of(&text)
     }
 
-    fn document(&self, name: &str, now: SystemTime) -> Result<Vec<u8>, CliError> {
-        let now = humantime::format_rfc3339_seconds(now).to_string();
+    /// With name and time, where they are not chosen by a server.
+    fn document(&self, given: Option<(&str, SystemTime)>) -> Result<Vec<u8>, CliError> {
+        let now = given.map(|(_, now)| humantime::format_rfc3339_seconds(now).to_string());
         let document = OccurrenceDocument {
-            name,
+            name: given.map(|(name, _)| name),
             resource_uri: self.artifact.resource_uri(),
             note_name: self.note(),
             kind: "ATTESTATION",
-            create_time: &now,
-            update_time: &now,
+            create_time: now.as_deref(),
+            update_time: now.as_deref(),
             attestation: AttestationDocument {
                 serialized_payload: base64::encode(&self.payload),
                 signatures: [SignatureDocument {
@@ -171,13 +232,18 @@ impl Attestation<'_> {
             && occurrence.signatures.iter().filter(same).any(holds)
     }
 
-    fn filed(&self, name: String, file: PathBuf, created: bool) -> Filed {
+    fn filed(&self, name: String, place: Place, created: bool) -> Filed {
+        let (file, store) = match place {
+            Place::File(file) => (Some(file), None),
+            Place::Store(location) => (None, Some(location)),
+        };
         Filed {
             name,
             attestor: self.attestor.name().clone(),
             digest: self.artifact.digest,
             key_id: self.key_id.to_owned(),
             file,
+            store,
             created,
         }
     }

@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::Context;
 use super::artifact::{Artifact, ArtifactUrl};
-use super::attestations::Occurrences;
+use super::attestations::{Occurrences, runtime};
 use super::attestors::Folder;
 use super::error::{CliError, Outcome};
 use super::files::{self, Attestors, OccurrenceFile};
 use super::output::{Answer, fields, table};
-use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing};
+use super::remote::{Server, Store};
+use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence};
 use crate::decision::{AttestorVerdict, Reason, weigh};
 use crate::image::{Digest, Reference};
 
@@ -51,6 +52,8 @@ pub(super) struct Verify {
     attestors: Folder,
     #[command(flatten)]
     occurrences: Occurrences,
+    #[command(flatten)]
+    store: Store,
 }
 
 /// An occurrence as it is listed, once for every attestor whose note it hangs on.
@@ -165,10 +168,12 @@ impl Verify {
         if names.is_empty() {
             return Err(CliError::NobodyToAsk);
         }
-        let found = self.occurrences.read(context)?;
-        let occurrences = found.iter().map(|file| &file.occurrence);
+        let occurrences = match self.store.server()? {
+            Some(server) => runtime()?.block_on(held(&server, &attestors, &names, artifact.digest))?,
+            None => self.occurrences.read(context)?.into_iter().map(|file| file.occurrence).collect(),
+        };
         let key_ring = attestors.key_ring(&context.defaults.settings.dsse_types);
-        let evidence = Evidence::gather(artifact.digest, occurrences, &key_ring);
+        let evidence = Evidence::gather(artifact.digest, &occurrences, &key_ring);
         let reference = Reference::parse(&artifact.docker_reference).ok();
         let judged: Vec<_> = names.iter().map(|name| weigh(name, [&evidence], reference.as_ref())).collect();
         let verified = judged.iter().all(|attestor| attestor.satisfied);
@@ -181,6 +186,25 @@ impl Verify {
             format!("{head}\n{}", attestors_table(&value.attestors))
         })
     }
+}
+
+/// What a server holds for `digest` below the notes of these attestors.
+async fn held(
+    server: &Server,
+    attestors: &Attestors,
+    names: &[AttestorName],
+    digest: Digest,
+) -> Result<Vec<Occurrence>, CliError> {
+    let all = attestors.files.iter().map(|file| &file.attestor);
+    let notes: BTreeSet<_> = all
+        .filter(|attestor| names.contains(attestor.name()))
+        .filter_map(Attestor::note)
+        .collect();
+    let mut found = Vec::new();
+    for note in notes {
+        found.extend(server.occurrences(note, digest).await?);
+    }
+    Ok(found)
 }
 
 fn attestors_table(attestors: &[AttestorVerdict]) -> String {

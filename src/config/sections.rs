@@ -253,7 +253,7 @@ impl RestConfig {
     pub(super) fn paths(&self) -> Vec<(&'static str, &Path)> {
         let mut paths: Vec<_> = self.ca.iter().map(|ca| ("sources.ca", ca.as_path())).collect();
         match &self.credentials {
-            Credentials::None | Credentials::MetadataServer(_) => {}
+            Credentials::None | Credentials::Given(_) | Credentials::MetadataServer(_) => {}
             Credentials::Token(path) => paths.push(("sources.token_file", path)),
             Credentials::Certificate { certificate, key } => {
                 paths.push(("sources.client_certificate", certificate));

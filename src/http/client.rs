@@ -1,4 +1,4 @@
-//! A client that gets documents from one place.
+//! A client that gets documents from one place, and sends some there.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
     IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Response, StatusCode, Url, redirect};
+use reqwest::{RequestBuilder, Response, StatusCode, Url, redirect};
 
 use super::body::{self, Unread};
 use super::credentials::{Credentials, bearer};
@@ -161,6 +161,14 @@ impl Client {
         self.session().await?.get(url, bounds, etag).await
     }
 
+    /// Sends `json` to one address of the place; the body of the answer.
+    ///
+    /// # Errors
+    /// See [`HttpError`]. After [`HttpError::Slow`] and a broken connection it is not known whether it was taken.
+    pub async fn post(&self, url: Url, json: Vec<u8>, bounds: Bounds) -> Result<Vec<u8>, HttpError> {
+        self.session().await?.post(url, json, bounds).await
+    }
+
     /// Reads the files that say who is believed and who asks, and begins a batch of questions.
     ///
     /// # Errors
@@ -199,6 +207,7 @@ fn read(options: &Options) -> Result<(TlsFiles, Option<Held>), HttpError> {
     match &options.credentials {
         Credentials::None | Credentials::MetadataServer(_) => {}
         Credentials::Token(path) => token = Some(Held::read_secret(path)?),
+        Credentials::Given(held) => token = Some(held.clone()),
         Credentials::Certificate { certificate, key } => {
             identity = Some((Held::read(certificate)?, Held::read_secret(key)?));
         }
@@ -229,8 +238,34 @@ impl Session<'_> {
     /// # Errors
     /// See [`HttpError`]; [`HttpError::Url`] for another place's.
     pub async fn get(&self, url: Url, bounds: Bounds, etag: Option<&str>) -> Result<Answer, HttpError> {
+        let mut request = self.client.get(url.clone());
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        self.within(url, request, bounds, etag.is_some()).await
+    }
+
+    /// Sends `json` to one address of the place; the body of the answer.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn post(&self, url: Url, json: Vec<u8>, bounds: Bounds) -> Result<Vec<u8>, HttpError> {
+        let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
+        match self.within(url, request, bounds, false).await? {
+            Answer::Body { bytes, .. } => Ok(bytes),
+            Answer::Unchanged => Ok(Vec::new()),
+        }
+    }
+
+    async fn within(
+        &self,
+        url: Url,
+        request: RequestBuilder,
+        bounds: Bounds,
+        tagged: bool,
+    ) -> Result<Answer, HttpError> {
         let slow = |_| HttpError::Slow { url: address::plain(&url), limit: bounds.limit };
-        let answer = self.answer(url.clone(), bounds.max_bytes, etag);
+        let answer = self.answer(url.clone(), request, bounds.max_bytes, tagged);
         let answer = tokio::time::timeout(bounds.limit, answer).await.map_err(slow)?;
         if let (Err(HttpError::Status { status: StatusCode::UNAUTHORIZED, .. }), Some(server)) =
             (&answer, &self.place.metadata)
@@ -240,24 +275,26 @@ impl Session<'_> {
         answer
     }
 
-    async fn answer(&self, url: Url, max: usize, etag: Option<&str>) -> Result<Answer, HttpError> {
+    async fn answer(
+        &self,
+        url: Url,
+        request: RequestBuilder,
+        max: usize,
+        tagged: bool,
+    ) -> Result<Answer, HttpError> {
         let asked = address::plain(&url);
         if url.origin() != self.place.url.origin() {
             return Err(HttpError::Url { url: asked, cause: "it is another place".to_owned() });
         }
-        let mut request =
-            self.client.get(url).header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity");
+        let mut request = request.header(ACCEPT, "application/json").header(ACCEPT_ENCODING, "identity");
         if let Some(bearer) = &self.bearer {
             request = request.header(AUTHORIZATION, bearer.clone());
-        }
-        if let Some(etag) = etag {
-            request = request.header(IF_NONE_MATCH, etag);
         }
         let broken = |error| HttpError::broken(asked.clone(), error);
         let mut response = request.send().await.map_err(broken)?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Answer::Unchanged),
+            StatusCode::NOT_MODIFIED if tagged => return Ok(Answer::Unchanged),
             _ => return Err(self.refusal(asked, &mut response).await),
         }
         let encoding = text_of(response.headers(), CONTENT_ENCODING);

@@ -12,8 +12,8 @@ pub const METADATA_SERVER: &str = "http://metadata.google.internal";
 /// The longest token, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// Who asks. All files must be root's and writable by nobody else; token and key may not be read by
-/// everybody. They are read again for each batch of questions, because they are rotated.
+/// Who asks. All files must be root's, or of the user that this program runs as, and writable by nobody else; token
+/// and key may not be read by everybody. They are read again for each batch of questions, because they are rotated.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Credentials {
     /// Nobody in particular.
@@ -21,6 +21,8 @@ pub enum Credentials {
     None,
     /// A file that holds a bearer token.
     Token(PathBuf),
+    /// A bearer token that the caller holds.
+    Given(Held),
     /// The service account of this machine, whose tokens the metadata server of Google Compute Engine at
     /// this address gives. It is asked over plain HTTP, which goes no further than the host.
     MetadataServer(String),

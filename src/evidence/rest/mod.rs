@@ -1,10 +1,12 @@
 //! Container Analysis and Grafeas over REST, v1 and v1beta1 (`grafeas.proto`: `ListNoteOccurrences`,
-//! `ListOccurrences`): occurrences of a note or of a project, listed whole or looked up by digest.
+//! `ListOccurrences`): occurrences of a note or of a project, listed whole or looked up by digest; and filed there,
+//! by whoever attests.
 //!
 //! The server is believed nothing. What it gives is filtered here again, because servers of the field ignore
 //! filters; a listing counts as ended only by an empty page token, because some of them page for ever; and
 //! every answer has a bound in bytes and in time. No redirect is followed and nothing is decompressed.
 
+mod create;
 mod listing;
 mod page;
 mod question;
