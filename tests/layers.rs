@@ -21,7 +21,8 @@ const CORE: &[&str] = &["text", "document", "image", "attestation", "policy", "d
 /// What several edges do alike; each names only the core.
 const SHARED: &[&str] = &["pace", "apart", "http"];
 /// Each names core and shared. Those of later versions have their place already.
-const EDGES: &[&str] = &["config", "gate", "evidence", "containerd", "kubelet", "audit", "nri", "metrics", "signing"];
+const EDGES: &[&str] =
+    &["config", "gate", "evidence", "containerd", "kubelet", "audit", "nri", "metrics", "signing"];
 /// Each names core and edges, and neither the other; nobody names them.
 const PROGRAMS: &[&str] = &["daemon", "cli"];
 /// Items of the crate's root that any module may name.

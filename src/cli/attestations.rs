@@ -273,6 +273,10 @@ pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
 fn filed_answer(filed: &Filed, context: &Context) -> Result<Answer, CliError> {
     context.answer(Outcome::Fine, filed, || {
         let (name, place) = (&filed.name, filed.place());
-        if filed.created { format!("{name} created in {place}\n") } else { format!("{name} is there already, in {place}\n") }
+        if filed.created {
+            format!("{name} created in {place}\n")
+        } else {
+            format!("{name} is there already, in {place}\n")
+        }
     })
 }

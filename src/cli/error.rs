@@ -156,7 +156,9 @@ pub enum CliError {
         id: String,
     },
     /// A private key that the attestor does not know.
-    #[error("{origin} is not {which} of attestor `{name}`: add its public key with `attestors public-keys add`")]
+    #[error(
+        "{origin} is not {which} of attestor `{name}`: add its public key with `attestors public-keys add`"
+    )]
     NotItsKey {
         /// Who.
         name: AttestorName,

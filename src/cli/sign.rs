@@ -9,6 +9,9 @@ use super::output;
 use super::remote::Access;
 use crate::signing::{KeyVersion, Kms, PIN_VARIABLE, PrivateKey, Signer, TokenKey, TokenUri};
 
+/// A flag that says more of a key version has no place beside these; that it requires one is not asked then.
+const OTHER_KEYS: [&str; 2] = ["private_key_file", "pkcs11_key"];
+
 /// One of: a PEM file, a PKCS#11 token, a key version of Cloud KMS.
 #[derive(Debug, Args)]
 pub(super) struct SigningKey {
@@ -20,34 +23,34 @@ pub(super) struct SigningKey {
     #[arg(long, value_name = "URI", group = "signing-key")]
     pkcs11_key: Option<String>,
     /// The token's library [default: `?module-path=` of the URI]
-    #[arg(long, value_name = "PATH", requires = "pkcs11_key")]
+    #[arg(long, value_name = "PATH", requires = "pkcs11_key", conflicts_with_all = ["private_key_file", "keyversion"])]
     pkcs11_module: Option<PathBuf>,
     /// A key version of Google Cloud KMS: its name in full, or its number beside the four flags below
     #[arg(long, value_name = "NAME", group = "signing-key")]
     keyversion: Option<String>,
     /// The project of its key
-    #[arg(long, value_name = "PROJECT", requires = "keyversion")]
+    #[arg(long, value_name = "PROJECT", requires = "keyversion", conflicts_with_all = OTHER_KEYS)]
     keyversion_project: Option<String>,
     /// The location of its key ring
-    #[arg(long, value_name = "LOCATION", requires = "keyversion")]
+    #[arg(long, value_name = "LOCATION", requires = "keyversion", conflicts_with_all = OTHER_KEYS)]
     keyversion_location: Option<String>,
     /// The key ring
-    #[arg(long, value_name = "KEYRING", requires = "keyversion")]
+    #[arg(long, value_name = "KEYRING", requires = "keyversion", conflicts_with_all = OTHER_KEYS)]
     keyversion_keyring: Option<String>,
     /// The key
-    #[arg(long, value_name = "KEY", requires = "keyversion")]
+    #[arg(long, value_name = "KEY", requires = "keyversion", conflicts_with_all = OTHER_KEYS)]
     keyversion_key: Option<String>,
     /// Where KMS is asked; plain http for a loopback address alone
-    #[arg(long, value_name = "URL", default_value = KeyVersion::URL, requires = "keyversion")]
+    #[arg(long, value_name = "URL", default_value = KeyVersion::URL, requires = "keyversion", conflicts_with_all = OTHER_KEYS)]
     kms_url: String,
     /// File with the token for KMS [default: BINAUTHCTL_KMS_TOKEN of the environment, or none]
-    #[arg(long, value_name = "FILE", requires = "keyversion")]
+    #[arg(long, value_name = "FILE", requires = "keyversion", conflicts_with_all = OTHER_KEYS)]
     kms_token_file: Option<PathBuf>,
     /// Sign as the service account of this machine of Google's: ask its metadata server for the token
-    #[arg(long, requires = "keyversion", conflicts_with = "kms_token_file")]
+    #[arg(long, requires = "keyversion", conflicts_with_all = ["private_key_file", "pkcs11_key", "kms_token_file"])]
     kms_metadata_server: bool,
     /// Certificates (PEM) that vouch for KMS, and no others [default: the system's]
-    #[arg(long, value_name = "FILE", requires = "keyversion")]
+    #[arg(long, value_name = "FILE", requires = "keyversion", conflicts_with_all = OTHER_KEYS)]
     kms_ca: Option<PathBuf>,
 }
 
@@ -109,7 +112,9 @@ impl SigningKey {
         }
         let part = |(part, flag): (&Option<String>, &str)| {
             part.clone().ok_or_else(|| {
-                CliError::MalformedCommand(format!("{flag} is missing, or give --keyversion its name in full"))
+                CliError::MalformedCommand(format!(
+                    "{flag} is missing, or give --keyversion its name in full"
+                ))
             })
         };
         let [project, location, ring, key] = parts.map(part);

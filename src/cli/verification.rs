@@ -196,10 +196,8 @@ async fn held(
     digest: Digest,
 ) -> Result<Vec<Occurrence>, CliError> {
     let all = attestors.files.iter().map(|file| &file.attestor);
-    let notes: BTreeSet<_> = all
-        .filter(|attestor| names.contains(attestor.name()))
-        .filter_map(Attestor::note)
-        .collect();
+    let notes: BTreeSet<_> =
+        all.filter(|attestor| names.contains(attestor.name())).filter_map(Attestor::note).collect();
     let mut found = Vec::new();
     for note in notes {
         found.extend(server.occurrences(note, digest).await?);

@@ -87,16 +87,15 @@ fn parse(pem: &str) -> Result<(SigningKey, KeyId), &'static str> {
             "holds an encrypted private key: decrypt it first, with `openssl pkey -in KEY -out PLAIN`",
         );
     }
-    if pem.contains("-----BEGIN RSA PRIVATE KEY-----")
-        || pem.contains("-----BEGIN OPENSSH PRIVATE KEY-----")
+    if pem.contains("-----BEGIN RSA PRIVATE KEY-----") || pem.contains("-----BEGIN OPENSSH PRIVATE KEY-----")
     {
         return Err(NOT_P256);
     }
     let block = block(pem, SEC1)
         .or_else(|| block(pem, PKCS8))
         .ok_or("holds no `EC PRIVATE KEY` (SEC1) and no `PRIVATE KEY` (PKCS#8) block")?;
-    let (label, der) = SecretDocument::from_pem(block)
-        .map_err(|_| "holds a private key block that is not well-formed")?;
+    let (label, der) =
+        SecretDocument::from_pem(block).map_err(|_| "holds a private key block that is not well-formed")?;
     let key = match label {
         SEC1 => SecretKey::from_sec1_der(der.as_bytes()).ok(),
         _ => SecretKey::from_pkcs8_der(der.as_bytes()).ok(),

@@ -43,8 +43,18 @@ impl FromStr for KeyVersion {
             .or_else(|| name.strip_prefix("gcpkms://"))
             .unwrap_or(name);
         let parts: Vec<&str> = name.split('/').collect();
-        let ["projects", project, "locations", location, "keyRings", ring, "cryptoKeys", key, "cryptoKeyVersions", version] =
-            parts.as_slice()
+        let [
+            "projects",
+            project,
+            "locations",
+            location,
+            "keyRings",
+            ring,
+            "cryptoKeys",
+            key,
+            "cryptoKeyVersions",
+            version,
+        ] = parts.as_slice()
         else {
             return Err(refused());
         };
@@ -104,7 +114,8 @@ impl Kms {
     pub async fn open(version: KeyVersion, options: http::Options) -> Result<Self, SignError> {
         let failed = |cause| SignError::Http { version: version.to_string(), cause };
         let client = Client::new(options).map_err(failed)?;
-        let mut key = Self { version: version.clone(), client, algorithm: None, kms_algorithm: String::new() };
+        let mut key =
+            Self { version: version.clone(), client, algorithm: None, kms_algorithm: String::new() };
         let answer = key.client.get(key.url("/publicKey")?, BOUNDS, None).await.map_err(failed)?;
         let Answer::Body { bytes, .. } = answer else { return Err(key.wrong("it gives no public key")) };
         let about: PublicKeyDocument = key.read(&bytes)?;
@@ -137,14 +148,16 @@ impl Kms {
     /// # Errors
     /// [`SignError::Http`] and [`SignError::Kms`].
     pub async fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        let unfit = || SignError::Algorithm { origin: format!("the key version `{}`", self.version), algorithm };
+        let unfit =
+            || SignError::Algorithm { origin: format!("the key version `{}`", self.version), algorithm };
         let hash = Hash::of(algorithm).ok_or_else(unfit)?;
         let digest = hash.digest(message);
         let question = json!({
             "digest": {hash.name(): base64::encode(&digest)},
             "digestCrc32c": crc32c::crc32c(&digest).to_string(),
         });
-        let answer = self.client.post(self.url(":asymmetricSign")?, question.to_string().into(), BOUNDS).await;
+        let answer =
+            self.client.post(self.url(":asymmetricSign")?, question.to_string().into(), BOUNDS).await;
         let bytes = answer.map_err(|cause| SignError::Http { version: self.version.to_string(), cause })?;
         let signed: Signed = self.read(&bytes)?;
         self.is_of_it(&signed.name)?;
@@ -167,18 +180,22 @@ impl Kms {
     }
 
     fn read<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T, SignError> {
-        serde_json::from_slice(bytes).map_err(|error| self.wrong(&format!("the answer is not understood: {error}")))
+        serde_json::from_slice(bytes)
+            .map_err(|error| self.wrong(&format!("the answer is not understood: {error}")))
     }
 
     fn is_of_it(&self, name: &str) -> Result<(), SignError> {
-        if name == self.version.0 { Ok(()) } else { Err(self.wrong("the answer is about another key version")) }
+        if name == self.version.0 {
+            Ok(())
+        } else {
+            Err(self.wrong("the answer is about another key version"))
+        }
     }
 
     fn wrong(&self, what: &str) -> SignError {
         SignError::Kms { version: self.version.to_string(), what: what.to_owned() }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

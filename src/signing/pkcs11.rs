@@ -35,7 +35,10 @@ pub struct TokenKey {
 
 impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenKey").field("uri", &self.uri).field("module", &self.module).finish_non_exhaustive()
+        f.debug_struct("TokenKey")
+            .field("uri", &self.uri)
+            .field("module", &self.module)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,8 +109,7 @@ impl TokenKey {
         if matches!(algorithm.kind(), Kind::Rsa(_)) {
             return self.session.sign(&rsa(algorithm, hash), self.key, message).map_err(failed);
         }
-        let raw =
-            self.session.sign(&Mechanism::Ecdsa, self.key, &hash.digest(message)).map_err(failed)?;
+        let raw = self.session.sign(&Mechanism::Ecdsa, self.key, &hash.digest(message)).map_err(failed)?;
         der(algorithm, &raw).ok_or_else(|| SignError::Token {
             module: self.module.clone(),
             what: format!("what `{}` signed is no signature", self.uri),

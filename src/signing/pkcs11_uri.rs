@@ -164,9 +164,10 @@ const KNOWN: &str = "token, manufacturer, model, serial, slot-id, object, id and
 fn pair(part: &str) -> Result<(&str, Vec<u8>), String> {
     let (name, value) = part.split_once('=').ok_or("an attribute has no `=`")?;
     let marks = value.bytes().filter(|byte| *byte == b'%').count();
-    let good = value.split('%').skip(1).filter(|rest| {
-        rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
-    });
+    let good = value
+        .split('%')
+        .skip(1)
+        .filter(|rest| rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())));
     if good.count() != marks {
         return Err(format!("`{name}` has a `%` without two hexadecimal digits"));
     }

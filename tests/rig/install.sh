@@ -6,7 +6,7 @@
 #   --bench        also cosign and notation, which the benchmarks compare with
 #   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
 #
-# Build tools (protoc, a C compiler, pkg-config), openssl and gpg are installed with apt when they are missing.
+# Build tools (protoc, a C compiler, pkg-config), openssl, gpg, curl and SoftHSM are installed with apt when they are missing.
 # Everything that runs as a service elsewhere (containerd, runc, docker-registry) is only
 # unpacked into the folder, never installed: no unit, no maintainer script, nothing in /usr, and
 # a containerd that this machine already has is not looked at.
@@ -79,6 +79,8 @@ command -v cc >/dev/null || tools+=(gcc)
 command -v pkg-config >/dev/null || tools+=(pkg-config)
 command -v make >/dev/null || tools+=(make)
 command -v openssl >/dev/null || tools+=(openssl)
+command -v softhsm2-util >/dev/null || tools+=(softhsm2)
+command -v curl >/dev/null || tools+=(curl)
 command -v gpg >/dev/null && command -v gpgconf >/dev/null || tools+=(gnupg)
 [[ -e /usr/include/stdlib.h ]] || tools+=(libc6-dev)
 [[ -e /etc/ssl/certs/ca-certificates.crt ]] || tools+=(ca-certificates)

@@ -25,7 +25,8 @@ impl RestSource {
             .extend(["v1", "projects", project, "occurrences"]);
         let asked = address::plain(&url);
         let bounds = Bounds { max_bytes: occurrence::MAX_BYTES, limit: self.limits.page };
-        let answer = self.client.post(url, document, bounds).await.map_err(|error| trouble::of(error, &asked))?;
+        let answer =
+            self.client.post(url, document, bounds).await.map_err(|error| trouble::of(error, &asked))?;
         Occurrence::parse(&answer)
             .map_err(|error| SourceError::Malformed { url: asked, cause: crate::chain(&error) })
     }
