@@ -60,6 +60,7 @@
 //! | what no answer means | [`gate::asking`], by the wiring alone |
 //! | what is valid and probably not meant | [`policy::lint`] |
 //! | which keys sign, and where they are | [`signing`] |
+//! | what the node needs before it can reach anything | `cli::floor`, [`kubelet::static_pods`] |
 //!
 //! [`nri`] stands as if it were a crate of its own: a runtime for NRI plugins that knows nothing of
 //! binauthd.

@@ -34,6 +34,8 @@ mod create_faults;
 mod fake_runtime;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/floor.rs"]
+mod floor;
 #[path = "e2e/forms.rs"]
 mod forms;
 #[path = "e2e/gated.rs"]

@@ -20,6 +20,7 @@ mod defaults;
 mod error;
 mod evaluate;
 mod files;
+mod floor;
 mod output;
 mod policy;
 mod policy_bundle;
@@ -83,6 +84,9 @@ enum Command {
     /// What containerd is told, so that it asks binauthd
     #[command(subcommand)]
     Containerd(containerd::Verb),
+    /// What this node needs before it can reach anything
+    #[command(subcommand)]
+    Floor(floor::Verb),
     /// What this node remembers of what it has accepted
     #[command(subcommand)]
     Trust(trust::Verb),
@@ -143,6 +147,7 @@ impl Command {
             Self::Policy(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
             Self::Containerd(verb) => verb.run(context),
+            Self::Floor(verb) => verb.run(context),
             Self::Trust(verb) => verb.run(context),
             Self::Evaluate(verb) => verb.run(context),
             Self::Bundle(verb) => verb.run(context),

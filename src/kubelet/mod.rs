@@ -9,6 +9,8 @@
 //! HTTP off loopback, a loopback port that another user listens on), a redirect, an answer over 64 MiB or
 //! 5 s or without end, credentials that a program would have to be run for, and each pod that could be
 //! understood in two ways. No proxy is used and no certificate authority of the system counts.
+//!
+//! What the next boot will run, static pods, is read from their manifests ([`static_pods`]).
 
 mod access;
 mod ask;
@@ -17,10 +19,12 @@ mod facts;
 mod kubeconfig;
 mod list;
 mod listener;
+mod manifests;
 mod memory;
 mod pods;
 
 pub use access::{Credentials, Options};
 pub use error::KubeletError;
 pub use facts::{Container, ContainerKind, ImageVolume, PodFacts};
+pub use manifests::{ManifestError, StaticPod, static_pods};
 pub use pods::{Pods, PodsStatus};

@@ -16,6 +16,7 @@ mod attestors;
 mod bundles;
 mod containerd;
 mod evaluate;
+mod floor;
 mod forms;
 mod general;
 mod ladder;
