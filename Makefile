@@ -71,7 +71,7 @@ fuzz: ## Every parser and the check against made-up input, FUZZ_SECONDS (300) fo
 
 .PHONY: test-full
 test-full: test ## The same, and what takes minutes: kill loops, longer floods (root)
-	$(CARGO) test --locked --test e2e --test sources -- --ignored --nocapture --test-threads 1
+	$(CARGO) test --locked --test e2e --test node --test sources -- --ignored --nocapture --test-threads 1
 
 .PHONY: bench
 bench: root build ## One table of how fast it is, beside cosign and notation (root)

@@ -276,7 +276,8 @@ impl Config {
         rules
     }
 
-    fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+    /// Every path in it, with its key.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         [
             ("policy", self.policy.as_path()),
             ("attestors", &self.attestors),

@@ -13,6 +13,7 @@ mod gates;
 mod handlers;
 mod privileges;
 mod pull;
+mod self_test;
 mod sources;
 mod status;
 mod supervisor;
@@ -35,6 +36,7 @@ use crate::config::lock::{self, LockError};
 use crate::config::{Config, ConfigError, Documents};
 use crate::containerd::Probe;
 use crate::evidence::{Ledger, LookUps};
+use crate::gate::inherited::{InheritError, Inherited};
 use crate::gate::listener::{BindError, Listener, SocketFile};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
@@ -42,6 +44,9 @@ use create::CreateGate;
 pub use engine::Engine;
 
 const ADMIN_GROUP: &str = "binauthd";
+/// The names of the sockets where a supervisor hands them over (`FileDescriptorName=`).
+const GATE: &str = "gate";
+const ADMIN: &str = "admin";
 /// One thread serves all sockets: waking a second one costs more than a question does.
 const WORKERS: usize = 1;
 /// Threads for what may take its time; questions beyond wait for one.
@@ -61,6 +66,9 @@ pub enum StartError {
     /// A socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A socket that was handed over is not the one that gates ask on.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
     /// The runtime did not start, or a server ended without being told to.
     #[error("the daemon cannot serve")]
     Serve(#[source] io::Error),
@@ -80,10 +88,13 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     }
     let _lock = lock::claim(&config.state_dir)?;
     lock::make_folder(&config.runtime_dir, 0o755)?;
-    let gate = Listener::bind(&config.gate_socket(), 0o600, None)?;
-    let admin = Listener::bind(&config.admin_socket(), 0o660, admin_group())?;
+    let mut inherited = Inherited::take(&[GATE, ADMIN])?;
+    let gate = listener(&mut inherited, GATE, &config.gate_socket(), 0o600, None)?;
+    let admin = listener(&mut inherited, ADMIN, &config.admin_socket(), 0o660, admin_group())?;
     // Capabilities are a thread's own: they go before there is a second one.
     privileges::drop_all();
+    let unfit = self_test::problems(&config);
+    unfit.iter().for_each(|problem| tracing::error!("{problem}"));
 
     let documents = Documents::open(&config, SystemTime::now());
     let (ledger, problems) = Ledger::open(&config.state_dir, config.folders().map(|(name, _)| name));
@@ -102,12 +113,26 @@ pub fn run(path: &Path) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Serve)?;
-    let served = runtime.block_on(serve(config, gate, admin, Arc::clone(&engine), &watcher));
+    let served = runtime.block_on(serve(config, gate, admin, Arc::clone(&engine), &watcher, unfit));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(watcher);
     drop(sync);
     engine.finish();
     served.map_err(StartError::Serve)
+}
+
+/// The socket that the supervisor holds; else, or where that one's file is gone, one of our own.
+fn listener(
+    inherited: &mut Inherited,
+    name: &'static str,
+    path: &Path,
+    mode: u32,
+    group: Option<u32>,
+) -> Result<Listener, StartError> {
+    match inherited.listener(name, path, mode, group)? {
+        Some(listener) => Ok(listener),
+        None => Ok(Listener::bind(path, mode, group)?),
+    }
 }
 
 async fn serve(
@@ -116,6 +141,7 @@ async fn serve(
     admin: Listener,
     engine: Arc<Engine>,
     watcher: &watch::Watcher,
+    unfit: Vec<String>,
 ) -> io::Result<()> {
     // Before anybody is told that the daemon runs: a signal must not find it unprepared.
     let mut signals = Signals::register()?;
@@ -134,6 +160,7 @@ async fn serve(
         gate: Arc::clone(&counters),
         probe,
         bundles,
+        unfit,
         started: Instant::now(),
     };
 

@@ -29,6 +29,8 @@ pub(super) struct Inputs {
     pub(super) create: Arc<CreateGate>,
     /// Where policy bundles come from a URL.
     pub(super) bundles: Option<Fetcher>,
+    /// What the self-test at start found.
+    pub(super) unfit: Vec<String>,
     pub(super) started: Instant,
 }
 
@@ -234,6 +236,7 @@ impl Inputs {
             .chain(create.nri.problem())
             .chain(self.create.handlers.problems())
             .chain(create.pods.iter().filter_map(|pods| Some(format!("kubelet: {}", pods.problem.as_ref()?))))
+            .chain(self.unfit.iter().cloned())
             .chain(self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")))
             .collect();
         let gates = Gate::ALL.map(|gate| {

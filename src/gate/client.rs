@@ -22,6 +22,8 @@ use super::message::{Answer, Ask, Unsupported};
 
 /// How long the pause is before another attempt to enter a full queue.
 const QUEUE_RETRY: Duration = Duration::from_millis(5);
+/// The same where the daemon has gone without an answer.
+const GONE_RETRY: Duration = Duration::from_millis(20);
 
 /// How long a client waits, and how much it reads.
 #[derive(Debug, Clone, Copy)]
@@ -106,12 +108,27 @@ impl fmt::Display for NoAnswer {
 /// Its text holds the cause already, so there is none to be told after it.
 impl std::error::Error for NoAnswer {}
 
-/// Asks the daemon behind the gate socket at `path`.
+/// Asks the daemon behind the gate socket at `path`. A daemon that goes before it has answered is asked again, within
+/// the same time: a supervisor that holds its socket brings it back, and a question may be asked twice.
 ///
 /// # Errors
 /// See [`NoAnswer`]; whatever it is, it comes within `patience`.
 pub fn ask(path: &Path, ask: &Ask, patience: Patience) -> Result<Answer, NoAnswer> {
-    exchange(path, ask, patience)
+    let request = frame::encode(Kind::Ask, ask, patience.max_ask).map_err(NoAnswer::Unaskable)?;
+    let mut waiting = Waiting::from(Instant::now(), patience);
+    let mut has_gone = false;
+    loop {
+        match once(path, &request, &mut waiting) {
+            // Nobody holds the socket: it does not come back by itself.
+            Err(NoAnswer::Refused | NoAnswer::Absent(_)) if has_gone => return Err(NoAnswer::Closed),
+            Err(NoAnswer::Closed) => match waiting.left(Instant::now()) {
+                Ok(left) if left > GONE_RETRY => std::thread::sleep(GONE_RETRY),
+                _ => return Err(NoAnswer::Closed),
+            },
+            answer => return answer,
+        }
+        has_gone = true;
+    }
 }
 
 /// Sends one request of any type in the same framing and waits for its answer.
@@ -124,14 +141,18 @@ pub fn exchange<Q: Serialize, A: DeserializeOwned>(
     patience: Patience,
 ) -> Result<A, NoAnswer> {
     let request = frame::encode(Kind::Ask, request, patience.max_ask).map_err(NoAnswer::Unaskable)?;
-    let mut waiting = Waiting::from(Instant::now(), patience);
-    let mut stream = connected(path, &waiting)?;
-    trust(&stream)?;
-    send(&mut stream, &request, &waiting)?;
+    once(path, &request, &mut Waiting::from(Instant::now(), patience))
+}
 
-    let mut inbox = Inbox::new(patience.max_body);
+/// One connection, one question.
+fn once<A: DeserializeOwned>(path: &Path, request: &[u8], waiting: &mut Waiting) -> Result<A, NoAnswer> {
+    let mut stream = connected(path, waiting)?;
+    trust(&stream)?;
+    send(&mut stream, request, waiting)?;
+
+    let mut inbox = Inbox::new(waiting.patience.max_body);
     loop {
-        receive(&mut stream, &mut inbox, &waiting)?;
+        receive(&mut stream, &mut inbox, waiting)?;
         while let Some((header, body)) = inbox.frame().map_err(NoAnswer::Nonsense)? {
             match kind(header, &body)? {
                 Kind::Answer => return frame::decode(&body).map_err(NoAnswer::Nonsense),

@@ -25,6 +25,8 @@ pub mod client;
 pub mod container;
 pub mod create_hook;
 pub mod frame;
+#[cfg(feature = "full")]
+pub mod inherited;
 mod line;
 #[cfg(feature = "full")]
 pub mod listener;

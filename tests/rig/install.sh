@@ -236,6 +236,31 @@ for generation in "${missing_older[@]}"; do
   lists "${older[$generation]}"
   fetch "containerd-$generation" containerd "${apt_options[@]}"
 done
+## The root of a node that boots
+
+node_packages=systemd,systemd-sysv,dbus,runc
+if ! present node || [[ $(<"$rig/have/node") != "$node_packages" ]]; then
+  [[ $EUID -eq 0 ]] || die "the root of a booted node is made by root"
+  mmdebstrap_tools=()
+  command -v mmdebstrap >/dev/null || mmdebstrap_tools+=(mmdebstrap)
+  command -v systemd-nspawn >/dev/null || mmdebstrap_tools+=(systemd-container)
+  if ((${#mmdebstrap_tools[@]})); then
+    say "installing ${mmdebstrap_tools[*]}"
+    DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${mmdebstrap_tools[@]}" >&2
+  fi
+  from=${from:-$(mirror)}
+  choose_keyring
+  say "making the root of a node (half a minute, once)"
+  rm -rf "${rig:?}/root/node"
+  mmdebstrap --quiet --variant=minbase --include="$node_packages" --keyring="$keyring" \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    bookworm "$rig/root/node" "$from" >&2
+  rm -rf "$rig"/root/node/{var/cache/apt/archives,var/lib/apt/lists}/*
+  # Empty: no first boot, which would enable whatever the distribution presets, and each boot is another machine's.
+  : >"$rig/root/node/etc/machine-id"
+  echo "$node_packages" >"$rig/have/node"
+fi
+
 rm -rf "${rig:?}/apt" # lists of a whole suite are large, and stale the next time
 
 unfit() { # NAME MESSAGE: it is fetched anew the next time

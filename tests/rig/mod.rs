@@ -22,6 +22,7 @@
 )]
 
 mod binauthd;
+mod booted;
 mod busy;
 mod containerd;
 mod cri;
@@ -40,6 +41,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use binauthd::{Daemon, Output, Tool};
+pub(crate) use booted::Booted;
 pub(crate) use busy::Busy;
 pub(crate) use cri::{Cri, Refusal};
 pub(crate) use etc::Etc;

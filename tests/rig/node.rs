@@ -117,7 +117,7 @@ impl Node {
 }
 
 /// Without this, containerd tries TLS on a loopback registry first, at every pull.
-fn trust_plain_http(home: &Home, registry: &Registry) {
+pub(super) fn trust_plain_http(home: &Home, registry: &Registry) {
     let host = registry.host();
     let folder = home.folder(&format!("certs.d/{host}"));
     write(&folder.join("hosts.toml"), 0o644, format!("server = \"http://{host}\"\n").as_bytes());
