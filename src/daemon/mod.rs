@@ -129,9 +129,21 @@ fn listener(
     mode: u32,
     group: Option<u32>,
 ) -> Result<Listener, StartError> {
-    match inherited.listener(name, path, mode, group)? {
-        Some(listener) => Ok(listener),
-        None => Ok(Listener::bind(path, mode, group)?),
+    if let Some(listener) = inherited.listener(name, path, mode, group)? {
+        return Ok(listener);
+    }
+    match Listener::bind(path, mode, group) {
+        // Without a capability it may not be given away; without a socket nothing would be answered at all.
+        Err(BindError::Io { source, .. })
+            if group.is_some() && source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            tracing::warn!(
+                "`{}` cannot be given to its group ({source}): only root may ask there",
+                path.display()
+            );
+            Ok(Listener::bind(path, mode, None)?)
+        }
+        bound => Ok(bound?),
     }
 }
 

@@ -11,7 +11,7 @@ use listenfd::ListenFd;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::listener::Listener;
+use super::listener::{Listener, answers};
 
 /// Names of the sockets, in the order of their descriptors, separated by colons.
 const NAMES: &str = "LISTEN_FDNAMES";
@@ -107,7 +107,7 @@ impl Inherited {
     }
 
     /// The socket `name`, if it was handed over: bound to `path`, whose file is this user's and of `group`, with `mode`.
-    /// One whose file is gone is nobody's way to us any more, and so is none.
+    /// One whose file is gone, or is that of another socket by now, is nobody's way to us any more, and so is none.
     ///
     /// # Errors
     /// [`InheritError::Elsewhere`] and [`InheritError::Mode`].
@@ -127,6 +127,11 @@ impl Inherited {
         }
         let Ok(file) = std::fs::symlink_metadata(path) else { return Ok(None) };
         if !file.file_type().is_socket() {
+            return Ok(None);
+        }
+        // After a loss the daemon binds one of its own there, and the supervisor goes on handing over the lost one: whoever
+        // asked would find that of a daemon that has ended. The one handed over listens, whether it is served or not.
+        if !answers(path) {
             return Ok(None);
         }
         let uid = nix::unistd::geteuid().as_raw();
@@ -196,5 +201,11 @@ mod tests {
         let mut gone = inherited(&path, 0o600);
         fs::remove_file(&path).unwrap();
         assert!(gone.listener("gate", &path, 0o600, None).unwrap().is_none());
+        // That one outlives its daemon as a file, and is not the one that the next daemon is handed.
+        let mut lost = inherited(&path, 0o600);
+        fs::remove_file(&path).unwrap();
+        drop(Listener::bind(&path, 0o600, None).unwrap());
+        assert!(lost.listener("gate", &path, 0o600, None).unwrap().is_none());
+        let _again = Listener::bind(&path, 0o600, None).unwrap();
     }
 }

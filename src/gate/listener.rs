@@ -135,13 +135,21 @@ fn refuse_occupied(path: &Path) -> Result<(), BindError> {
         }
         Ok(_) => {}
     }
-    let probe = UnixAddr::new(path).and_then(|address| connect(unbound()?.as_raw_fd(), &address));
-    match probe {
+    match probe(path) {
         // A full queue is somebody's.
         Ok(()) | Err(Errno::EAGAIN) => Err(BindError::Live(path.to_owned())),
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
         Err(errno) => Err(failed(errno.into())),
     }
+}
+
+fn probe(path: &Path) -> nix::Result<()> {
+    UnixAddr::new(path).and_then(|address| connect(unbound()?.as_raw_fd(), &address))
+}
+
+/// Whether the file at `path` is that of a socket on which somebody listens. Where it cannot be told, it is.
+pub(super) fn answers(path: &Path) -> bool {
+    !matches!(probe(path), Err(Errno::ECONNREFUSED | Errno::ENOENT))
 }
 
 #[cfg(test)]
