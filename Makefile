@@ -17,6 +17,8 @@ GATE_PROGRAMS := binauthd-image-verifier binauthd-create-hook binauthd-runc
 GATE_BINS := $(addprefix --bin ,$(GATE_PROGRAMS))
 # Programs that the setup may have fetched.
 export PATH := $(abspath target/rig/bin):$(PATH)
+# The packages that the booted node of the tests installs.
+export BINAUTHD_PACKAGES := $(TARGET_DIR)/package-test
 # The gate programs that demo, tests and benches give to containerd.
 export BINAUTHD_VERIFIER := $(GATE)/binauthd-image-verifier
 export BINAUTHD_CREATE_HOOK := $(GATE)/binauthd-create-hook
@@ -44,6 +46,19 @@ gate: ## The static gate programs alone, as containerd and runc execute them
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --locked --profile gate --target $(HOST) \
 		--no-default-features $(GATE_BINS)
 
+.PHONY: package
+package: build ## Packages in target/package: .deb, .rpm, bills of materials, checksums
+	tests/rig/install.sh --deb --rpm
+	packaging/build.sh --rpm --sbom $(TARGET_DIR)/release $(TARGET_DIR)/package
+
+# Packages of what the tests are built with.
+.PHONY: package-test
+package-test: gate
+	tests/rig/install.sh --deb
+	$(CARGO) build --locked --bin binauthd --bin binauthctl
+	install -m 755 -t $(TARGET_DIR)/debug $(addprefix $(GATE)/,$(GATE_PROGRAMS))
+	packaging/build.sh --fast $(TARGET_DIR)/debug $(BINAUTHD_PACKAGES)
+
 .PHONY: demo
 demo: root setup gate ## See it allow and refuse, on a private containerd (root)
 	@program=$$($(CARGO) test --locked --no-run --test demo --message-format json-render-diagnostics | \
@@ -61,7 +76,7 @@ lint: ## Formatting, clippy with warnings denied, licences, bans and sources of 
 	$(CARGO) deny --locked check bans licenses sources
 
 .PHONY: test
-test: root lint gate ## Everything that must hold, end to end on a private containerd (root)
+test: root lint package-test ## Everything that must hold, end to end on a private containerd (root)
 	$(CARGO) test --locked
 	FUZZ_SECONDS=4 tests/fuzz/run.sh
 
@@ -79,6 +94,10 @@ bench: root build ## One table of how fast it is, beside cosign and notation (ro
 	$(CARGO) bench --locked --no-run
 	$(CARGO) bench --locked --bench judge
 	$(CARGO) bench --locked --bench gate
+
+.PHONY: manual
+manual: ## Write anew what is made from the code: man pages, completions
+	BINAUTHD_UPDATE=1 $(CARGO) test --locked --test manual
 
 .PHONY: clean
 clean: ## Remove what was built and fetched

@@ -1,7 +1,10 @@
 //! Holds the manual to the code: pages that list what the code defines are made from it.
 //!
-//! `BINAUTHD_UPDATE=1 cargo test --test manual` writes them anew.
+//! `make manual` writes them anew.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+#[path = "manual/commands.rs"]
+mod commands;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -26,14 +29,18 @@ const README: &str = include_str!("../README.md");
 
 #[test]
 fn the_table_of_reasons() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(REASONS);
-    let page = reasons();
+    is_what_the_code_says(REASONS, &reasons());
+}
+
+/// A file of the repository is made from the code; where it is asked for, it is made now.
+fn is_what_the_code_says(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("BINAUTHD_UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &page).unwrap();
+        fs::write(&path, text).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, page, "{REASONS} is not what the code says: run with BINAUTHD_UPDATE=1");
+    assert!(written == text, "{file} is not what the code says: run `make manual`");
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod rig;
 mod boot;
 #[path = "node/kills.rs"]
 mod kills;
+#[path = "node/packages.rs"]
+mod packages;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "e2e/signer.rs"]
 mod signer;

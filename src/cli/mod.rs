@@ -13,6 +13,7 @@ mod attestations;
 mod attestors;
 mod bundle;
 mod cache;
+mod completion;
 mod config;
 mod containerd;
 mod daemon;
@@ -109,6 +110,8 @@ enum Command {
     Cache(cache::Verb),
     /// Tell what the daemon on this node knows and does
     Status,
+    /// Print what a shell needs to complete command lines
+    Completion(completion::Completion),
 }
 
 /// What every verb is told.
@@ -128,7 +131,9 @@ impl Cli {
             format: self.global.output,
             defaults: match &self.command {
                 // What is to be checked need not be valid.
-                Command::Config(_) => Defaults::of(defaults::path(config), crate::config::Config::default()),
+                Command::Config(_) | Command::Completion(_) => {
+                    Defaults::of(defaults::path(config), crate::config::Config::default())
+                }
                 _ => defaults::defaults(config)?,
             },
         };
@@ -153,6 +158,7 @@ impl Command {
             Self::Bundle(verb) => verb.run(context),
             Self::Cache(verb) => verb.run(context),
             Self::Status => status::status(context),
+            Self::Completion(verb) => verb.run(),
         }
     }
 }

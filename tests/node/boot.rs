@@ -7,6 +7,10 @@ use super::rig::Booted;
 /// By then kubelet has started, whatever binauthd lacks.
 const SOON: Duration = Duration::from_secs(10);
 
+/// What containerd executes, by hand.
+const ASK: &str = "/usr/libexec/binauthd/binauthd-image-verifier -name r.example/app:1 \
+    -digest sha256:1111111111111111111111111111111111111111111111111111111111111111 </dev/null";
+
 /// Lines of `systemctl show` as the unit has them.
 fn property(node: &Booted, unit: &str, name: &str) -> String {
     node.run(&format!("systemctl show --property {name} --value {unit}"))
@@ -17,7 +21,7 @@ async fn comes_up_with_sockets_of_systemds_before_kubelet_and_within_its_sandbox
     let mut node = Booted::new().await;
     node.boot().await;
     for unit in ["binauthd.service", "binauthd.socket", "binauthd-admin.socket", "containerd.service"] {
-        assert_eq!(property(&node, unit, "ActiveState"), "active", "{unit}: {}", node.journal(unit));
+        super::comes_to_work(&node, &format!("systemctl is-active {unit}")).await;
     }
     let stat = |path: &str| node.run(&format!("stat --format '%U:%G %a %F' {path}"));
     assert_eq!(stat("/run/binauthd/gate.sock"), "root:root 600 socket");
@@ -44,6 +48,15 @@ async fn comes_up_with_sockets_of_systemds_before_kubelet_and_within_its_sandbox
     node.run("systemctl stop binauthd.socket binauthd-admin.socket binauthd.service");
     assert_eq!(node.shell("binauthctl status").0, 3);
     node.run("systemctl start binauthd.service && binauthctl status");
+
+    // Sockets whose files are lost: the daemon makes its own, also when it starts again, until systemd's are back.
+    node.run("rm /run/binauthd/gate.sock /run/binauthd/admin.sock");
+    super::comes_to_work(&node, "binauthctl status").await;
+    super::comes_to_work(&node, "systemctl kill --signal=KILL --kill-whom=main binauthd").await;
+    super::comes_to_work(&node, "binauthctl status").await;
+    super::comes_to_work(&node, ASK).await; // the shipped policy refuses nothing
+    node.run("systemctl restart binauthd.socket binauthd-admin.socket binauthd.service && binauthctl status");
+    assert_eq!(stat("/run/binauthd/admin.sock"), "root:binauthd 660 socket");
 }
 
 #[tokio::test]
@@ -71,9 +84,7 @@ async fn kubelet_starts_whatever_is_broken() {
     node.write("etc/binauthd/config.toml", &format!("state_dir = 7\n{config}"));
     let took = node.boot().await;
     assert!(took < SOON, "{took:?}");
-    let ask = "/usr/libexec/binauthd/binauthd-image-verifier -name r.example/app:1 \
-               -digest sha256:1111111111111111111111111111111111111111111111111111111111111111 </dev/null";
-    let (code, refusal) = node.shell(ask);
+    let (code, refusal) = node.shell(ASK);
     assert!(code == 1 && refusal.contains("silent for 2 s"), "{refusal}");
     assert_eq!(property(&node, "binauthd.socket", "ActiveState"), "active");
     let journal = node.journal("binauthd.service");

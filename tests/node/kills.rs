@@ -76,7 +76,7 @@ impl Load {
     }
 }
 
-/// Kills and restarts the daemon `times` under pulls; the figures.
+/// Kills and restarts the daemon `times` under pulls, and upgrades it; the figures.
 async fn killed(times: usize) -> String {
     let (mut node, good, bad) = enforcing().await;
     let inode = node.run("stat --format %i /run/binauthd/gate.sock");
@@ -88,6 +88,12 @@ async fn killed(times: usize) -> String {
     for _ in 0..times {
         load.some(1).await;
         node.run("systemctl restart binauthd");
+    }
+    // Newer packages and older ones again, each while there are pulls.
+    let newer = super::packages::newer(&node);
+    for packages in [newer.as_str(), "/var/tmp/binauthctl.deb /var/tmp/binauthd.deb"] {
+        node.run(&format!("dpkg --force-confold --install {packages}"));
+        load.some(1).await;
     }
     load.some(2).await;
     let pulls = load.end().await;

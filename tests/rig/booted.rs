@@ -74,6 +74,13 @@ impl Booted {
     /// One that is not booted yet: containerd 2.1, wired by the shipped drop-ins, kubelet's stand-in, and binauthd with
     /// the shipped configuration, not wired.
     pub(crate) async fn new() -> Self {
+        let node = Self::bare().await;
+        node.install();
+        node
+    }
+
+    /// The same without binauthd.
+    pub(crate) async fn bare() -> Self {
         let home = Home::new();
         let registry = Registry::start(&home).await;
         let pause = registry.push("pause", "1", &Image::new("pause", &["sleep", "2147483647"])).await;
@@ -84,7 +91,6 @@ impl Booted {
         assert!(copied.success());
         node.write("etc/hosts", "127.0.0.1 localhost\n");
         node.install_containerd();
-        node.install();
         node.enable(&["containerd.service", "kubelet.service"]);
         node
     }
@@ -149,26 +155,26 @@ imports = ["/etc/containerd/conf.d/*.toml"]
         self.write("etc/systemd/system/kubelet.service", KUBELET_UNIT);
     }
 
-    /// binauthd as the package lays it out.
+    /// Installs the packages, as an image of a node is built: nothing of it runs yet.
     fn install(&self) {
-        let packaged = |path: &str| fs::read_to_string(Path::new(REPOSITORY).join(path)).unwrap();
-        self.copy(Path::new(env!("CARGO_BIN_EXE_binauthd")), "usr/sbin/binauthd");
-        self.copy(Path::new(env!("CARGO_BIN_EXE_binauthctl")), "usr/bin/binauthctl");
-        for name in ["binauthd-image-verifier", "binauthd-create-hook", "binauthd-runc"] {
-            self.copy(&gate_program(name), &format!("usr/libexec/binauthd/{name}"));
+        for name in ["binauthctl", "binauthd"] {
+            let package = package(name);
+            fs::copy(&package, self.at("var/tmp").join(format!("{name}.deb"))).unwrap();
         }
-        for name in ["binauthd.service", "binauthd.socket", "binauthd-admin.socket"] {
-            self.write(&format!("usr/lib/systemd/system/{name}"), &packaged(&format!("systemd/{name}")));
-        }
-        self.write("usr/lib/tmpfiles.d/binauthd.conf", &packaged("systemd/binauthd.tmpfiles.conf"));
-        self.write("usr/lib/sysusers.d/binauthd.conf", &packaged("systemd/binauthd.sysusers.conf"));
-        for name in ["config.toml", "policy.yaml", "deny.yaml", "system-policy.yaml"] {
-            self.write(&format!("etc/binauthd/{name}"), &packaged(&format!("packaging/etc/{name}")));
-        }
-        for folder in ["etc/binauthd/attestors", "var/lib/binauthd/occurrences"] {
-            fs::create_dir_all(self.at(folder)).unwrap();
-        }
-        self.enable(&["binauthd.service", "binauthd.socket", "binauthd-admin.socket"]);
+        let output = self.chroot("dpkg --install /var/tmp/binauthctl.deb /var/tmp/binauthd.deb");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs a shell line on the file system of a node that is not booted.
+    pub(crate) fn chroot(&self, line: &str) -> std::process::Output {
+        assert!(self.nspawn.is_none(), "it is booted");
+        Command::new("chroot")
+            .arg(self.root())
+            .args(["sh", "-c", line])
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .output()
+            .unwrap()
     }
 
     /// containerd asks binauthd from its next start on, and refuses without an answer.
@@ -328,6 +334,22 @@ fn child_of(parent: u32) -> Option<u32> {
     // nspawn has other children while it sets up.
     let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
     (name.trim_end() == "systemd").then_some(child)
+}
+
+/// A package as `make package-test` has made it.
+pub(crate) fn package(name: &str) -> PathBuf {
+    let made = Path::new(env!("CARGO_BIN_EXE_binauthd")).ancestors().nth(2).unwrap().join("package-test");
+    let folder = std::env::var_os("BINAUTHD_PACKAGES").map_or(made, PathBuf::from);
+    let begins = format!("{name}_");
+    let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    let found = files.find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&begins));
+    found.unwrap_or_else(|| {
+        panic!(
+            "no package of {name} in `{}`: run `make package-test` first, or `make test`",
+            folder.display()
+        )
+    })
 }
 
 fn gate_program(name: &str) -> PathBuf {

@@ -1,10 +1,12 @@
 #!/bin/bash
 # Puts everything the test rig runs into one private folder (target/rig by default).
 #
-#   tests/rig/install.sh [--bench] [--cargo-deny]
+#   tests/rig/install.sh [--bench] [--cargo-deny] [--deb] [--rpm]
 #
 #   --bench        also cosign and notation, which the benchmarks compare with
 #   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
+#   --deb          also cargo-deb, built likewise, and lintian
+#   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm and rpmlint
 #
 # Build tools (protoc, a C compiler, pkg-config), openssl, gpg, curl and SoftHSM are installed with apt when they are missing.
 # Everything that runs as a service elsewhere (containerd, runc, docker-registry) is only
@@ -34,11 +36,15 @@ suite=${BINAUTHD_DEBIAN_SUITE:-forky}
 key_suites=(trixie bookworm bullseye)
 
 newer=(containerd)
-cargo_deny=
+cargo_tools=()
+deb=
+rpm=
 for option in "$@"; do
   case $option in
     --bench) newer+=(cosign notation) ;;
-    --cargo-deny) cargo_deny=1 ;;
+    --cargo-deny) cargo_tools+=(cargo-deny) ;;
+    --deb) cargo_tools+=(cargo-deb); deb=1 ;;
+    --rpm) cargo_tools+=(cargo-generate-rpm cargo-cyclonedx); rpm=1 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "install.sh: unknown option \`$option\`, see --help" >&2; exit 2 ;;
   esac
@@ -82,6 +88,10 @@ command -v openssl >/dev/null || tools+=(openssl)
 command -v softhsm2-util >/dev/null || tools+=(softhsm2)
 command -v curl >/dev/null || tools+=(curl)
 command -v gpg >/dev/null && command -v gpgconf >/dev/null || tools+=(gnupg)
+[[ -z $deb ]] || command -v lintian >/dev/null || tools+=(lintian)
+[[ -z $deb ]] || command -v dpkg-shlibdeps >/dev/null || tools+=(dpkg-dev)
+[[ -z $rpm ]] || command -v rpm >/dev/null || tools+=(rpm)
+[[ -z $rpm ]] || command -v rpmlint >/dev/null || tools+=(rpmlint)
 [[ -e /usr/include/stdlib.h ]] || tools+=(libc6-dev)
 [[ -e /etc/ssl/certs/ca-certificates.crt ]] || tools+=(ca-certificates)
 # runc of the host's suite is linked to it.
@@ -288,12 +298,18 @@ if ! fit runc; then
   cp "$rig/have/runc" "$rig/have/runc.fit"
 fi
 
-## cargo-deny
+## Cargo's own
 
-if [[ -n $cargo_deny ]] && ! command -v cargo-deny >/dev/null && [[ ! -x $rig/bin/cargo-deny ]]; then
-  say "building cargo-deny (about a minute, once)"
-  # Unoptimised: it builds sooner and still checks this tree in about a second.
-  CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
-    cargo install --quiet --locked --debug --no-default-features --root "$rig" --target-dir "$rig/build" --version '^0.20' cargo-deny >&2
+declare -A versions=([cargo-deny]='^0.20' [cargo-deb]='^3.8' [cargo-generate-rpm]='^0.21' [cargo-cyclonedx]='^0.5')
+declare -A flags=([cargo-deny]=--no-default-features)
+# Hardly optimised, they build sooner; those that compress and hash megabytes are worth a little.
+declare -A optimised=([cargo-deb]=1 [cargo-generate-rpm]=1)
+for tool in "${cargo_tools[@]}"; do
+  command -v "$tool" >/dev/null || [[ -x $rig/bin/$tool ]] && continue
+  say "building $tool (a minute or two, once)"
+  # shellcheck disable=SC2086 # no flags are no argument
+  CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=${optimised[$tool]:-0} CARGO_INCREMENTAL=0 \
+    cargo install --quiet --locked --debug ${flags[$tool]:-} --root "$rig" --target-dir "$rig/build" \
+    --version "${versions[$tool]}" "$tool" >&2
   rm -rf "${rig:?}/build"
-fi
+done

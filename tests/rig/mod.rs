@@ -41,7 +41,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use binauthd::{Daemon, Output, Tool};
-pub(crate) use booted::Booted;
+pub(crate) use booted::{Booted, package};
 pub(crate) use busy::Busy;
 pub(crate) use cri::{Cri, Refusal};
 pub(crate) use etc::Etc;

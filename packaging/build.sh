@@ -1,0 +1,83 @@
+#!/bin/bash
+# Makes the packages of what has been built.
+#
+#   packaging/build.sh [--rpm] [--sbom] [--fast] FOLDER TO
+#
+#   FOLDER   holds binauthd, binauthctl and the gate programs, as `make build` leaves them
+#   TO       gets the packages, the bills of materials and SHA256SUMS
+#   --rpm    .rpm beside .deb
+#   --sbom   a bill of materials (CycloneDX) of each package
+#   --fast   larger packages, sooner: for tests
+#
+# The tools come from tests/rig/install.sh --package. The same files make the same packages, byte for byte: times are those
+# of the last commit.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+rpm=
+sbom=
+fast=
+folders=()
+for argument in "$@"; do
+  case $argument in
+    --rpm) rpm=1 ;;
+    --sbom) sbom=1 ;;
+    --fast) fast=1 ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) folders+=("$argument") ;;
+  esac
+done
+((${#folders[@]} == 2)) || { echo "build.sh: FOLDER and TO are needed, see --help" >&2; exit 2; }
+from=$(realpath -- "${folders[0]}")
+mkdir -p -- "${folders[1]}"
+to=$(realpath -- "${folders[1]}")
+programs=(binauthd binauthctl binauthd-image-verifier binauthd-create-hook binauthd-runc)
+
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat --format %Y Cargo.toml)}
+export SOURCE_DATE_EPOCH
+
+# The tools look for programs in the `release` folder of a target folder, whatever they were built as.
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+mkdir "$work/release"
+for program in "${programs[@]}"; do
+  cp -- "$from/$program" "$work/release/"
+done
+export CARGO_TARGET_DIR=$work
+
+rm -f -- "$to"/binauth*.deb "$to"/binauth*.rpm "$to"/binauth*.json "$to"/SHA256SUMS
+deb=(--quiet --locked --no-build --output "$to")
+[[ -z $fast ]] || deb+=(--fast)
+cargo deb "${deb[@]}" >/dev/null
+cargo deb "${deb[@]}" --variant binauthd >/dev/null
+
+if [[ -n $rpm ]]; then
+  strip --strip-unneeded -- "${programs[@]/#/$work/release/}"
+  options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req disabled)
+  [[ -z $fast ]] || options+=(--payload-compress none)
+  for variant in '' binauthd; do
+    name=${variant:-binauthctl}
+    chosen=()
+    [[ -z $variant ]] || chosen=(--variant "$variant")
+    cargo generate-rpm "${options[@]}" "${chosen[@]}" --output "$work/$name.rpm"
+    mv -- "$work/$name.rpm" "$to/$(rpm --query --package --nosignature --queryformat '%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' "$work/$name.rpm")"
+  done
+fi
+
+if [[ -n $sbom ]]; then
+  # Of the one source that both are built from; the gate programs link three crates of it.
+  cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename "$(basename "$work")"
+  # Nobody needs to know where it was built.
+  sed "s#path+file://$PWD##g; s#file://$PWD##g" "$(basename "$work").json" >"$work/sbom.json"
+  rm -f -- "$(basename "$work").json"
+  for name in binauthd binauthctl; do
+    cp -- "$work/sbom.json" "$to/$name.cdx.json"
+  done
+fi
+
+cd -- "$to"
+sums=(*.deb)
+[[ -z $rpm ]] || sums+=(*.rpm)
+[[ -z $sbom ]] || sums+=(*.cdx.json)
+sha256sum -- "${sums[@]}" >SHA256SUMS
+ls -l
