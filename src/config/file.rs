@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sections::{
-    BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig,
+    BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, RestConfig, RunningConfig,
 };
 use super::tables::ConfigFile;
 use super::trusted::{self, TrustError};
@@ -65,6 +65,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The audit trail.
     pub audit_file: PathBuf,
+    /// Where metrics are read.
+    pub metrics: Listen,
     /// What is odd about the file but does not stop the daemon.
     pub warnings: Vec<String>,
     /// What is in order and worth knowing.
@@ -145,6 +147,7 @@ impl Default for Config {
                 location: Location::Folder("/var/lib/binauthd/occurrences".into()),
             }],
             audit_file: "/var/log/binauthd/audit.jsonl".into(),
+            metrics: Listen::Unix("/run/binauthd/metrics.sock".into()),
             warnings: Vec::new(),
             notes: Vec::new(),
         }
@@ -213,6 +216,7 @@ impl Config {
             },
             sources: vec![Source { name: "local".into(), location: Location::Folder(at("occurrences")) }],
             audit_file: at("audit.jsonl"),
+            metrics: Listen::Unix(at("run/metrics.sock")),
             ..Self::default()
         }
     }
@@ -293,6 +297,10 @@ impl Config {
         ]
         .into_iter()
         .chain(self.platform_policy.as_deref().map(|path| ("platform_policy", path)))
+        .chain(match &self.metrics {
+            Listen::Unix(path) => Some(("metrics.listen", path.as_path())),
+            Listen::Tcp(_) => None,
+        })
         .chain(self.folders().map(|(_, path)| ("sources.url", path)))
         .chain(self.servers().flat_map(|(_, server)| server.paths()))
         .chain(self.bundle.iter().flat_map(BundleConfig::paths))

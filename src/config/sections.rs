@@ -1,6 +1,7 @@
 //! What stands in the tables of `config.toml`, typed.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,6 +103,24 @@ pub enum OnViolation {
     Log,
     /// It is recorded and stopped.
     Stop,
+}
+
+/// Where metrics are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// On a unix socket, by root and its group.
+    Unix(PathBuf),
+    /// On a TCP port, by whoever reaches it.
+    Tcp(SocketAddr),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
 }
 
 /// `[running]`.

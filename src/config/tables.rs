@@ -1,5 +1,6 @@
 //! `config.toml` as it is written, and its reading into a [`Config`].
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,8 +9,8 @@ use serde::Deserialize;
 use super::file::Config;
 use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
-    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource,
-    RunningConfig,
+    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, Login, OnViolation,
+    PodSource, RunningConfig,
 };
 use super::sources::{self, SourceTable};
 use super::values::{Wrong, brief, checked_url, is_name, names_of, period};
@@ -131,6 +132,8 @@ struct AuditTable {
 #[derive(Deserialize, Default)]
 struct MetricsTable {
     listen: Option<String>,
+    #[serde(default)]
+    allow_remote: bool,
 }
 
 impl ConfigFile {
@@ -146,9 +149,6 @@ impl ConfigFile {
                 return Err(Wrong::new("config_version", cause));
             }
         }
-        if self.metrics.listen.is_some() {
-            notes.push("`metrics.listen` is known and has no effect in this version".to_owned());
-        }
         let defaults = Config::default();
         let sources = match self.sources {
             None => defaults.sources,
@@ -162,6 +162,7 @@ impl ConfigFile {
             let cause = format!("`{}` is not a trust domain: {rule}", brief(domain));
             return Err(Wrong::new("trust_domain", cause));
         }
+        let runtime_dir = self.runtime_dir.unwrap_or(defaults.runtime_dir);
         let policy = self.policy.map_or_else(PolicyTable::default, PolicyKey::into_table);
         Ok(Config {
             cluster: self.cluster,
@@ -178,7 +179,8 @@ impl ConfigFile {
             bundle: policy.read()?,
             attestors: self.attestors.unwrap_or(defaults.attestors),
             state_dir: self.state_dir.unwrap_or(defaults.state_dir),
-            runtime_dir: self.runtime_dir.unwrap_or(defaults.runtime_dir),
+            metrics: self.metrics.read()?.unwrap_or_else(|| Listen::Unix(runtime_dir.join("metrics.sock"))),
+            runtime_dir,
             containerd: self.containerd.read(&mut notes)?,
             running: self.running.read()?,
             host_access: self.host_access.read()?,
@@ -297,6 +299,29 @@ impl HostAccessTable {
             host_pid: mode(self.host_pid, defaults.host_pid),
             allow_digests: digests.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl MetricsTable {
+    /// Where metrics are read, if that is said.
+    fn read(self) -> Result<Option<Listen>, Wrong> {
+        let Some(text) = self.listen else { return Ok(None) };
+        let wrong = |cause: &str| Wrong::new("metrics.listen", format!("`{}` {cause}", brief(&text)));
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(Some(Listen::Unix(path.into())));
+        }
+        let address: SocketAddr = text.parse().map_err(|_| {
+            wrong("is neither `unix:/PATH` nor an address and a port such as `127.0.0.1:9464` or `[::1]:9464`")
+        })?;
+        if address.port() == 0 {
+            return Err(wrong("names no port"));
+        }
+        if !address.ip().is_loopback() && !self.allow_remote {
+            let cause = "is no loopback address: whoever reaches it may read, nobody is asked who they are; say \
+                         `allow_remote = true` beside it if that is meant";
+            return Err(wrong(cause));
+        }
+        Ok(Some(Listen::Tcp(address)))
     }
 }
 

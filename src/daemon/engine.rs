@@ -14,9 +14,10 @@ use super::clock::Clock;
 use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
-use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
+use crate::decision::{Cached, Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
 use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources, UnderWay};
 use crate::image::{Digest, Workload};
+use crate::metrics::Page;
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
 
 pub(super) use announced::LastProblem;
@@ -120,11 +121,13 @@ impl Engine {
         let now = Instant::now();
         let waits: Vec<_> =
             judged.asks.iter().filter_map(|digest| self.look_ups.ask(*digest, &asker, now)).collect();
-        if let Some(patience) = patience {
+        let mut cached = judged.verdict.cached;
+        if let Some(patience) = patience.filter(|_| !waits.is_empty()) {
             let all = waits.into_iter().map(UnderWay::ended);
             let _ = tokio::time::timeout(patience, futures_util::future::join_all(all)).await;
+            cached = Cached::Miss;
         }
-        self.judge_apart(&subject).await.verdict
+        Verdict { cached, ..self.judge_apart(&subject).await.verdict }
     }
 
     /// Whether nobody that could be asked would make more of it.
@@ -191,7 +194,12 @@ impl Engine {
                     lack: lack.as_ref(),
                 });
                 let known: Vec<_> = known.collect();
-                case.judge(&known)
+                let cached = match found.iter().all(|answer| answer.was_cached) {
+                    _ if found.is_empty() => Cached::None,
+                    true => Cached::Hit,
+                    false => Cached::Miss,
+                };
+                Verdict { cached, ..case.judge(&known) }
             }
             state => match state.hindrance() {
                 Some(why) => refuse(subject, why.reason, &why.cause, &why.remedy),
@@ -240,6 +248,7 @@ impl Engine {
 
     /// Records a decision: the audit trail, the counters and the log, from one value.
     pub(super) fn record(&self, verdict: &Verdict, occasion: Occasion<'_>) {
+        self.counts.of(occasion.gate).count(verdict, &occasion);
         let Occasion { gate, asked, container, event, duration } = occasion;
         self.audit.record(&Record {
             time: SystemTime::now(),
@@ -250,7 +259,6 @@ impl Engine {
             event,
             duration_micros: duration,
         });
-        self.counts.of(gate).count(verdict);
         let (image, reason) = (&verdict.image, verdict.reason);
         if verdict.would == Decision::Allow {
             tracing::debug!(%reason, %image, "{}", verdict.verdict);
@@ -320,6 +328,16 @@ impl Engine {
 
     pub(super) fn counts(&self, gate: Gate) -> GateCounts {
         self.counts.of(gate).read()
+    }
+
+    /// Writes how often what was decided.
+    pub(super) fn expose_decisions(&self, page: &mut Page) {
+        self.counts.expose(page);
+    }
+
+    /// Whether the last pull was asked about by a verifier that is wired to observe.
+    pub(super) fn pulls_are_observed(&self) -> bool {
+        self.counts.of(Gate::Pull).observes()
     }
 
     pub(super) fn last_problem(&self) -> Option<LastProblem> {
