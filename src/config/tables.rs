@@ -311,7 +311,9 @@ impl MetricsTable {
             return Ok(Some(Listen::Unix(path.into())));
         }
         let address: SocketAddr = text.parse().map_err(|_| {
-            wrong("is neither `unix:/PATH` nor an address and a port such as `127.0.0.1:9464` or `[::1]:9464`")
+            wrong(
+                "is neither `unix:/PATH` nor an address and a port such as `127.0.0.1:9464` or `[::1]:9464`",
+            )
         })?;
         if address.port() == 0 {
             return Err(wrong("names no port"));

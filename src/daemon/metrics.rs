@@ -49,7 +49,13 @@ pub(super) enum Bound {
 impl Exposition {
     /// Metrics at `listen`; a socket belongs to `group`.
     pub(super) fn new(listen: Listen, group: Option<u32>) -> Self {
-        Self { listen, group, problem: Mutex::default(), outcomes: Arc::default(), started: SystemTime::now() }
+        Self {
+            listen,
+            group,
+            problem: Mutex::default(),
+            outcomes: Arc::default(),
+            started: SystemTime::now(),
+        }
     }
 
     /// Listens, if that is possible now. A socket gets its group only while there is the capability to give it;
@@ -67,7 +73,8 @@ impl Exposition {
         match &self.listen {
             Listen::Unix(path) => {
                 let bind = |mode, group| {
-                    let listener = Listener::bind(path, mode, group).map_err(|error| (is_not_permitted(&error), crate::chain(&error)))?;
+                    let listener = Listener::bind(path, mode, group)
+                        .map_err(|error| (is_not_permitted(&error), crate::chain(&error)))?;
                     let file = SocketFile::at(path.clone()).map_err(|error| (false, error.to_string()))?;
                     Ok(Bound::Unix(listener, file))
                 };

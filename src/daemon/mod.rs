@@ -43,8 +43,8 @@ use crate::gate::listener::{BindError, Listener, SocketFile};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
 use create::CreateGate;
-use metrics::{Bound, Exposition};
 pub use engine::Engine;
+use metrics::{Bound, Exposition};
 
 const ADMIN_GROUP: &str = "binauthd";
 /// The names of the sockets where a supervisor hands them over (`FileDescriptorName=`).

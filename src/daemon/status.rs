@@ -248,9 +248,8 @@ impl Inputs {
         let one = |of: &str, problem: Option<String>| {
             problem.map(|problem| format!("{of}: {problem}")).into_iter().collect::<Vec<_>>()
         };
-        let of_source = |source: &SourceStatus| {
-            Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?))
-        };
+        let of_source =
+            |source: &SourceStatus| Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?));
         let alarms = Alarms([
             ("documents", problems),
             ("clock", self.engine.clock_problem().into_iter().collect()),
@@ -264,7 +263,10 @@ impl Inputs {
             ("kubelet", one("kubelet", create.pods.as_ref().and_then(|pods| pods.problem.clone()))),
             ("sandbox", self.unfit.clone()),
             ("metrics", one("metrics", metrics.problem.clone())),
-            ("config", self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")).collect()),
+            (
+                "config",
+                self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")).collect(),
+            ),
         ]);
         let gates = Gate::ALL.map(|gate| {
             let connections = (gate == Gate::Pull).then(|| self.gate.counts());

@@ -56,12 +56,7 @@ pub struct Page(BTreeMap<&'static str, BTreeMap<String, String>>);
 
 impl Page {
     /// Sets a sample; of two under the same labels the later one stands.
-    pub fn set<const N: usize>(
-        &mut self,
-        family: &Family<N>,
-        labels: [&str; N],
-        value: impl Into<Value>,
-    ) {
+    pub fn set<const N: usize>(&mut self, family: &Family<N>, labels: [&str; N], value: impl Into<Value>) {
         let Value(value) = value.into();
         let labels = written(family.labels.into_iter().zip(labels));
         let line = format!("{}{} {value}\n", family.name, braced(&labels));

@@ -62,7 +62,8 @@ mod tests {
     fn what_the_kernel_writes_is_read() {
         let status = "Name:\tbinauthd\nVmRSS:\t    5120 kB\nThreads:\t7\n";
         let stat = "12 (bin) auth (d) S 1 12 12 0 -1 4194560 900 0 0 0 150 50 0 0 20 0 7 0 100 1 2";
-        let limits = "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024    4096    files\n";
+        let limits =
+            "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024    4096    files\n";
         let read = Process::of(status, stat, limits, 100);
         let whole = Process {
             resident_bytes: Some(5 * 1024 * 1024),

@@ -99,7 +99,8 @@ fn the_shipped_file_names_the_defaults() {
 
 #[test]
 fn metrics_are_read_here_alone_unless_that_is_said() {
-    let read = |metrics: &str| parse(&format!("config_version = 1\nruntime_dir = '/run/x'\n[metrics]\n{metrics}"));
+    let read =
+        |metrics: &str| parse(&format!("config_version = 1\nruntime_dir = '/run/x'\n[metrics]\n{metrics}"));
     let listen = |metrics: &str| read(metrics).unwrap().metrics.to_string();
     for (metrics, wanted) in [
         ("", "unix:/run/x/metrics.sock"),

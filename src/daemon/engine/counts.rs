@@ -113,7 +113,8 @@ impl Counts {
     /// Counts a decision.
     pub(super) fn count(&self, verdict: &Verdict, occasion: &Occasion<'_>) {
         let mode = Mode::of(verdict);
-        let place = (verdict.verdict as usize * Reason::ALL.len() + verdict.reason as usize) * MODES + mode as usize;
+        let place =
+            (verdict.verdict as usize * Reason::ALL.len() + verdict.reason as usize) * MODES + mode as usize;
         if let Some(count) = self.decisions.get(place) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -140,7 +141,9 @@ impl Counts {
 
     fn all(&self) -> impl Iterator<Item = (Decision, Reason, Mode, u64)> {
         let kinds = VERDICTS.into_iter().flat_map(|verdict| {
-            let modes = move |reason: &'static Reason| Mode::ALL.into_iter().map(move |mode| (verdict, *reason, mode));
+            let modes = move |reason: &'static Reason| {
+                Mode::ALL.into_iter().map(move |mode| (verdict, *reason, mode))
+            };
             Reason::ALL.iter().flat_map(modes)
         });
         let counted = self.decisions.iter().map(|count| count.load(Ordering::Relaxed));
@@ -175,8 +178,7 @@ mod tests {
     #[test]
     fn each_decision_is_counted_in_its_place() {
         let counts = GatesCounts::default();
-        let asked =
-            Asked { pid: 0, uid: 0, program: String::new(), entry: verifier::OBSERVE.to_owned() };
+        let asked = Asked { pid: 0, uid: 0, program: String::new(), entry: verifier::OBSERVE.to_owned() };
         let refused = |reason| Verdict::refused("r.io/a", None, reason, "why", "");
         let last = *Reason::ALL.last().unwrap();
         let unanswered = refused(Reason::Unanswered).in_dry_run();
@@ -188,7 +190,8 @@ mod tests {
         let mut page = Page::default();
         counts.expose(&mut page);
         let text = page.text();
-        let samples: Vec<_> = text.lines().filter(|line| line.starts_with("binauthd_decisions_total")).collect();
+        let samples: Vec<_> =
+            text.lines().filter(|line| line.starts_with("binauthd_decisions_total")).collect();
         let sample = |verdict: &str, reason: &str, mode: &str, count: u64| {
             format!(
                 "binauthd_decisions_total{{gate=\"pull\",verdict=\"{verdict}\",reason=\"{reason}\",mode=\"{mode}\"}} {count}"
@@ -203,7 +206,10 @@ mod tests {
         wanted.sort();
         assert_eq!(samples, wanted);
         // One that nobody waited for took no time.
-        assert!(text.contains("binauthd_decision_duration_seconds_count{gate=\"pull\",cache=\"none\"} 4\n"), "{text}");
+        assert!(
+            text.contains("binauthd_decision_duration_seconds_count{gate=\"pull\",cache=\"none\"} 4\n"),
+            "{text}"
+        );
         assert!(counts.of(Gate::Pull).observes() && !counts.of(Gate::Create).observes());
         let GateCounts { allowed, denied, undecidable, dry_run, unanswered } = counts.of(Gate::Pull).read();
         assert_eq!((allowed, denied, undecidable, dry_run, unanswered), (2, 1, 2, 1, 1));

@@ -77,7 +77,11 @@ impl Status {
         let attestors = &key_ring.attestors;
         let number = |is_so: fn(&AttestorStatus) -> bool| attestors.iter().filter(|one| is_so(one)).count();
         page.set(&family::KEY_RING_ATTESTORS, ["usable"], number(|one| one.keys > 0));
-        page.set(&family::KEY_RING_ATTESTORS, ["without_keys"], number(|one| one.keys == 0 && !one.ambiguous));
+        page.set(
+            &family::KEY_RING_ATTESTORS,
+            ["without_keys"],
+            number(|one| one.keys == 0 && !one.ambiguous),
+        );
         page.set(&family::KEY_RING_ATTESTORS, ["ambiguous"], number(|one| one.ambiguous));
         page.set(&family::KEY_RING_KEYS, [], attestors.iter().map(|one| one.keys).sum::<usize>());
         self.expose_evidence(page);
