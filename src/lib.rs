@@ -57,6 +57,7 @@
 //! | what a container may reach of the node | [`decision::host_access`] |
 //! | what a container runs | `daemon::create::bind`, by hashes that [`containerd::Links`] recomputes |
 //! | which handlers carry the hook, and how it gets there | [`containerd::Handlers`], [`containerd::base_spec`] |
+//! | what the cluster is told | `daemon::cluster`; events [`kubelet::Events`], the node's condition [`kubelet::Condition`] |
 //! | which metrics there are, and who may read them | [`metrics::family`], [`metrics::server`] |
 //! | what no answer means | [`gate::asking`], by the wiring alone |
 //! | what is valid and probably not meant | [`policy::lint`] |

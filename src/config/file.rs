@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::sections::{
-    BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, RestConfig, RunningConfig,
+    BundleConfig, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen, RestConfig,
+    RunningConfig,
 };
 use super::tables::ConfigFile;
 use super::trusted::{self, TrustError};
@@ -61,6 +62,8 @@ pub struct Config {
     pub host_access: HostAccessConfig,
     /// Where it is asked which pods this node runs; without it no service account is known.
     pub kubelet: Option<KubeletConfig>,
+    /// What the cluster is told of this node; without it nothing.
+    pub events: Option<EventsConfig>,
     /// Where attestations come from.
     pub sources: Vec<Source>,
     /// The audit trail.
@@ -142,6 +145,7 @@ impl Default for Config {
             running: RunningConfig::default(),
             host_access: HostAccessConfig::default(),
             kubelet: None,
+            events: None,
             sources: vec![Source {
                 name: "local".into(),
                 location: Location::Folder("/var/lib/binauthd/occurrences".into()),
@@ -305,6 +309,7 @@ impl Config {
         .chain(self.servers().flat_map(|(_, server)| server.paths()))
         .chain(self.bundle.iter().flat_map(BundleConfig::paths))
         .chain(self.kubelet.iter().flat_map(KubeletConfig::paths))
+        .chain(self.events.iter().map(|events| ("events.kubeconfig", events.kubeconfig.as_path())))
     }
 }
 

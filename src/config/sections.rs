@@ -224,6 +224,21 @@ impl KubeletConfig {
     }
 }
 
+/// `[events]`: what the cluster is told of this node, by the API server of a kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventsConfig {
+    /// The kubeconfig; that of `[kubelet]` where `[events]` names none.
+    pub kubeconfig: PathBuf,
+    /// This node's name in the cluster; without it the host's name.
+    pub node_name: Option<String>,
+    /// Refusals are told as events of their pods.
+    pub pods: bool,
+    /// So is what only dry run lets through.
+    pub dry_run: bool,
+    /// Whether this node enforces is told as a condition of the node.
+    pub node_condition: bool,
+}
+
 /// What `[[sources]]` says of a server of occurrences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestConfig {

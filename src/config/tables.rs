@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::file::Config;
 use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
-    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, Login, OnViolation,
-    PodSource, RunningConfig,
+    CHECKED_SNAPSHOTTERS, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen, Login,
+    OnViolation, PodSource, RunningConfig,
 };
 use super::sources::{self, SourceTable};
 use super::values::{Wrong, brief, checked_url, is_name, names_of, period};
@@ -51,6 +51,8 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     host_access: HostAccessTable,
     kubelet: Option<KubeletTable>,
+    #[serde(default)]
+    events: EventsTable,
     sources: Option<Vec<SourceTable>>,
     #[serde(default)]
     audit: AuditTable,
@@ -125,6 +127,17 @@ struct KubeletTable {
 }
 
 #[derive(Deserialize, Default)]
+struct EventsTable {
+    kubeconfig: Option<PathBuf>,
+    node_name: Option<String>,
+    pods: Option<bool>,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    node_condition: bool,
+}
+
+#[derive(Deserialize, Default)]
 struct AuditTable {
     file: Option<PathBuf>,
 }
@@ -162,6 +175,7 @@ impl ConfigFile {
             let cause = format!("`{}` is not a trust domain: {rule}", brief(domain));
             return Err(Wrong::new("trust_domain", cause));
         }
+        let kubelet = self.kubelet.map(KubeletTable::read).transpose()?;
         let runtime_dir = self.runtime_dir.unwrap_or(defaults.runtime_dir);
         let policy = self.policy.map_or_else(PolicyTable::default, PolicyKey::into_table);
         Ok(Config {
@@ -184,7 +198,8 @@ impl ConfigFile {
             containerd: self.containerd.read(&mut notes)?,
             running: self.running.read()?,
             host_access: self.host_access.read()?,
-            kubelet: self.kubelet.map(KubeletTable::read).transpose()?,
+            events: self.events.read(kubelet.as_ref())?,
+            kubelet,
             sources,
             audit_file: self.audit.file.unwrap_or(defaults.audit_file),
             warnings,
@@ -299,6 +314,31 @@ impl HostAccessTable {
             host_pid: mode(self.host_pid, defaults.host_pid),
             allow_digests: digests.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl EventsTable {
+    /// Nothing where no kubeconfig is named, here or beside `kubelet`.
+    fn read(self, kubelet: Option<&KubeletConfig>) -> Result<Option<EventsConfig>, Wrong> {
+        let by_kubelet = kubelet.and_then(|kubelet| match &kubelet.source {
+            PodSource::Kubeconfig(path) => Some(path.clone()),
+            PodSource::Endpoint { .. } => None,
+        });
+        let Some(kubeconfig) = self.kubeconfig.or(by_kubelet) else {
+            let is_wanted = self.pods == Some(true) || self.dry_run || self.node_condition;
+            return match is_wanted {
+                true => Err(Wrong::new("events.kubeconfig", "is missing: name the kubeconfig of this node")),
+                false => Ok(None),
+            };
+        };
+        if let Some(name) = self.node_name.as_deref().filter(|name| !is_name(name)) {
+            let cause = format!("`{}` is not the name of a node", brief(name));
+            return Err(Wrong::new("events.node_name", cause));
+        }
+        let node_name = self.node_name.or_else(|| kubelet?.node_name.clone());
+        let pods = self.pods.unwrap_or(true);
+        let (dry_run, node_condition) = (self.dry_run, self.node_condition);
+        Ok(Some(EventsConfig { kubeconfig, node_name, pods, dry_run, node_condition }))
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 
 use super::clock::Clock;
+use super::cluster::PodEvents;
 use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
@@ -37,6 +38,7 @@ pub struct Engine {
     sync: OnceLock<Weak<Sources>>,
     audit: Audit,
     counts: GatesCounts,
+    events: OnceLock<PodEvents>,
     last_problem: Mutex<Option<LastProblem>>,
     changed: Arc<Notify>,
 }
@@ -86,6 +88,7 @@ impl Engine {
             sync: OnceLock::new(),
             audit,
             counts: GatesCounts::default(),
+            events: OnceLock::new(),
             last_problem: Mutex::new(None),
             changed: Arc::default(),
         };
@@ -216,6 +219,12 @@ impl Engine {
         let _ = self.sync.set(Arc::downgrade(sync));
     }
 
+    /// From now on refusals are told as `events` of their pods.
+    pub(super) fn telling(&self, events: PodEvents) {
+        // There is one in the life of a daemon.
+        let _ = self.events.set(events);
+    }
+
     /// What keeps the ledger as the sources are.
     pub(super) fn sync(&self) -> Option<Arc<Sources>> {
         self.sync.get()?.upgrade()
@@ -249,6 +258,9 @@ impl Engine {
     /// Records a decision: the audit trail, the counters and the log, from one value.
     pub(super) fn record(&self, verdict: &Verdict, occasion: Occasion<'_>) {
         self.counts.of(occasion.gate).count(verdict, &occasion);
+        if let Some(events) = self.events.get() {
+            events.tell(verdict, &occasion);
+        }
         let Occasion { gate, asked, container, event, duration } = occasion;
         self.audit.record(&Record {
             time: SystemTime::now(),

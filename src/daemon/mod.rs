@@ -7,6 +7,7 @@
 mod admin;
 mod bundles;
 mod clock;
+mod cluster;
 mod create;
 mod engine;
 mod gates;
@@ -42,6 +43,7 @@ use crate::gate::inherited::{InheritError, Inherited};
 use crate::gate::listener::{BindError, Listener, SocketFile};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
+use cluster::Cluster;
 use create::CreateGate;
 pub use engine::Engine;
 use metrics::{Bound, Exposition};
@@ -168,6 +170,10 @@ async fn serve(
     let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
     let mut followers = create::follow(&config, &create, stopped.clone())?;
     let bundles = bundles::start(&engine, &config)?;
+    let (cluster, events) = Cluster::new(config.events.as_ref()).map_err(io::Error::other)?;
+    if let Some(events) = events {
+        engine.telling(events);
+    }
     let inputs = Arc::new(status::Inputs {
         config,
         create: Arc::clone(&create),
@@ -177,6 +183,7 @@ async fn serve(
         bundles,
         unfit,
         metrics: exposition,
+        cluster,
         started: Instant::now(),
     });
 
@@ -197,6 +204,7 @@ async fn serve(
         Arc::default(),
         until(stopped.clone()),
     ));
+    Cluster::follow(&inputs).map_err(io::Error::other)?;
     tokio::spawn(Exposition::serve(inputs, exposed, until(stopped.clone())));
     let collector = tokio::task::spawn_blocking(move || {
         unanswered::collect(&engine, &unanswered, || *stopped.borrow());

@@ -9,6 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::bundles::Fetcher;
+use super::cluster::{Cluster, ClusterStatus};
 use super::create::{CreateGate, LastPass, OwnTimesStatus};
 use super::engine::{Engine, GateCounts, LastProblem};
 use super::metrics::{Exposition, MetricsStatus};
@@ -20,7 +21,7 @@ use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
 use crate::evidence::{CacheStatus, LookUpsStatus, SourceStatus, StoreStats};
 use crate::gate::server::{Counters, Counts};
-use crate::kubelet::{Pods, PodsStatus};
+use crate::kubelet::{Pods, PodsStatus, Standing};
 use crate::nri::{self, State};
 use crate::policy::Policy;
 
@@ -36,6 +37,7 @@ pub(super) struct Inputs {
     /// What the self-test at start found.
     pub(super) unfit: Vec<String>,
     pub(super) metrics: Arc<Exposition>,
+    pub(super) cluster: Cluster,
     pub(super) started: Instant,
 }
 
@@ -62,6 +64,8 @@ pub(super) struct Status {
     containerd: ProbeStatus,
     create: CreateStatus,
     metrics: MetricsStatus,
+    /// What the cluster is told, where it is.
+    cluster: ClusterStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_reload_error: Option<LastProblem>,
 }
@@ -218,6 +222,11 @@ impl Inputs {
         Wiring::of(&self.probe.status(), self.engine.pulls_are_observed(), &self.create)
     }
 
+    /// Whether this node enforces.
+    pub(super) fn standing(&self) -> Standing {
+        self.wiring().standing(self.probe.status().version.is_some(), &self.engine)
+    }
+
     /// Fetches the policy bundle now, where it comes from a URL.
     pub(super) fn fetch_bundle(&self) {
         if let Some(bundles) = &self.bundles {
@@ -306,6 +315,7 @@ impl Inputs {
             containerd,
             create,
             metrics,
+            cluster: self.cluster.status(),
             last_reload_error: self.engine.last_problem(),
         }
     }

@@ -2,7 +2,10 @@
 //! says that nothing visible is against it.
 
 use super::create::CreateGate;
+use super::engine::Engine;
 use crate::containerd::ProbeStatus;
+use crate::kubelet::Standing;
+use crate::policy::EvaluationMode;
 
 /// How each gate is wired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,5 +46,37 @@ impl Wiring {
     /// Both, by their gates' names.
     pub(super) fn gates(&self) -> [(&'static str, &Wired); 2] {
         [("pull", &self.pull), ("create", &self.create)]
+    }
+}
+
+impl Wiring {
+    /// Whether this node enforces. The create gate says so, as all that is to run passes it; that pulls are judged
+    /// too comes on top. A node whose policy refuses nothing does not.
+    pub(super) fn standing(&self, is_known: bool, engine: &Engine) -> Standing {
+        let of = |enforces, reason, message: &str| Standing { enforces, reason, message: message.to_owned() };
+        let in_force = engine.in_force();
+        let policy = in_force.state.rulebook().map(|rulebook| rulebook.policy.as_deref());
+        let allows_all = policy
+            .flatten()
+            .is_some_and(|policy| policy.default_rule().evaluation == EvaluationMode::AlwaysAllow);
+        if !is_known {
+            return of(None, "ContainerdUnreachable", "containerd does not tell how it is wired");
+        }
+        match (self.create.hindrance, self.pull.hindrance) {
+            (Some(hindrance), _) => of(Some(false), "NotWired", hindrance),
+            _ if policy.is_none() => of(Some(true), "NoPolicy", "there is no policy: everything is refused"),
+            _ if engine.enforces_nothing() => {
+                of(Some(false), "DryRun", "no rule of the policy refuses anything")
+            }
+            _ if allows_all => {
+                of(Some(false), "AlwaysAllow", "the default rule of the policy allows every image")
+            }
+            (None, Some(hindrance)) => of(
+                Some(true),
+                "Enforcing",
+                &format!("containers are judged when they are created; {hindrance}"),
+            ),
+            (None, None) => of(Some(true), "Enforcing", "pulls and creations are judged"),
+        }
     }
 }

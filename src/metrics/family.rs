@@ -142,6 +142,10 @@ families! {
         "Records of the audit trail that were `written`, or `lost` because the queue was full."
     AUDIT_FAILING: Gauge "binauthd_audit_failing" []
         "Whether the audit trail cannot be written now."
+    EVENTS: Counter "binauthd_pod_events_total" ["outcome"]
+        "Events of pods that were written or counted up (`sent`), writes that `failed` and are tried again, and events that were given up (`dropped`); absent where none are told."
+    NODE_CONDITION: Counter "binauthd_node_condition_writes_total" ["outcome"]
+        "Writes of the condition of the node that were `sent` or `failed`; absent where none is told."
     ALARMS: Gauge "binauthd_alarms" ["kind"]
         "Alarms that binauthctl status shows."
     SCRAPES: Counter "binauthd_scrapes_total" ["outcome"]

@@ -5,15 +5,20 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use binauthd::attestation::base64;
 use binauthd::metrics::{Kind, family};
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::authority::Authority;
 use super::gated::{Gated, Gates, Settings, configure};
 use super::guarded::{DAEMON, ENFORCE, Guarded, OBSERVE, SOON, Share, policy, requires, verifier};
-use super::rig::{Daemon, Generation, Image, eventually, program};
+use super::kubelet::{Answer, Question, Server};
+use super::rig::{Daemon, Generation, Image, Node, eventually, program};
 
 /// What may be 0 for as long as all is well, and here too: panics, crowds and full queues are made elsewhere.
 const MAY_BE_NOTHING: [&str; 3] =
@@ -90,6 +95,15 @@ impl Scrape {
     }
 }
 
+/// Whether the condition of the node is written so.
+fn is_enforcing(question: &Question) -> bool {
+    let body: Value = serde_json::from_str(&question.body).unwrap();
+    let condition = &body["status"]["conditions"][0];
+    question.target == "/api/v1/nodes/n1/status"
+        && condition["type"] == "BinauthdEnforcing"
+        && condition["status"] == "True"
+}
+
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -129,6 +143,44 @@ async fn promtool(args: &[&str], input: &str) {
     assert!(output.status.success() && said.trim().is_empty(), "promtool {args:?}: {said}");
 }
 
+/// An API server and the node's kubeconfig for it, which the daemon tells from its next start on; what it is asked goes
+/// to `asked`.
+async fn api_server(
+    node: &Node,
+    asked: &Arc<Mutex<Vec<Question>>>,
+    answer: impl Fn() -> Answer + Send + Sync + 'static,
+) -> Server {
+    let authority = Authority::new("cluster");
+    let kept = Arc::clone(asked);
+    let server = Server::start(Some((&authority, "api.test")), move |question| {
+        kept.lock().unwrap().push(question.clone());
+        answer()
+    })
+    .await;
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "node",
+        "contexts": [{"name": "node", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {
+            "server": server.url("https", ""),
+            "tls-server-name": "api.test",
+            "certificate-authority-data": base64::encode(authority.pem().as_bytes()),
+        }}],
+        "users": [{"name": "u", "user": {"token": "of-the-node"}}],
+    });
+    let path = node.etc.folder.join("kubelet.conf");
+    fs::write(&path, kubeconfig.to_string()).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let table = format!(
+        "\n[events]\nkubeconfig = \"{}\"\nnode_name = \"n1\"\ndry_run = true\nnode_condition = true\n",
+        path.display()
+    );
+    let config = fs::read_to_string(node.etc.config()).unwrap() + &table;
+    fs::write(node.etc.config(), config).unwrap();
+    server
+}
+
 /// Every family that is declared is set, and moves, on a node on which it happens.
 #[tokio::test]
 async fn every_family_is_set_by_what_happens() {
@@ -147,6 +199,11 @@ async fn every_family_is_set_by_what_happens() {
         node.etc.write_beside("deny.yaml", "digests: []\n");
     })
     .await;
+    let mut gated = gated;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let _api = api_server(gated.node(), &told, || Answer::Whole(201, "{}".to_owned())).await;
+    gated.guarded.daemon.restart().await;
+    gated.asked_by_nri().await;
     let guarded = &gated.guarded;
     let mut seen = Vec::new();
 
@@ -164,14 +221,23 @@ async fn every_family_is_set_by_what_happens() {
     guarded.node.remove_verifier(ENFORCE);
     guarded.node.ctr().run(&["images", "pull", "--local", "--plain-http", &bad.tagged()]).await.success();
     let bad_id = guarded.node.cri.pull(&bad.tagged()).await.unwrap();
-    let refused = gated.run("bad", &bad_id, &bad.tagged()).await.unwrap_err();
-    assert!(refused.message.contains("SOURCE_UNREACHABLE"), "{refused}");
+    // The first one may be told that it is being looked up.
+    eventually("a refusal for want of a source", SOON, || async {
+        let refusal = gated.run("bad", &bad_id, &bad.tagged()).await.unwrap_err();
+        refusal.message.contains("SOURCE_UNREACHABLE").then_some(())
+    })
+    .await;
     let mut stranger = UnixStream::connect(guarded.node.etc.gate_socket()).await.unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let _ = stranger.read_to_end(&mut Vec::new()).await;
 
     let enforcing = "binauthd_enforcing{gate=\"create\"}";
-    let scraped = until(guarded, enforcing, |value| value == 1.0).await;
+    until(guarded, enforcing, |value| value == 1.0).await;
+    eventually("the node to be said to enforce", Duration::from_secs(10), || async {
+        told.lock().unwrap().iter().any(is_enforcing).then_some(())
+    })
+    .await;
+    let scraped = scrape(guarded).await;
     for (sample, least) in [
         (
             "binauthd_decisions_total{gate=\"pull\",verdict=\"ALLOW\",reason=\"ATTESTED\",mode=\"enforced\"}",
@@ -245,9 +311,26 @@ async fn every_family_is_set_by_what_happens() {
     seen.push(until(guarded, "binauthd_audit_failing", |value| value == 1.0).await);
     fs::remove_dir(&trail).unwrap();
 
+    // The cluster has heard of it.
+    let told: Vec<(String, Value)> = told
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|question| (question.target.clone(), serde_json::from_str(&question.body).unwrap()))
+        .collect();
+    for (pod, reason) in [("bad", "BinauthdDenied"), ("dry", "BinauthdDryRun")] {
+        let of_pod = |event: &Value| {
+            let code = event["message"].as_str().unwrap_or_default();
+            event["involvedObject"]["name"] == pod && code.ends_with("(SOURCE_UNREACHABLE)")
+        };
+        let (target, event) = told.iter().find(|(_, event)| of_pod(event)).unwrap();
+        assert_eq!(target, "/api/v1/namespaces/default/events");
+        assert_eq!(event["reason"], reason);
+        assert!(!event["involvedObject"]["uid"].as_str().unwrap().is_empty(), "{event}");
+    }
+
     // A pull that nobody answered, and a signed bundle.
     guarded.node.install_verifier(OBSERVE, &verifier());
-    let mut gated = gated;
     gated.guarded.daemon.kill();
     gated.guarded.node.cri.pull(&good.pinned()).await.unwrap();
     bundle(&gated.guarded).await;
@@ -277,6 +360,41 @@ async fn every_family_is_set_by_what_happens() {
         assert!(moved.contains(family.name) || may_rest, "`{}` never moves", family.name);
     }
     promtool(&["check", "metrics"], &page(guarded).await).await;
+    gated.stop().await;
+}
+
+/// An API server that takes for ever, or is gone, holds up no decision.
+#[tokio::test]
+async fn no_decision_waits_for_the_api_server() {
+    let mut gated = Gated::start(Gates::Both, Generation::V2_1).await;
+    let (bad, id) = gated.bring("shop/bad", &Image::proves("bad")).await;
+    let times = async |gated: &Gated| {
+        let mut worst = Duration::ZERO;
+        for n in 0..5 {
+            let pod = gated.node().cri.run_pod(&format!("bad-{n}")).await.unwrap();
+            let started = std::time::Instant::now();
+            gated.run_in(&pod, "main", &id, &bad.tagged()).await.unwrap_err();
+            worst = worst.max(started.elapsed());
+        }
+        gated.node().cri.remove_all_pods().await;
+        worst
+    };
+    let before = times(&gated).await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let api = api_server(gated.node(), &asked, || Answer::Silence).await;
+    gated.guarded.daemon.restart().await;
+    gated.asked_by_nri().await;
+    let silent = times(&gated).await;
+    eventually("the API server to be asked", SOON, || async {
+        (!asked.lock().unwrap().is_empty()).then_some(())
+    })
+    .await;
+    api.stop().await;
+    let gone = times(&gated).await;
+    // A write may take 5 s.
+    let bound = before + Duration::from_secs(2);
+    assert!(silent < bound && gone < bound, "{before:?}, {silent:?}, {gone:?}");
+    until(&gated.guarded, "binauthd_pod_events_total{outcome=\"failed\"}", |value| value >= 1.0).await;
     gated.stop().await;
 }
 

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use super::super::sections::{Api, BundleConfig, BundleOrigin, Login, OnViolation, PodSource, RestConfig};
+use super::super::sections::{
+    Api, BundleConfig, BundleOrigin, EventsConfig, Login, OnViolation, PodSource, RestConfig,
+};
 use super::*;
 use crate::decision::host_access::Mode;
 use crate::http::Credentials;
@@ -73,6 +75,13 @@ fn the_shipped_file_names_the_defaults() {
                 }),
             },
         }),
+        events: Some(EventsConfig {
+            kubeconfig: "/etc/kubernetes/kubelet.conf".into(),
+            node_name: Some("node-1".into()),
+            pods: true,
+            dry_run: false,
+            node_condition: false,
+        }),
         ..Config::default()
     };
     assert_eq!(parse(&uncommented(shipped, "#: ")).unwrap(), examples);
@@ -95,6 +104,51 @@ fn the_shipped_file_names_the_defaults() {
         ..local
     };
     assert_eq!(parse(&uncommented(shipped, "#::: ")).unwrap().bundle, Some(remote));
+}
+
+#[test]
+fn the_cluster_is_told_where_a_kubeconfig_says_how() {
+    let read = |tables: &str| parse(&format!("config_version = 1\n{tables}")).map(|config| config.events);
+    let kubelet = "[kubelet]\nkubeconfig = '/k'\nnode_name = 'n1'\n";
+    let by_kubelet = EventsConfig {
+        kubeconfig: "/k".into(),
+        node_name: Some("n1".into()),
+        pods: true,
+        dry_run: false,
+        node_condition: false,
+    };
+    let own = EventsConfig { kubeconfig: "/e".into(), node_name: None, dry_run: true, ..by_kubelet.clone() };
+    let rows = [
+        ("", None),
+        ("[events]\npods = false", None),
+        ("[kubelet]\nca = '/c'", None),
+        (kubelet, Some(by_kubelet.clone())),
+        ("[events]\nkubeconfig = '/e'\ndry_run = true", Some(own)),
+        (
+            &format!("{kubelet}[events]\npods = false\nnode_condition = true\nnode_name = 'n2'"),
+            Some(EventsConfig {
+                pods: false,
+                node_condition: true,
+                node_name: Some("n2".into()),
+                ..by_kubelet
+            }),
+        ),
+    ];
+    for (tables, wanted) in rows {
+        assert_eq!(read(tables).unwrap(), wanted, "{tables}");
+    }
+    for (tables, part) in [
+        ("[events]\npods = true", "events.kubeconfig: is missing"),
+        ("[events]\nnode_condition = true", "events.kubeconfig: is missing"),
+        ("[events]\nkubeconfig = 'e'", "events.kubeconfig: `e` is not an absolute path"),
+        (
+            "[events]\nkubeconfig = '/e'\nnode_name = 'a b'",
+            "events.node_name: `a b` is not the name of a node",
+        ),
+    ] {
+        let error = read(tables).unwrap_err().to_string();
+        assert!(error.contains(part), "{tables}: {error}");
+    }
 }
 
 #[test]

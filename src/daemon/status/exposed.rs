@@ -52,7 +52,8 @@ impl Status {
             audit,
             containerd,
             create: _,
-            metrics: _,           // its problem is an alarm
+            metrics: _, // its problem is an alarm
+            cluster,
             last_reload_error: _, // of the past; what is wrong now is an alarm
         } = self;
         page.set(&family::BUILD_INFO, [version], true);
@@ -94,6 +95,15 @@ impl Status {
         page.set(&family::AUDIT_RECORDS, ["written"], audit.written);
         page.set(&family::AUDIT_RECORDS, ["lost"], audit.lost);
         page.set(&family::AUDIT_FAILING, [], audit.problem.is_some());
+        if let Some(events) = &cluster.events {
+            page.set(&family::EVENTS, ["sent"], events.sent);
+            page.set(&family::EVENTS, ["failed"], events.failed);
+            page.set(&family::EVENTS, ["dropped"], events.dropped);
+        }
+        if let Some(condition) = &cluster.node_condition {
+            page.set(&family::NODE_CONDITION, ["sent"], condition.sent);
+            page.set(&family::NODE_CONDITION, ["failed"], condition.failed);
+        }
         page.set(&family::CONTAINERD_UP, [], containerd.version.is_some());
         page.set(&family::VERIFIER_PLUGIN, [], containerd.verifier_plugin);
     }
