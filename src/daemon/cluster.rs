@@ -12,7 +12,7 @@ use crate::audit::Gate;
 use crate::config::EventsConfig;
 use crate::decision::{Decision, Reason, Verdict};
 use crate::kubelet::{Condition, ConditionStatus, Events, EventsStatus, KubeletError, Told};
-use crate::text::cut;
+use crate::text::{cut, shown};
 
 /// The longest message of an event, in bytes, without its reason code: the API takes 1,024 in all.
 const MAX_MESSAGE: usize = 960;
@@ -51,6 +51,11 @@ impl PodEvents {
         };
         let Some(reason) = self.reason(verdict) else { return };
         let code = verdict.reason.code();
+        // In which list of its pod it stands is not always known: the message names it, not a field path.
+        let container = match place.name.as_str() {
+            "" => String::new(),
+            name => format!("Container {}: ", shown(name, 63)),
+        };
         self.events.tell(Told {
             namespace: place.pod_namespace.clone(),
             pod: place.pod.clone(),
@@ -58,7 +63,7 @@ impl PodEvents {
             container: place.name.clone(),
             reason,
             code,
-            message: format!("{} ({code})", cut(&verdict.line(), MAX_MESSAGE)),
+            message: format!("{} ({code})", cut(&(container + &verdict.line()), MAX_MESSAGE)),
             at: SystemTime::now(),
         });
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::status::Inputs;
 use crate::apart::off_the_runtime;
@@ -117,9 +118,20 @@ impl Exposition {
     }
 
     async fn keep_serving(self: &Arc<Self>, inputs: Arc<Inputs>, first: Option<Bound>) {
+        // The thread that a page takes is one that gates need, and who has gone leaves its page behind.
+        let desk = Arc::new(Semaphore::new(1));
         let make = move || {
-            let inputs = Arc::clone(&inputs);
-            async move { off_the_runtime(move || inputs.exposed().text()).await }
+            let (inputs, desk) = (Arc::clone(&inputs), Arc::clone(&desk));
+            async move {
+                // Never closed.
+                let held = desk.acquire_owned().await;
+                off_the_runtime(move || {
+                    let page = inputs.exposed().text();
+                    drop(held);
+                    page
+                })
+                .await
+            }
         };
         let mut next = first;
         loop {

@@ -34,7 +34,7 @@ pub struct Told {
     pub pod: String,
     /// Its uid.
     pub uid: String,
-    /// The container's name; empty for the pod itself.
+    /// The container's name; empty for the pod itself. Each has events of its own.
     pub container: String,
     /// The event's reason, in CamelCase.
     pub reason: &'static str,

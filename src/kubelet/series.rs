@@ -90,9 +90,10 @@ impl AllSeries {
         let refill = now.saturating_duration_since(self.refilled).as_secs();
         self.tokens = self.tokens.saturating_add(u32::try_from(refill).unwrap_or(BURST)).min(BURST);
         self.refilled += Duration::from_secs(refill);
+        // Of several, who was heard of longest ago.
         let waits = |series: &Series| series.count > series.written && series.due <= now;
         let (key, series) =
-            self.all.iter().filter(|(_, series)| waits(series)).min_by_key(|(_, series)| series.due)?;
+            self.all.iter().rev().filter(|(_, series)| waits(series)).min_by_key(|(_, series)| series.due)?;
         self.tokens = self.tokens.checked_sub(1)?;
         let name = series.name.clone().unwrap_or_else(|| {
             // A pod's name may have 253 bytes, and so may an event's.
@@ -165,18 +166,14 @@ impl AllSeries {
 impl Job {
     /// The event (`core/v1` `Event`), as `node` tells it.
     pub(super) fn event(&self, node: &str) -> Value {
-        let Told { namespace, pod, uid, container, reason, message, .. } = &self.told;
-        let mut object = json!({
-            "apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": pod, "uid": uid,
-        });
-        if let (false, Some(object)) = (container.is_empty(), object.as_object_mut()) {
-            object.insert("fieldPath".to_owned(), format!("spec.containers{{{container}}}").into());
-        }
+        let Told { namespace, pod, uid, reason, message, .. } = &self.told;
         json!({
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": self.name, "namespace": namespace},
-            "involvedObject": object,
+            "involvedObject": {
+                "apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": pod, "uid": uid,
+            },
             "type": "Warning",
             "reason": reason,
             "message": message,
@@ -277,7 +274,6 @@ mod tests {
         assert!(job.name.len() <= 253);
         let event = job.event("node-1");
         assert_eq!(event["involvedObject"]["uid"], "1");
-        assert_eq!(event["involvedObject"]["fieldPath"], "spec.containers{main}");
         assert_eq!(event["metadata"]["namespace"], event["involvedObject"]["namespace"]);
         assert_eq!((&event["reportingInstance"], &event["type"]), (&json!("node-1"), &json!("Warning")));
         assert_eq!((&event["count"], &event["firstTimestamp"]), (&json!(1), &json!("1970-01-01T00:00:00Z")));

@@ -147,11 +147,11 @@ fn count(outcome: &AtomicU64) {
 }
 
 /// One question and its answer.
-async fn exchange<'a, F: Future<Output = Arc<str>>>(
+async fn exchange<F: Future<Output = Arc<str>>>(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     page: impl Fn() -> F,
-    outcomes: &'a Outcomes,
-) -> io::Result<&'a AtomicU64> {
+    outcomes: &Outcomes,
+) -> io::Result<&AtomicU64> {
     let asked = match head(&mut stream).await? {
         Some(head) => understood(&head),
         None => Err("431 Request Header Fields Too Large"),
