@@ -59,8 +59,7 @@ impl Exposition {
         }
     }
 
-    /// Listens, if that is possible now. A socket gets its group only while there is the capability to give it;
-    /// later root alone may read, and it is said.
+    /// Listens, if that is possible now. A socket whose group may not be given is root's alone, and that is said.
     pub(super) fn bind(&self) -> Option<Bound> {
         let (bound, problem) = match self.bound() {
             Ok((bound, problem)) => (Some(bound), problem),
@@ -83,8 +82,8 @@ impl Exposition {
                     Ok(bound) => Ok((bound, None)),
                     Err((true, _)) if self.group.is_some() => {
                         let problem = format!(
-                            "`{}` is root's alone: it was made anew, and only a daemon that starts may give it its group; \
-                             restart binauthd",
+                            "`{}` is root's alone: the daemon may not give it its group; let the unit have \
+                             `SupplementaryGroups=binauthd`",
                             path.display()
                         );
                         bind(0o600, None).map(|bound| (bound, Some(problem))).map_err(|(_, problem)| problem)
