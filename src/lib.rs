@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
 //! | shared | [`pace`], [`apart`], [`http`] | what several edges and programs do alike; each names the core alone |
-//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
+//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`metrics`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
 //! # The main path

@@ -12,6 +12,7 @@ pub mod sections;
 mod slot;
 mod sources;
 mod tables;
+mod told;
 pub mod trust;
 pub mod trusted;
 mod values;

@@ -1,6 +1,5 @@
 //! `config.toml` as it is written, and its reading into a [`Config`].
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,10 +8,11 @@ use serde::Deserialize;
 use super::file::Config;
 use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
-    CHECKED_SNAPSHOTTERS, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen, Login,
-    OnViolation, PodSource, RunningConfig,
+    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, Login, OnViolation,
+    PodSource, RunningConfig,
 };
 use super::sources::{self, SourceTable};
+use super::told::{EventsTable, MetricsTable};
 use super::values::{Wrong, brief, checked_url, is_name, names_of, period};
 use crate::decision::host_access::Mode;
 use crate::image::Digest;
@@ -127,26 +127,8 @@ struct KubeletTable {
 }
 
 #[derive(Deserialize, Default)]
-struct EventsTable {
-    kubeconfig: Option<PathBuf>,
-    node_name: Option<String>,
-    pods: Option<bool>,
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    node_condition: bool,
-}
-
-#[derive(Deserialize, Default)]
 struct AuditTable {
     file: Option<PathBuf>,
-}
-
-#[derive(Deserialize, Default)]
-struct MetricsTable {
-    listen: Option<String>,
-    #[serde(default)]
-    allow_remote: bool,
 }
 
 impl ConfigFile {
@@ -314,56 +296,6 @@ impl HostAccessTable {
             host_pid: mode(self.host_pid, defaults.host_pid),
             allow_digests: digests.collect::<Result<_, _>>()?,
         })
-    }
-}
-
-impl EventsTable {
-    /// Nothing where no kubeconfig is named, here or beside `kubelet`.
-    fn read(self, kubelet: Option<&KubeletConfig>) -> Result<Option<EventsConfig>, Wrong> {
-        let by_kubelet = kubelet.and_then(|kubelet| match &kubelet.source {
-            PodSource::Kubeconfig(path) => Some(path.clone()),
-            PodSource::Endpoint { .. } => None,
-        });
-        let Some(kubeconfig) = self.kubeconfig.or(by_kubelet) else {
-            let is_wanted = self.pods == Some(true) || self.dry_run || self.node_condition;
-            return match is_wanted {
-                true => Err(Wrong::new("events.kubeconfig", "is missing: name the kubeconfig of this node")),
-                false => Ok(None),
-            };
-        };
-        if let Some(name) = self.node_name.as_deref().filter(|name| !is_name(name)) {
-            let cause = format!("`{}` is not the name of a node", brief(name));
-            return Err(Wrong::new("events.node_name", cause));
-        }
-        let node_name = self.node_name.or_else(|| kubelet?.node_name.clone());
-        let pods = self.pods.unwrap_or(true);
-        let (dry_run, node_condition) = (self.dry_run, self.node_condition);
-        Ok(Some(EventsConfig { kubeconfig, node_name, pods, dry_run, node_condition }))
-    }
-}
-
-impl MetricsTable {
-    /// Where metrics are read, if that is said.
-    fn read(self) -> Result<Option<Listen>, Wrong> {
-        let Some(text) = self.listen else { return Ok(None) };
-        let wrong = |cause: &str| Wrong::new("metrics.listen", format!("`{}` {cause}", brief(&text)));
-        if let Some(path) = text.strip_prefix("unix:") {
-            return Ok(Some(Listen::Unix(path.into())));
-        }
-        let address: SocketAddr = text.parse().map_err(|_| {
-            wrong(
-                "is neither `unix:/PATH` nor an address and a port such as `127.0.0.1:9464` or `[::1]:9464`",
-            )
-        })?;
-        if address.port() == 0 {
-            return Err(wrong("names no port"));
-        }
-        if !address.ip().is_loopback() && !self.allow_remote {
-            let cause = "is no loopback address: whoever reaches it may read, nobody is asked who they are; say \
-                         `allow_remote = true` beside it if that is meant";
-            return Err(wrong(cause));
-        }
-        Ok(Some(Listen::Tcp(address)))
     }
 }
 

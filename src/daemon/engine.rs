@@ -18,7 +18,6 @@ use crate::config::{Documents, InForce, State};
 use crate::decision::{Cached, Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
 use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources, UnderWay};
 use crate::image::{Digest, Workload};
-use crate::metrics::Page;
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
 
 pub(super) use announced::LastProblem;
@@ -336,20 +335,6 @@ impl Engine {
     /// How many records the audit trail has taken, and how many of them it has written.
     pub(super) fn audit_progress(&self) -> (u64, u64) {
         self.audit.progress()
-    }
-
-    pub(super) fn counts(&self, gate: Gate) -> GateCounts {
-        self.counts.of(gate).read()
-    }
-
-    /// Writes how often what was decided.
-    pub(super) fn expose_decisions(&self, page: &mut Page) {
-        self.counts.expose(page);
-    }
-
-    /// Whether the last pull was asked about by a verifier that is wired to observe.
-    pub(super) fn pulls_are_observed(&self) -> bool {
-        self.counts.of(Gate::Pull).observes()
     }
 
     pub(super) fn last_problem(&self) -> Option<LastProblem> {

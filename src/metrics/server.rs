@@ -26,6 +26,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
+    /// Between one accept and the next: the thread that answers here is the one that gates wait for.
+    pub pace: Duration,
     /// From accept to the end of a connection.
     pub deadline: Duration,
     /// How long a page is given out again.
@@ -34,7 +36,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 16, deadline: Duration::from_secs(5), fresh: Duration::from_millis(200) }
+        Self {
+            connections: 16,
+            pace: Duration::from_millis(5),
+            deadline: Duration::from_secs(5),
+            fresh: Duration::from_millis(200),
+        }
     }
 }
 
@@ -105,6 +112,7 @@ where
     // Dropped with this future, and every connection with it.
     let mut connections = tokio::task::JoinSet::new();
     loop {
+        sleep(limits.pace).await;
         while connections.try_join_next().is_some() {}
         let accepted = match listening {
             Listening::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
@@ -246,8 +254,12 @@ mod tests {
         }
     }
 
-    const LIMITS: Limits =
-        Limits { connections: 4, deadline: Duration::from_millis(500), fresh: Duration::from_millis(200) };
+    const LIMITS: Limits = Limits {
+        connections: 4,
+        pace: Duration::from_millis(5),
+        deadline: Duration::from_millis(500),
+        fresh: Duration::from_millis(200),
+    };
 
     /// A server whose pages are numbered.
     fn start(folder: &std::path::Path) -> (std::path::PathBuf, Arc<Outcomes>, tokio::task::JoinHandle<()>) {
@@ -288,6 +300,17 @@ mod tests {
         assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("Allow: GET"), "{refused}");
         let counts = outcomes.counts();
         assert!(counts.contains(&("answered", 4)) && counts.contains(&("refused", 1)), "{counts:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_keeps_the_thread_busy() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _, _task) = start(folder.path());
+        let started = Instant::now();
+        for _ in 0..20 {
+            ask(&path, b"GET /metrics HTTP/1.1\r\n\r\n").await;
+        }
+        assert!(started.elapsed() >= LIMITS.pace * 19, "{:?}", started.elapsed());
     }
 
     #[tokio::test]

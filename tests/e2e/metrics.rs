@@ -190,7 +190,8 @@ async fn api_server(
 async fn every_family_is_set_by_what_happens() {
     let wiring = Gates::Both.on(Generation::V2_1).await.with_handler("bare");
     let gated = Gated::start_on(wiring, |node, qa| {
-        let remote = "\n[[sources]]\nname = \"remote\"\nurl = \"http://127.0.0.1:1\"\n";
+        let remote =
+            "\n[running]\nperiod = \"10s\"\n[[sources]]\nname = \"remote\"\nurl = \"http://127.0.0.1:1\"\n";
         configure(node, &Settings { more: "", containerd: "allow_handlers = [\"bare\"]" });
         let config = fs::read_to_string(node.etc.config()).unwrap() + remote;
         fs::write(node.etc.config(), config).unwrap();

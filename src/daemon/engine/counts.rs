@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use super::Occasion;
+use super::{Engine, Occasion};
 use crate::audit::Gate;
 use crate::decision::{Cached, Decision, Reason, Verdict};
 use crate::gate::verifier;
@@ -64,7 +64,7 @@ impl GatesCounts {
     }
 
     /// Writes what was counted.
-    pub(super) fn expose(&self, page: &mut Page) {
+    fn expose(&self, page: &mut Page) {
         for gate in Gate::ALL {
             let counts = self.of(gate);
             for (verdict, reason, mode, count) in counts.all().filter(|(.., count)| *count > 0) {
@@ -75,6 +75,22 @@ impl GatesCounts {
                 page.histogram(&DECISION_DURATION, [gate.name(), cached.name()], &took.read());
             }
         }
+    }
+}
+
+impl Engine {
+    pub(in crate::daemon) fn counts(&self, gate: Gate) -> GateCounts {
+        self.counts.of(gate).read()
+    }
+
+    /// Writes how often what was decided.
+    pub(in crate::daemon) fn expose_decisions(&self, page: &mut Page) {
+        self.counts.expose(page);
+    }
+
+    /// Whether the last pull was asked about by a verifier that is wired to observe.
+    pub(in crate::daemon) fn pulls_are_observed(&self) -> bool {
+        self.counts.of(Gate::Pull).observes()
     }
 }
 
@@ -135,7 +151,7 @@ impl Counts {
     }
 
     /// Whether the last who asked was wired to observe; of the gate of pulls.
-    pub(super) fn observes(&self) -> bool {
+    fn observes(&self) -> bool {
         self.observes.load(Ordering::Relaxed)
     }
 
@@ -150,7 +166,7 @@ impl Counts {
         kinds.zip(counted).map(|((verdict, reason, mode), count)| (verdict, reason, mode, count))
     }
 
-    pub(super) fn read(&self) -> GateCounts {
+    fn read(&self) -> GateCounts {
         let mut counts = GateCounts::default();
         for (verdict, _, mode, count) in self.all() {
             match verdict {
