@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
 //! | shared | [`pace`], [`apart`], [`http`] | what several edges and programs do alike; each names the core alone |
-//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
+//! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`metrics`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
 //! # The main path
@@ -57,6 +57,8 @@
 //! | what a container may reach of the node | [`decision::host_access`] |
 //! | what a container runs | `daemon::create::bind`, by hashes that [`containerd::Links`] recomputes |
 //! | which handlers carry the hook, and how it gets there | [`containerd::Handlers`], [`containerd::base_spec`] |
+//! | what the cluster is told | `daemon::cluster`; events [`kubelet::Events`], the node's condition [`kubelet::Condition`] |
+//! | which metrics there are, and who may read them | [`metrics::family`], [`metrics::server`] |
 //! | what no answer means | [`gate::asking`], by the wiring alone |
 //! | what is valid and probably not meant | [`policy::lint`] |
 //! | which keys sign, and where they are | [`signing`] |
@@ -94,6 +96,8 @@ pub mod http;
 pub mod image;
 #[cfg(feature = "full")]
 pub mod kubelet;
+#[cfg(feature = "full")]
+pub mod metrics;
 #[cfg(feature = "nri")]
 pub mod nri;
 #[cfg(feature = "full")]

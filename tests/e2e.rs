@@ -53,6 +53,8 @@ mod hostile;
 mod kubelet;
 #[path = "e2e/load.rs"]
 mod load;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/names.rs"]
 mod names;
 #[path = "e2e/outside.rs"]

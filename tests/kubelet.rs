@@ -15,6 +15,8 @@ mod authority;
 mod kubeconfig;
 #[path = "kubelet/server.rs"]
 mod server;
+#[path = "kubelet/told.rs"]
+mod told;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;

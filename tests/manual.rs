@@ -20,9 +20,11 @@ use binauthd::evidence::rest::Limits;
 use binauthd::evidence::{cache, source, store};
 use binauthd::gate::container;
 use binauthd::image::content;
+use binauthd::metrics::family;
 use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
+const METRICS: &str = "packaging/man/binauthd-metrics.7";
 const POLICY: &str = include_str!("../packaging/man/binauthd-policy.5");
 const LINT: &str = include_str!("../src/policy/lint.rs");
 const README: &str = include_str!("../README.md");
@@ -30,6 +32,11 @@ const README: &str = include_str!("../README.md");
 #[test]
 fn the_table_of_reasons() {
     is_what_the_code_says(REASONS, &reasons());
+}
+
+#[test]
+fn the_table_of_metrics() {
+    is_what_the_code_says(METRICS, &metrics());
 }
 
 /// A file of the repository is made from the code; where it is asked for, it is made now.
@@ -221,4 +228,26 @@ fn reasons() -> String {
         }
     }
     page + ".SH SEE ALSO\n.BR binauthctl (1),\n.BR binauthd (8)\n"
+}
+
+fn metrics() -> String {
+    let mut page = String::from(
+        ".TH BINAUTHD-METRICS 7 \"\" binauthd \"binauthd manual\"\n\
+         .SH NAME\n\
+         binauthd-metrics \\- what binauthd tells Prometheus\n\
+         .SH DESCRIPTION\n\
+         .BR binauthd (8)\nanswers GET /metrics where\n.B [metrics] listen\nof config.toml says: a unix socket, or a \
+         port on a loopback address.\n\
+         Whoever may connect may read; nobody is asked who they are, and no image, digest or pod is told.\n\
+         Names and labels do not change between versions.\n\
+         Alert rules are in\n.I binauthd.rules.yaml\nand a Grafana dashboard in\n.IR binauthd.json ,\nas the package \
+         brings them.\n\
+         .SH METRICS\n",
+    );
+    for family::Described { name, kind, labels, help } in family::ALL {
+        let labels = if labels.is_empty() { String::new() } else { format!(" {{{}}}", labels.join(", ")) };
+        let help = help.replace('-', "\\-").replace('`', "");
+        write!(page, ".TP\n.BR {name} \"{labels}, {}\"\n{help}\n", kind.name()).unwrap();
+    }
+    page + ".SH SEE ALSO\n.BR binauthctl (1),\n.BR binauthd\\-reasons (7),\n.BR binauthd (8)\n"
 }

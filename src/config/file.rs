@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::sections::{
-    BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig,
+    BundleConfig, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen, RestConfig,
+    RunningConfig,
 };
 use super::tables::ConfigFile;
 use super::trusted::{self, TrustError};
@@ -61,10 +62,14 @@ pub struct Config {
     pub host_access: HostAccessConfig,
     /// Where it is asked which pods this node runs; without it no service account is known.
     pub kubelet: Option<KubeletConfig>,
+    /// What the cluster is told of this node; without it nothing.
+    pub events: Option<EventsConfig>,
     /// Where attestations come from.
     pub sources: Vec<Source>,
     /// The audit trail.
     pub audit_file: PathBuf,
+    /// Where metrics are read.
+    pub metrics: Listen,
     /// What is odd about the file but does not stop the daemon.
     pub warnings: Vec<String>,
     /// What is in order and worth knowing.
@@ -140,11 +145,13 @@ impl Default for Config {
             running: RunningConfig::default(),
             host_access: HostAccessConfig::default(),
             kubelet: None,
+            events: None,
             sources: vec![Source {
                 name: "local".into(),
                 location: Location::Folder("/var/lib/binauthd/occurrences".into()),
             }],
             audit_file: "/var/log/binauthd/audit.jsonl".into(),
+            metrics: Listen::Unix("/run/binauthd/metrics.sock".into()),
             warnings: Vec::new(),
             notes: Vec::new(),
         }
@@ -213,6 +220,7 @@ impl Config {
             },
             sources: vec![Source { name: "local".into(), location: Location::Folder(at("occurrences")) }],
             audit_file: at("audit.jsonl"),
+            metrics: Listen::Unix(at("run/metrics.sock")),
             ..Self::default()
         }
     }
@@ -293,10 +301,15 @@ impl Config {
         ]
         .into_iter()
         .chain(self.platform_policy.as_deref().map(|path| ("platform_policy", path)))
+        .chain(match &self.metrics {
+            Listen::Unix(path) => Some(("metrics.listen", path.as_path())),
+            Listen::Tcp(_) => None,
+        })
         .chain(self.folders().map(|(_, path)| ("sources.url", path)))
         .chain(self.servers().flat_map(|(_, server)| server.paths()))
         .chain(self.bundle.iter().flat_map(BundleConfig::paths))
         .chain(self.kubelet.iter().flat_map(KubeletConfig::paths))
+        .chain(self.events.iter().map(|events| ("events.kubeconfig", events.kubeconfig.as_path())))
     }
 }
 

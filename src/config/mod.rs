@@ -12,6 +12,7 @@ pub mod sections;
 mod slot;
 mod sources;
 mod tables;
+mod told;
 pub mod trust;
 pub mod trusted;
 mod values;
@@ -19,8 +20,8 @@ mod values;
 pub use documents::{BundleStatus, Documents, Hindrance, InForce, OfferError, State};
 pub use file::{Config, ConfigError, Location, Source};
 pub use sections::{
-    Api, BundleConfig, BundleOrigin, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation,
-    PodSource, RestConfig, RunningConfig,
+    Api, BundleConfig, BundleOrigin, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen,
+    Login, OnViolation, PodSource, RestConfig, RunningConfig,
 };
 pub use slot::DocumentStatus;
 pub use trusted::TrustError;

@@ -1,6 +1,7 @@
 //! What stands in the tables of `config.toml`, typed.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -104,6 +105,24 @@ pub enum OnViolation {
     Stop,
 }
 
+/// Where metrics are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// On a unix socket, by root and its group.
+    Unix(PathBuf),
+    /// On a TCP port, by whoever reaches it.
+    Tcp(SocketAddr),
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
 /// `[running]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningConfig {
@@ -203,6 +222,21 @@ impl KubeletConfig {
             }
         }
     }
+}
+
+/// `[events]`: what the cluster is told of this node, by the API server of a kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventsConfig {
+    /// The kubeconfig; that of `[kubelet]` where `[events]` names none.
+    pub kubeconfig: PathBuf,
+    /// This node's name in the cluster; without it the host's name.
+    pub node_name: Option<String>,
+    /// Refusals are told as events of their pods.
+    pub pods: bool,
+    /// So is what only dry run lets through.
+    pub dry_run: bool,
+    /// Whether this node enforces is told as a condition of the node.
+    pub node_condition: bool,
 }
 
 /// What `[[sources]]` says of a server of occurrences.

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use super::file::Config;
 use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
-    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation, PodSource,
-    RunningConfig,
+    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, Login, OnViolation,
+    PodSource, RunningConfig,
 };
 use super::sources::{self, SourceTable};
+use super::told::{EventsTable, MetricsTable};
 use super::values::{Wrong, brief, checked_url, is_name, names_of, period};
 use crate::decision::host_access::Mode;
 use crate::image::Digest;
@@ -50,6 +51,8 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     host_access: HostAccessTable,
     kubelet: Option<KubeletTable>,
+    #[serde(default)]
+    events: EventsTable,
     sources: Option<Vec<SourceTable>>,
     #[serde(default)]
     audit: AuditTable,
@@ -128,11 +131,6 @@ struct AuditTable {
     file: Option<PathBuf>,
 }
 
-#[derive(Deserialize, Default)]
-struct MetricsTable {
-    listen: Option<String>,
-}
-
 impl ConfigFile {
     /// What the file says, and the default where it says nothing. Whether paths are absolute is not
     /// looked at.
@@ -145,9 +143,6 @@ impl ConfigFile {
                 let cause = format!("{other} is not known, only {CONFIG_VERSION} is");
                 return Err(Wrong::new("config_version", cause));
             }
-        }
-        if self.metrics.listen.is_some() {
-            notes.push("`metrics.listen` is known and has no effect in this version".to_owned());
         }
         let defaults = Config::default();
         let sources = match self.sources {
@@ -162,6 +157,8 @@ impl ConfigFile {
             let cause = format!("`{}` is not a trust domain: {rule}", brief(domain));
             return Err(Wrong::new("trust_domain", cause));
         }
+        let kubelet = self.kubelet.map(KubeletTable::read).transpose()?;
+        let runtime_dir = self.runtime_dir.unwrap_or(defaults.runtime_dir);
         let policy = self.policy.map_or_else(PolicyTable::default, PolicyKey::into_table);
         Ok(Config {
             cluster: self.cluster,
@@ -178,11 +175,13 @@ impl ConfigFile {
             bundle: policy.read()?,
             attestors: self.attestors.unwrap_or(defaults.attestors),
             state_dir: self.state_dir.unwrap_or(defaults.state_dir),
-            runtime_dir: self.runtime_dir.unwrap_or(defaults.runtime_dir),
+            metrics: self.metrics.read()?.unwrap_or_else(|| Listen::Unix(runtime_dir.join("metrics.sock"))),
+            runtime_dir,
             containerd: self.containerd.read(&mut notes)?,
             running: self.running.read()?,
             host_access: self.host_access.read()?,
-            kubelet: self.kubelet.map(KubeletTable::read).transpose()?,
+            events: self.events.read(kubelet.as_ref())?,
+            kubelet,
             sources,
             audit_file: self.audit.file.unwrap_or(defaults.audit_file),
             warnings,

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 
 use super::clock::Clock;
+use super::cluster::PodEvents;
 use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
-use crate::decision::{Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
+use crate::decision::{Cached, Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
 use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources, UnderWay};
 use crate::image::{Digest, Workload};
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
@@ -36,6 +37,7 @@ pub struct Engine {
     sync: OnceLock<Weak<Sources>>,
     audit: Audit,
     counts: GatesCounts,
+    events: OnceLock<PodEvents>,
     last_problem: Mutex<Option<LastProblem>>,
     changed: Arc<Notify>,
 }
@@ -85,6 +87,7 @@ impl Engine {
             sync: OnceLock::new(),
             audit,
             counts: GatesCounts::default(),
+            events: OnceLock::new(),
             last_problem: Mutex::new(None),
             changed: Arc::default(),
         };
@@ -120,11 +123,13 @@ impl Engine {
         let now = Instant::now();
         let waits: Vec<_> =
             judged.asks.iter().filter_map(|digest| self.look_ups.ask(*digest, &asker, now)).collect();
-        if let Some(patience) = patience {
+        let mut cached = judged.verdict.cached;
+        if let Some(patience) = patience.filter(|_| !waits.is_empty()) {
             let all = waits.into_iter().map(UnderWay::ended);
             let _ = tokio::time::timeout(patience, futures_util::future::join_all(all)).await;
+            cached = Cached::Miss;
         }
-        self.judge_apart(&subject).await.verdict
+        Verdict { cached, ..self.judge_apart(&subject).await.verdict }
     }
 
     /// Whether nobody that could be asked would make more of it.
@@ -191,7 +196,12 @@ impl Engine {
                     lack: lack.as_ref(),
                 });
                 let known: Vec<_> = known.collect();
-                case.judge(&known)
+                let cached = match found.iter().all(|answer| answer.was_cached) {
+                    _ if found.is_empty() => Cached::None,
+                    true => Cached::Hit,
+                    false => Cached::Miss,
+                };
+                Verdict { cached, ..case.judge(&known) }
             }
             state => match state.hindrance() {
                 Some(why) => refuse(subject, why.reason, &why.cause, &why.remedy),
@@ -206,6 +216,12 @@ impl Engine {
     pub(super) fn followed_by(&self, sync: &Arc<Sources>) {
         // There is one in the life of a daemon.
         let _ = self.sync.set(Arc::downgrade(sync));
+    }
+
+    /// From now on refusals are told as `events` of their pods.
+    pub(super) fn telling(&self, events: PodEvents) {
+        // There is one in the life of a daemon.
+        let _ = self.events.set(events);
     }
 
     /// What keeps the ledger as the sources are.
@@ -240,6 +256,10 @@ impl Engine {
 
     /// Records a decision: the audit trail, the counters and the log, from one value.
     pub(super) fn record(&self, verdict: &Verdict, occasion: Occasion<'_>) {
+        self.counts.of(occasion.gate).count(verdict, &occasion);
+        if let Some(events) = self.events.get() {
+            events.tell(verdict, &occasion);
+        }
         let Occasion { gate, asked, container, event, duration } = occasion;
         self.audit.record(&Record {
             time: SystemTime::now(),
@@ -250,7 +270,6 @@ impl Engine {
             event,
             duration_micros: duration,
         });
-        self.counts.of(gate).count(verdict);
         let (image, reason) = (&verdict.image, verdict.reason);
         if verdict.would == Decision::Allow {
             tracing::debug!(%reason, %image, "{}", verdict.verdict);
@@ -316,10 +335,6 @@ impl Engine {
     /// How many records the audit trail has taken, and how many of them it has written.
     pub(super) fn audit_progress(&self) -> (u64, u64) {
         self.audit.progress()
-    }
-
-    pub(super) fn counts(&self, gate: Gate) -> GateCounts {
-        self.counts.of(gate).read()
     }
 
     pub(super) fn last_problem(&self) -> Option<LastProblem> {

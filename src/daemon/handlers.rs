@@ -101,6 +101,12 @@ impl Handlers {
         })
     }
 
+    /// Whether a handler carries the hook so that no answer allows.
+    pub(super) fn observe(&self) -> bool {
+        let observes = |hooked: &Hooked| matches!(hooked, Hooked::Yes(hook) if hook.observe);
+        self.known().is_some_and(|known| known.all.iter().any(|(_, hooked)| observes(hooked)))
+    }
+
     /// Every handler, and whether it carries the hook.
     pub(super) fn list(&self) -> Vec<(String, bool)> {
         let Some(known) = self.known() else { return Vec::new() };

@@ -7,10 +7,12 @@
 mod admin;
 mod bundles;
 mod clock;
+mod cluster;
 mod create;
 mod engine;
 mod gates;
 mod handlers;
+mod metrics;
 mod privileges;
 mod pull;
 mod self_test;
@@ -19,6 +21,7 @@ mod status;
 mod supervisor;
 mod unanswered;
 mod watch;
+mod wiring;
 
 use std::io;
 use std::path::Path;
@@ -40,8 +43,10 @@ use crate::gate::inherited::{InheritError, Inherited};
 use crate::gate::listener::{BindError, Listener, SocketFile};
 use crate::gate::server::{self, Counters, Limits, root_only};
 
+use cluster::Cluster;
 use create::CreateGate;
 pub use engine::Engine;
+use metrics::{Bound, Exposition};
 
 const ADMIN_GROUP: &str = "binauthd";
 /// The names of the sockets where a supervisor hands them over (`FileDescriptorName=`).
@@ -88,9 +93,12 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     }
     let _lock = lock::claim(&config.state_dir)?;
     lock::make_folder(&config.runtime_dir, 0o755)?;
+    let group = admin_group();
     let mut inherited = Inherited::take(&[GATE, ADMIN])?;
     let gate = listener(&mut inherited, GATE, &config.gate_socket(), 0o600, None)?;
-    let admin = listener(&mut inherited, ADMIN, &config.admin_socket(), 0o660, admin_group())?;
+    let admin = listener(&mut inherited, ADMIN, &config.admin_socket(), 0o660, group)?;
+    let exposition = Arc::new(Exposition::new(config.metrics.clone(), group));
+    let exposed = exposition.bind();
     // Capabilities are a thread's own: they go before there is a second one.
     privileges::drop_all();
     let unfit = self_test::problems(&config);
@@ -113,7 +121,8 @@ pub fn run(path: &Path) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Serve)?;
-    let served = runtime.block_on(serve(config, gate, admin, Arc::clone(&engine), &watcher, unfit));
+    let faces = Faces { gate, admin, exposition, exposed };
+    let served = runtime.block_on(serve(config, faces, Arc::clone(&engine), &watcher, unfit));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(watcher);
     drop(sync);
@@ -147,10 +156,18 @@ fn listener(
     }
 }
 
-async fn serve(
-    config: Config,
+/// Where the daemon is asked, bound while it still may.
+struct Faces {
     gate: Listener,
     admin: Listener,
+    exposition: Arc<Exposition>,
+    /// Of the metrics, where that could be bound.
+    exposed: Option<Bound>,
+}
+
+async fn serve(
+    config: Config,
+    Faces { gate, admin, exposition, exposed }: Faces,
     engine: Arc<Engine>,
     watcher: &watch::Watcher,
     unfit: Vec<String>,
@@ -165,7 +182,11 @@ async fn serve(
     let create = Arc::new(CreateGate::new(&config, Arc::clone(&engine)).map_err(io::Error::other)?);
     let mut followers = create::follow(&config, &create, stopped.clone())?;
     let bundles = bundles::start(&engine, &config)?;
-    let inputs = status::Inputs {
+    let (cluster, events) = Cluster::new(config.events.as_ref()).map_err(io::Error::other)?;
+    if let Some(events) = events {
+        engine.telling(events);
+    }
+    let inputs = Arc::new(status::Inputs {
         config,
         create: Arc::clone(&create),
         engine: Arc::clone(&engine),
@@ -173,8 +194,10 @@ async fn serve(
         probe,
         bundles,
         unfit,
+        metrics: exposition,
+        cluster,
         started: Instant::now(),
-    };
+    });
 
     let mut gates = tokio::spawn(server::serve(
         gate,
@@ -189,10 +212,12 @@ async fn serve(
         admin::LIMITS,
         // The mode of the socket lets in root and its group; what changes something asks for root itself.
         |_: &server::Peer| Ok(()),
-        admin::handler(Arc::new(inputs)),
+        admin::handler(Arc::clone(&inputs)),
         Arc::default(),
         until(stopped.clone()),
     ));
+    Cluster::follow(&inputs).map_err(io::Error::other)?;
+    tokio::spawn(Exposition::serve(inputs, exposed, until(stopped.clone())));
     let collector = tokio::task::spawn_blocking(move || {
         unanswered::collect(&engine, &unanswered, || *stopped.borrow());
     });

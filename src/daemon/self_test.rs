@@ -29,6 +29,8 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         "containerd.address" | "containerd.nri_socket" => undialled(key, path),
         // Looked at as names alone: a container must not mount them.
         "containerd.root" | "containerd.state" => None,
+        // Bound by now, or an alarm of its own.
+        "metrics.listen" => None,
         _ => unreadable(key, path),
     });
     paths.chain(network(config)).chain(capabilities()).collect()
@@ -92,14 +94,15 @@ fn undialled(key: &str, path: &Path) -> Option<String> {
 fn network(config: &Config) -> Option<String> {
     let servers = config.sources.iter().any(|source| matches!(source.location, Location::Rest(_)));
     let bundle = config.bundle.as_ref().is_some_and(|bundle| matches!(bundle.origin, BundleOrigin::Url(_)));
-    let pods = config.kubelet.is_some();
-    if !(servers || bundle || pods) {
+    let (pods, events) = (config.kubelet.is_some(), config.events.is_some());
+    if !(servers || bundle || pods || events) {
         return None;
     }
     // Where there is no IPv4 there may be IPv6.
     let can = |family| socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
     let errno = can(AddressFamily::Inet).or_else(|_| can(AddressFamily::Inet6)).err()?;
-    let what = [(servers, "[[sources]]"), (bundle, "[policy] bundle"), (pods, "[kubelet]")];
+    let what =
+        [(servers, "[[sources]]"), (bundle, "[policy] bundle"), (pods, "[kubelet]"), (events, "[events]")];
     let what: Vec<_> = what.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect();
     Some(format!(
         "self-test at start: {} need the network, and the unit gives none ({errno}): install binauthd-network.conf as a \

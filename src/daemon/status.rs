@@ -1,4 +1,6 @@
-//! The status document.
+//! The status document, and the metrics that are made from it.
+
+mod exposed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +9,11 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::bundles::Fetcher;
+use super::cluster::{Cluster, ClusterStatus};
 use super::create::{CreateGate, LastPass, OwnTimesStatus};
 use super::engine::{Engine, GateCounts, LastProblem};
+use super::metrics::{Exposition, MetricsStatus};
+use super::wiring::Wiring;
 use crate::attestation::key_ring::Entry;
 use crate::audit::{AuditStatus, Gate};
 use crate::config::{BundleStatus, Config, DocumentStatus, InForce};
@@ -16,7 +21,7 @@ use crate::containerd::{Probe, ProbeStatus};
 use crate::document::Version;
 use crate::evidence::{CacheStatus, LookUpsStatus, SourceStatus, StoreStats};
 use crate::gate::server::{Counters, Counts};
-use crate::kubelet::{Pods, PodsStatus};
+use crate::kubelet::{Pods, PodsStatus, Standing};
 use crate::nri::{self, State};
 use crate::policy::Policy;
 
@@ -31,6 +36,8 @@ pub(super) struct Inputs {
     pub(super) bundles: Option<Fetcher>,
     /// What the self-test at start found.
     pub(super) unfit: Vec<String>,
+    pub(super) metrics: Arc<Exposition>,
+    pub(super) cluster: Cluster,
     pub(super) started: Instant,
 }
 
@@ -42,7 +49,7 @@ pub(super) struct Status {
     pid: u32,
     uptime_seconds: u64,
     /// Everything that wants looking at, one line each; empty when all is well.
-    alarms: Vec<String>,
+    alarms: Alarms,
     policy: PolicyStatus,
     /// Where policy and attestors come from signed bundles.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,8 +63,21 @@ pub(super) struct Status {
     audit: AuditStatus,
     containerd: ProbeStatus,
     create: CreateStatus,
+    metrics: MetricsStatus,
+    /// What the cluster is told, where it is.
+    cluster: ClusterStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_reload_error: Option<LastProblem>,
+}
+
+/// What wants looking at, by its kind.
+#[derive(Debug)]
+struct Alarms([(&'static str, Vec<String>); 13]);
+
+impl Serialize for Alarms {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().flat_map(|(_, alarms)| alarms))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +160,7 @@ struct NriStatus {
     refused: u64,
     late: u64,
     panicked: u64,
+    crowded: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,6 +197,7 @@ impl NriStatus {
             refused: status.refused,
             late: status.late,
             panicked: status.panicked,
+            crowded: status.crowded,
         }
     }
 }
@@ -193,6 +215,16 @@ impl Inputs {
             handlers: handlers.map(|(name, hooked)| HandlerStatus { name, hooked }).collect(),
             pods: self.create.pods.as_ref().map(Pods::status),
         }
+    }
+
+    /// How the gates are wired.
+    pub(super) fn wiring(&self) -> Wiring {
+        Wiring::of(&self.probe.status(), self.engine.pulls_are_observed(), &self.create)
+    }
+
+    /// Whether this node enforces.
+    pub(super) fn standing(&self) -> Standing {
+        self.wiring().standing(self.probe.status().version.is_some(), &self.engine)
     }
 
     /// Fetches the policy bundle now, where it comes from a URL.
@@ -221,24 +253,30 @@ impl Inputs {
         let audit = self.engine.audit();
         let containerd = self.probe.status();
         let create = self.create_status();
-        let alarms = problems
-            .into_iter()
-            .chain(self.engine.clock_problem())
-            .chain(unsatisfiable(&in_force))
-            .chain(
-                sources.iter().filter_map(|source| {
-                    Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?))
-                }),
-            )
-            .chain(self.engine.ledger().problem().map(|problem| format!("evidence: {problem}")))
-            .chain(audit.problem.iter().map(|problem| format!("audit: {problem}")))
-            .chain(containerd.problem().map(|problem| format!("containerd: {problem}")))
-            .chain(create.nri.problem())
-            .chain(self.create.handlers.problems())
-            .chain(create.pods.iter().filter_map(|pods| Some(format!("kubelet: {}", pods.problem.as_ref()?))))
-            .chain(self.unfit.iter().cloned())
-            .chain(self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")))
-            .collect();
+        let metrics = self.metrics.status();
+        let one = |of: &str, problem: Option<String>| {
+            problem.map(|problem| format!("{of}: {problem}")).into_iter().collect::<Vec<_>>()
+        };
+        let of_source =
+            |source: &SourceStatus| Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?));
+        let alarms = Alarms([
+            ("documents", problems),
+            ("clock", self.engine.clock_problem().into_iter().collect()),
+            ("attestors", unsatisfiable(&in_force)),
+            ("source", sources.iter().filter_map(of_source).collect()),
+            ("evidence", one("evidence", self.engine.ledger().problem())),
+            ("audit", one("audit", audit.problem.clone())),
+            ("containerd", one("containerd", containerd.problem())),
+            ("nri", create.nri.problem().into_iter().collect()),
+            ("handlers", self.create.handlers.problems()),
+            ("kubelet", one("kubelet", create.pods.as_ref().and_then(|pods| pods.problem.clone()))),
+            ("sandbox", self.unfit.clone()),
+            ("metrics", one("metrics", metrics.problem.clone())),
+            (
+                "config",
+                self.config.warnings.iter().map(|warning| format!("config.toml: {warning}")).collect(),
+            ),
+        ]);
         let gates = Gate::ALL.map(|gate| {
             let connections = (gate == Gate::Pull).then(|| self.gate.counts());
             (gate.name(), GateStatus { decisions: self.engine.counts(gate), connections })
@@ -276,6 +314,8 @@ impl Inputs {
             audit,
             containerd,
             create,
+            metrics,
+            cluster: self.cluster.status(),
             last_reload_error: self.engine.last_problem(),
         }
     }

@@ -21,4 +21,4 @@ pub use host_access::{Finding, HostAccess, HostRules, Reached, reaches};
 pub use judge::{Case, Known, judge};
 pub use reason::Reason;
 pub use subject::{Subject, SubjectError};
-pub use verdict::{AttestorVerdict, CheckVerdict, Conformance, Decision, Verdict};
+pub use verdict::{AttestorVerdict, Cached, CheckVerdict, Conformance, Decision, Verdict};

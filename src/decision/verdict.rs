@@ -23,13 +23,45 @@ pub enum Decision {
     CannotDecide,
 }
 
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Decision {
+    /// As records and metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Allow => "ALLOW",
             Self::Deny => "DENY",
             Self::CannotDecide => "CANNOT_DECIDE",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where the evidence of a verdict was, which is most of what a decision takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cached {
+    /// In memory.
+    Hit,
+    /// It was read and checked, or looked up at the sources.
+    Miss,
+    /// None was asked for.
+    #[default]
+    None,
+}
+
+impl Cached {
+    /// As metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::None => "none",
+        }
     }
 }
 
@@ -133,6 +165,9 @@ pub struct Verdict {
     /// Age of the evidence, in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_age_seconds: Option<u64>,
+    /// Where it was.
+    #[serde(skip)]
+    pub cached: Cached,
 }
 
 impl Verdict {
@@ -163,6 +198,7 @@ impl Verdict {
             platform_policy_version: None,
             key_ring_version: None,
             evidence_age_seconds: None,
+            cached: Cached::None,
         }
     }
 
@@ -185,6 +221,7 @@ impl Verdict {
             platform_policy_version: None,
             key_ring_version: None,
             evidence_age_seconds: None,
+            cached: Cached::None,
         }
     }
 

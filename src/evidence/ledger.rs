@@ -38,6 +38,8 @@ pub struct Answer {
     /// Since its sources were last read to the end, or it was last looked up there; `None` where nobody
     /// knows.
     pub age: Option<Duration>,
+    /// It was in memory already.
+    pub was_cached: bool,
 }
 
 /// What is known of images, and where from.
@@ -77,11 +79,11 @@ impl Ledger {
     #[must_use]
     pub fn evidence(&self, digest: Digest, key_ring: &KeyRing, now: SystemTime) -> Option<Answer> {
         self.first_reading()?;
-        let held = match self.cache.turn(digest, key_ring) {
-            Turn::Held(held) => held,
-            Turn::Yours(flight, before) => self.gather(digest, key_ring, flight, before.as_deref()),
+        let (held, was_cached) = match self.cache.turn(digest, key_ring) {
+            Turn::Held(held) => (held, true),
+            Turn::Yours(flight, before) => (self.gather(digest, key_ring, flight, before.as_deref()), false),
         };
-        Some(self.answer(&held, now))
+        Some(Answer { was_cached, ..self.answer(&held, now) })
     }
 
     /// The same from memory alone: at once, or not at all.
@@ -105,7 +107,8 @@ impl Ledger {
         let occurrences = filed.iter().map(|one| &one.occurrence);
         let known = before.as_deref().map(|held| &*held.evidence);
         let evidence = Evidence::gather_watched(digest, occurrences, key_ring, known, observer);
-        Some(self.answer(&self.held(digest, &filed, Arc::new(evidence), key_ring), now))
+        let held = self.held(digest, &filed, Arc::new(evidence), key_ring);
+        Some(Answer { was_cached: false, ..self.answer(&held, now) })
     }
 
     /// Every document on file for `digest`: its source, its scope, its text.
@@ -237,7 +240,7 @@ impl Ledger {
         if held.evidence.is_found() && held.is_news(now) {
             self.used().insert(held.evidence.digest(), now);
         }
-        Answer { evidence: Arc::clone(&held.evidence), age: self.age(held, now) }
+        Answer { evidence: Arc::clone(&held.evidence), age: self.age(held, now), was_cached: true }
     }
 
     /// Of each thing that is proved the age by the scope that was heard of last and proves it: others can take

@@ -110,6 +110,12 @@ impl Listener {
     }
 }
 
+impl From<Listener> for UnixListener {
+    fn from(Listener(listener): Listener) -> Self {
+        listener
+    }
+}
+
 fn listening(path: &Path, mode: u32) -> nix::Result<UnixListener> {
     let address = UnixAddr::new(path)?;
     let socket = unbound()?;

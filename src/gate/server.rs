@@ -105,6 +105,14 @@ macro_rules! counters {
         #[serde(rename_all = "camelCase")]
         pub struct Counts { $($(#[$doc])+ pub $name: u64,)+ }
 
+        impl Counts {
+            /// Each count with its name.
+            #[must_use]
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)+]
+            }
+        }
+
         impl Counters {
             /// The counts now.
             #[must_use]
@@ -138,6 +146,13 @@ counters! {
     abandoned,
     /// Errors of `accept`, which are no connections.
     accept_failed,
+}
+
+impl Counts {
+    /// How connections ended, which is every count but `accepted`.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.all().into_iter().filter(|(name, _)| *name != "accepted")
+    }
 }
 
 /// Serves `listener` until `shutdown` is ready, then lets connections under way finish within

@@ -15,7 +15,7 @@ mod error;
 mod held;
 mod metadata;
 mod proxies;
-mod retry_after;
+pub mod retry_after;
 pub mod tls;
 
 pub use client::{Answer, Bounds, Client, Options, Session};

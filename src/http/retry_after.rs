@@ -7,7 +7,8 @@ const MAX: Duration = Duration::from_secs(3_600);
 
 /// How long after `now` the other end wants to be asked again, at most an hour; `None` for what cannot be
 /// read. A date that has passed is no time at all.
-pub(super) fn parse(text: &str, now: SystemTime) -> Option<Duration> {
+#[must_use]
+pub fn parse(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let after = if digits {

@@ -67,7 +67,7 @@ async fn whole(options: &Arc<Options>) -> Result<List, KubeletError> {
 
 /// A client that goes to one place, and the address that it is asked by: under another server name, that
 /// name stands in place of the host, and leads to where the host is.
-async fn client(access: &Access) -> Result<(Client, Url), KubeletError> {
+pub(super) async fn client(access: &Access) -> Result<(Client, Url), KubeletError> {
     let unreachable = |cause: String| KubeletError::Unreachable { url: plain(&access.url), cause };
     let mut url = access.url.clone();
     let mut builder = Client::builder()
@@ -147,7 +147,7 @@ fn remedy(status: StatusCode) -> &'static str {
 }
 
 /// What reads files or long texts, away from the threads that answer.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KubeletError> + Send + 'static,
 ) -> Result<T, KubeletError> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(KubeletError::GivenUp))

@@ -15,7 +15,7 @@ fn options(path: PathBuf) -> Options {
 }
 
 /// A kubeconfig with these lines for cluster and user.
-fn config(cluster: &str, user: &str) -> String {
+pub(crate) fn config(cluster: &str, user: &str) -> String {
     let lines = |text: &str| {
         text.lines().fold(String::new(), |mut all, line| {
             writeln!(all, "    {line}").unwrap();

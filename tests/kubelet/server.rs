@@ -13,7 +13,11 @@ use tokio_rustls::TlsAcceptor;
 use super::authority::{Authority, Shows};
 
 /// A question as it came.
+#[derive(Clone)]
 pub(crate) struct Question {
+    pub(crate) method: String,
+    /// As announced.
+    pub(crate) body: String,
     /// Path and query.
     pub(crate) target: String,
     pub(crate) bearer: Option<String>,
@@ -25,6 +29,8 @@ pub(crate) enum Answer {
     Whole(u16, String),
     /// After a while.
     Late(Duration, String),
+    /// 429, to be left alone for so many seconds.
+    Rest(u64),
     Redirect(String),
     /// A gigabyte, announced or not.
     Huge {
@@ -136,16 +142,23 @@ async fn exchange(
         head.push(stream.read_u8().await?);
     }
     let head = String::from_utf8(head).unwrap();
+    let method = head.split(' ').next().unwrap().to_owned();
     let target = head.split(' ').nth(1).unwrap().to_owned();
-    let bearer = head.lines().find_map(|line| {
-        let (key, value) = line.split_once(": ")?;
-        key.eq_ignore_ascii_case("authorization").then(|| value.strip_prefix("Bearer ").unwrap().to_owned())
-    });
+    let header = |name: &str| {
+        head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then(|| value.to_owned())
+        })
+    };
+    let bearer = header("authorization").map(|value| value.strip_prefix("Bearer ").unwrap().to_owned());
+    let mut body = vec![0; header("content-length").map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).await?;
+    let body = String::from_utf8(body).unwrap();
     counts.requests.fetch_add(1, Ordering::SeqCst);
     let now = counts.under_way.fetch_add(1, Ordering::SeqCst) + 1;
     counts.most_at_once.fetch_max(now, Ordering::SeqCst);
     counts.targets.lock().unwrap().push(target.clone());
-    let answer = answer(&Question { target, bearer, certified });
+    let answer = answer(&Question { method, body, target, bearer, certified });
     let written = write(&mut stream, answer).await;
     counts.under_way.fetch_sub(1, Ordering::SeqCst);
     written
@@ -163,6 +176,12 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), answer: Answer) -> std::i
         Answer::Late(after, body) => {
             tokio::time::sleep(after).await;
             stream.write_all((head(200, body.len()) + &body).as_bytes()).await?;
+        }
+        Answer::Rest(seconds) => {
+            let head = format!(
+                "HTTP/1.1 429 X\r\nConnection: close\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await?;
         }
         Answer::Redirect(to) => {
             let head = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");

@@ -13,7 +13,7 @@
 # unpacked into the folder, never installed: no unit, no maintainer script, nothing in /usr, and
 # a containerd that this machine already has is not looked at.
 #
-# runc, docker-registry and busybox come from the suite this machine uses. containerd comes in
+# runc, docker-registry, busybox and promtool come from the suite this machine uses. containerd comes in
 # three generations, each from the Debian suite that carries it: 2.1, which is the one in bin/, and 1.6
 # and 1.7, which lie in root/containerd-1.6 and root/containerd-1.7. Suites that are not this machine's
 # own are read from the same mirror, with source list, lists and cache of their own, and their
@@ -61,6 +61,7 @@ declare -A programs=(
   [runc]="usr/sbin/runc usr/bin/runc"
   [docker-registry]="usr/bin/docker-registry"
   [busybox-static]="bin/busybox usr/bin/busybox"
+  [prometheus]="usr/bin/promtool"
 )
 
 # Older generations of containerd, and the suite of each.
@@ -142,11 +143,13 @@ unpack() { # PACKAGE [apt options]: fetches it and links its programs in bin/
 
 ## The host's own suite
 
-for package in runc docker-registry busybox-static; do
+for package in runc docker-registry busybox-static prometheus; do
   present "$package" && continue
   host_lists
   unpack "$package"
 done
+# Of prometheus only promtool is run; the server is most of it.
+rm -f "$rig/root/prometheus/usr/bin/prometheus"
 
 host_has() { # GENERATION: whether this machine's own suite carries that containerd
   host_lists

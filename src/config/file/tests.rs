@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use super::super::sections::{Api, BundleConfig, BundleOrigin, Login, OnViolation, PodSource, RestConfig};
+use super::super::sections::{
+    Api, BundleConfig, BundleOrigin, EventsConfig, Login, OnViolation, PodSource, RestConfig,
+};
 use super::*;
 use crate::decision::host_access::Mode;
 use crate::http::Credentials;
@@ -73,6 +75,13 @@ fn the_shipped_file_names_the_defaults() {
                 }),
             },
         }),
+        events: Some(EventsConfig {
+            kubeconfig: "/etc/kubernetes/kubelet.conf".into(),
+            node_name: Some("node-1".into()),
+            pods: true,
+            dry_run: false,
+            node_condition: false,
+        }),
         ..Config::default()
     };
     assert_eq!(parse(&uncommented(shipped, "#: ")).unwrap(), examples);
@@ -95,10 +104,82 @@ fn the_shipped_file_names_the_defaults() {
         ..local
     };
     assert_eq!(parse(&uncommented(shipped, "#::: ")).unwrap().bundle, Some(remote));
-    let known = "metrics.listen";
-    assert!(shipped.contains(&format!("without effect in this version: {known}.")));
-    let set = "[metrics]\nlisten = 'x'";
-    assert_eq!(parse(set).unwrap().notes.len(), known.split(", ").count());
+}
+
+#[test]
+fn the_cluster_is_told_where_a_kubeconfig_says_how() {
+    let read = |tables: &str| parse(&format!("config_version = 1\n{tables}")).map(|config| config.events);
+    let kubelet = "[kubelet]\nkubeconfig = '/k'\nnode_name = 'n1'\n";
+    let by_kubelet = EventsConfig {
+        kubeconfig: "/k".into(),
+        node_name: Some("n1".into()),
+        pods: true,
+        dry_run: false,
+        node_condition: false,
+    };
+    let own = EventsConfig { kubeconfig: "/e".into(), node_name: None, dry_run: true, ..by_kubelet.clone() };
+    let rows = [
+        ("", None),
+        ("[events]\npods = false", None),
+        ("[kubelet]\nca = '/c'", None),
+        (kubelet, Some(by_kubelet.clone())),
+        ("[events]\nkubeconfig = '/e'\ndry_run = true", Some(own)),
+        (
+            &format!("{kubelet}[events]\npods = false\nnode_condition = true\nnode_name = 'n2'"),
+            Some(EventsConfig {
+                pods: false,
+                node_condition: true,
+                node_name: Some("n2".into()),
+                ..by_kubelet
+            }),
+        ),
+    ];
+    for (tables, wanted) in rows {
+        assert_eq!(read(tables).unwrap(), wanted, "{tables}");
+    }
+    for (tables, part) in [
+        ("[events]\npods = true", "events.kubeconfig: is missing"),
+        ("[events]\nnode_condition = true", "events.kubeconfig: is missing"),
+        ("[events]\nkubeconfig = 'e'", "events.kubeconfig: `e` is not an absolute path"),
+        (
+            "[events]\nkubeconfig = '/e'\nnode_name = 'a b'",
+            "events.node_name: `a b` is not the name of a node",
+        ),
+    ] {
+        let error = read(tables).unwrap_err().to_string();
+        assert!(error.contains(part), "{tables}: {error}");
+    }
+}
+
+#[test]
+fn metrics_are_read_here_alone_unless_that_is_said() {
+    let read =
+        |metrics: &str| parse(&format!("config_version = 1\nruntime_dir = '/run/x'\n[metrics]\n{metrics}"));
+    let listen = |metrics: &str| read(metrics).unwrap().metrics.to_string();
+    for (metrics, wanted) in [
+        ("", "unix:/run/x/metrics.sock"),
+        ("listen = 'unix:/run/y.sock'", "unix:/run/y.sock"),
+        ("listen = '127.0.0.1:9464'", "127.0.0.1:9464"),
+        ("listen = '127.9.9.9:1'", "127.9.9.9:1"),
+        ("listen = '[::1]:9464'", "[::1]:9464"),
+        ("listen = '0.0.0.0:9464'\nallow_remote = true", "0.0.0.0:9464"),
+    ] {
+        assert_eq!(listen(metrics), wanted);
+    }
+    for (metrics, part) in [
+        ("listen = 'unix:y.sock'", "`y.sock` is not an absolute path"),
+        ("listen = 'unix:'", "`` is not an absolute path"),
+        ("listen = '/run/y.sock'", "is neither `unix:/PATH` nor an address and a port"),
+        ("listen = 'localhost:9464'", "is neither `unix:/PATH` nor"),
+        ("listen = '127.0.0.1'", "is neither `unix:/PATH` nor"),
+        ("listen = '127.0.0.1:0'", "names no port"),
+        ("listen = '0.0.0.0:9464'", "is no loopback address"),
+        ("listen = '[::]:9464'", "is no loopback address"),
+        ("listen = '192.0.2.7:9464'\nallow_remote = false", "`allow_remote = true`"),
+    ] {
+        let error = read(metrics).unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("metrics.listen"), "{metrics}: {error}");
+    }
 }
 
 #[test]
@@ -121,10 +202,10 @@ fn the_shipped_documents_are_read() {
 
 #[test]
 fn what_is_not_known_warns() {
-    let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n[metrics]\nlisten = 'x'\n\
+    let text = "config_version = 1\ncolour = 'red'\n[containerd]\nshade = 1\n\
                 [kubelet]\nca = '/c'\nshade = 1\n[[sources]]\nname = 'remote'\nurl = 's3://bucket'\n";
     let config = parse(text).unwrap();
-    assert_eq!(config.notes, ["`metrics.listen` is known and has no effect in this version"]);
+    assert!(config.notes.is_empty());
     let warnings = config.warnings.join("\n");
     for part in [
         "unknown key `colour`",

@@ -45,11 +45,11 @@ pub(in crate::daemon) struct Rules {
 #[serde(rename_all = "camelCase")]
 pub(in crate::daemon) struct LastPass {
     /// How many there were since the daemon started, this one included.
-    passes: u64,
-    containers: usize,
-    violations: usize,
+    pub(in crate::daemon) passes: u64,
+    pub(in crate::daemon) containers: usize,
+    pub(in crate::daemon) violations: usize,
     #[serde(rename = "tookMicros")]
-    took: Micros,
+    pub(in crate::daemon) took: Micros,
     /// Without the reads of containerd.
     #[serde(rename = "ownMicros")]
     own: Micros,
@@ -57,7 +57,7 @@ pub(in crate::daemon) struct LastPass {
 
 /// Written in microseconds.
 #[derive(Debug, Clone, Copy, Default)]
-struct Micros(Duration);
+pub(in crate::daemon) struct Micros(pub(in crate::daemon) Duration);
 
 impl Serialize for Micros {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -30,6 +30,8 @@ pub struct SourceStatus {
     /// Why the source as a whole could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Listings and look-ups since start that had no answer, or a bad one.
+    pub failures: u64,
     /// The first of the refused documents, with the reason, where they can be named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused_documents: Vec<String>,
@@ -108,6 +110,7 @@ fn status(source: &Tracked, shelves: &[Shelf], now: SystemTime) -> SourceStatus 
         attestations: shelves.iter().map(|shelf| shelf.state.rows).sum(),
         refused: remarks.refused.max(weather.left_out),
         problem: weather.problem.clone(),
+        failures: weather.failed,
         refused_documents: remarks.documents,
         age_seconds: oldest.map(age),
         refreshed: source.served.load(Ordering::Acquire),

@@ -22,6 +22,8 @@ pub(super) struct Weather {
     asked_for_rest: Option<Instant>,
     /// What is wrong with it.
     pub(super) problem: Option<String>,
+    /// Questions without an answer since start, outages or not.
+    pub(super) failed: u64,
     /// Documents that the last of them left out.
     pub(super) left_out: usize,
 }
@@ -36,6 +38,7 @@ impl Weather {
     /// A question was not answered. Where that looks like an outage, others are not asked for a while.
     pub(super) fn failed(&mut self, source: &str, error: &SourceError, now: Instant) -> (String, Duration) {
         let text = error.to_string();
+        self.failed += 1;
         let mut rest = FIRST_REST;
         if error.is_outage() {
             self.failures = self.failures.saturating_add(1);
