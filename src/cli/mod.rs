@@ -11,6 +11,7 @@
 mod artifact;
 mod attestations;
 mod attestors;
+mod audit;
 mod bundle;
 mod cache;
 mod config;
@@ -107,6 +108,9 @@ enum Command {
     /// What the daemon on this node has on file, and where from
     #[command(subcommand)]
     Cache(cache::Verb),
+    /// The audit trail: whether it is what the daemon wrote
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Tell what the daemon on this node knows and does
     Status,
 }
@@ -152,6 +156,7 @@ impl Command {
             Self::Evaluate(verb) => verb.run(context),
             Self::Bundle(verb) => verb.run(context),
             Self::Cache(verb) => verb.run(context),
+            Self::Audit(verb) => verb.run(context),
             Self::Status => status::status(context),
         }
     }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sections::{
-    BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig,
+    AuditConfig, BundleConfig, ContainerdConfig, HostAccessConfig, KubeletConfig, RestConfig, RunningConfig,
 };
 use super::tables::ConfigFile;
 use super::trusted::{self, TrustError};
@@ -65,6 +65,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// The audit trail.
     pub audit_file: PathBuf,
+    /// How long it may get, and what becomes of decisions where it cannot be written.
+    pub audit: AuditConfig,
     /// What is odd about the file but does not stop the daemon.
     pub warnings: Vec<String>,
     /// What is in order and worth knowing.
@@ -145,6 +147,7 @@ impl Default for Config {
                 location: Location::Folder("/var/lib/binauthd/occurrences".into()),
             }],
             audit_file: "/var/log/binauthd/audit.jsonl".into(),
+            audit: AuditConfig::default(),
             warnings: Vec::new(),
             notes: Vec::new(),
         }

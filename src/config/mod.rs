@@ -19,8 +19,8 @@ mod values;
 pub use documents::{BundleStatus, Documents, Hindrance, InForce, OfferError, State};
 pub use file::{Config, ConfigError, Location, Source};
 pub use sections::{
-    Api, BundleConfig, BundleOrigin, ContainerdConfig, HostAccessConfig, KubeletConfig, Login, OnViolation,
-    PodSource, RestConfig, RunningConfig,
+    Api, AuditConfig, BundleConfig, BundleOrigin, ContainerdConfig, HostAccessConfig, KubeletConfig, Login,
+    OnAuditFailure, OnViolation, PodSource, RestConfig, RunningConfig,
 };
 pub use slot::DocumentStatus;
 pub use trusted::TrustError;
