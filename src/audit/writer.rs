@@ -383,8 +383,8 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
-    use crate::audit::verify;
     use crate::audit::{Asked, Gate};
+    use crate::audit::{QUEUE, verify};
     use crate::decision::{Reason, Verdict};
 
     fn settings(path: &Path, folder: &Path) -> Settings {

@@ -56,7 +56,9 @@ pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answeri
             };
             super::off_the_runtime(move || {
                 let answer = answer(&inputs, &ask);
+                let is_done = !matches!(answer, AdminAnswer::Error { .. });
                 match &ask {
+                    _ if !is_done => {}
                     AdminAsk::TrustReset { forget } => {
                         inputs.engine.tell_done("trust", format!("reset: {forget:?}"), &peer);
                     }
