@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use binauthd::audit::Audit;
+use binauthd::audit::{Audit, Settings};
 use binauthd::config::{Config, Documents};
 use binauthd::daemon::Engine;
 use binauthd::decision::{Subject, Verdict};
@@ -54,7 +54,7 @@ impl Folder {
         assert!(problems.is_empty(), "{problems:?}");
         let (ledger, (look_ups, queue)) = (Arc::new(ledger), LookUps::new());
         let look_ups = Arc::new(look_ups);
-        let audit = Audit::open(&at("audit.jsonl"));
+        let audit = Audit::open(Settings::at(&at("audit.jsonl"), self.path.path()));
         let engine = Engine::new(documents, Arc::clone(&ledger), Arc::clone(&look_ups), audit, None);
         let engine = Arc::new(engine);
         let folder = Followed {

@@ -1,9 +1,20 @@
-//! The audit trail: one JSON line for every decision, allowances too.
+//! The audit trail: one JSON line for every decision, allowances too, and for every change of what decides.
+//!
+//! The lines are a chain ([`chain`]) over all files of the trail ([`files`]), which [`mod@verify`] looks for edits and gaps.
 
+pub mod chain;
+pub mod files;
+mod fold;
+pub mod head;
+pub mod journal;
+mod queue;
 pub mod record;
+mod trail_file;
+pub mod verify;
 pub mod violation;
 pub mod writer;
 
-pub use record::{Asked, Gate, Place, Record};
+pub use queue::QUEUE;
+pub use record::{Asked, Change, Gate, Place, Record};
 pub use violation::{Kind, Violation};
-pub use writer::{Audit, AuditStatus, QUEUE};
+pub use writer::{Audit, AuditStatus, Settings};

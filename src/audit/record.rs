@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::decision::Verdict;
 
@@ -79,8 +80,8 @@ pub struct Place {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record<'a> {
-    /// When it was decided.
-    #[serde(serialize_with = "rfc3339")]
+    /// When it was decided; every line of the trail begins with its time.
+    #[serde(skip)]
     pub time: SystemTime,
     /// Where.
     pub gate: Gate,
@@ -94,10 +95,37 @@ pub struct Record<'a> {
     pub container: Option<&'a Place>,
     /// Of a container that runs: the entry of continuous validation.
     #[serde(rename = "jsonPayload", skip_serializing_if = "Option::is_none")]
-    pub event: Option<serde_json::Value>,
+    pub event: Option<Value>,
     /// How long it took, in microseconds.
     #[serde(serialize_with = "micros")]
     pub duration_micros: Duration,
+}
+
+/// A change of what decides, or of what is remembered.
+#[derive(Debug, Serialize)]
+pub struct Change {
+    /// What has changed, such as `policy`, `attestor` or `trust`.
+    pub what: &'static str,
+    /// Which of them; empty where there is one alone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The version before, or the key ids; null where there was none.
+    pub before: Value,
+    /// The same afterwards.
+    pub after: Value,
+    /// By whom, as far as it is known.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub who: Value,
+}
+
+/// A line of the trail, but for its link.
+#[derive(Serialize)]
+pub(super) struct Line<'a, T> {
+    #[serde(serialize_with = "rfc3339")]
+    pub(super) time: SystemTime,
+    pub(super) kind: &'static str,
+    #[serde(flatten)]
+    pub(super) rest: &'a T,
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,45 +1,93 @@
 //! Writes the audit trail from a thread of its own: a decision never waits for the disk.
 //!
-//! The queue is bounded. While the file cannot be written, lines wait in the queue; what finds it full
-//! is counted, and a gap record says how many once writing works again. A file that was moved away is
-//! opened anew, so any log rotation will do.
+//! The queue is bounded. While the file cannot be written, lines wait in the queue, and the journal gets each of them at
+//! once; what finds the queue full is counted, and a gap record says how many once writing works again. A file that was
+//! moved away is opened anew, so any log rotation will do. Refusals, and what would be one, go to the journal always.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
+use serde_json::json;
 
-use super::record::Record;
+use super::chain::WrittenHead;
+use super::fold::Fold;
+use super::journal::{self, Journal, JournalStatus};
+use super::queue::{Item, Next, Queue};
+use super::record::{Change, Line, Record};
+use super::trail_file::{TrailFile, line};
+use crate::decision::Decision;
 
-/// How many records may wait for the disk.
-pub const QUEUE: usize = 8_192;
 const RETRY: Duration = Duration::from_secs(1);
+/// How often the head is kept, where it has moved.
+const KEEP_HEAD: Duration = Duration::from_secs(5);
+/// How often the journal is given the head, where it has moved.
+const TELL_HEAD: Duration = Duration::from_secs(600);
 
-/// The way to the audit trail. Dropping the last clone of its sender ends the thread once the queue is
-/// written; [`Audit::finish`] waits for that.
-#[derive(Debug)]
-pub struct Audit {
-    queue: Mutex<Option<SyncSender<String>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    state: Arc<State>,
-    path: PathBuf,
+/// Where the trail is, and what becomes of it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The file that is written.
+    pub file: PathBuf,
+    /// Where the head is kept.
+    pub head: PathBuf,
+    /// How long the file may get before it is rotated, in bytes.
+    pub rotate_bytes: u64,
+    /// How much all files may take together, in bytes.
+    pub keep_bytes: u64,
+    /// Whether nothing is allowed while the file cannot be written.
+    pub refuse: bool,
+    /// Where the journal listens.
+    pub journal: PathBuf,
 }
 
-#[derive(Debug, Default)]
+impl Settings {
+    /// A trail at `file` of 64 MiB files and 1 GiB in all, whose head is kept in `state_dir`.
+    #[must_use]
+    pub fn at(file: &Path, state_dir: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            head: super::head::path(state_dir),
+            rotate_bytes: 64 << 20,
+            keep_bytes: 1 << 30,
+            refuse: false,
+            journal: journal::SOCKET.into(),
+        }
+    }
+}
+
+/// The way to the audit trail; [`Audit::finish`] waits until it is written.
+#[derive(Debug)]
+pub struct Audit {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    state: Arc<State>,
+    settings: Settings,
+}
+
+#[derive(Debug)]
 struct State {
+    queue: Queue,
+    fold: Mutex<Fold>,
+    journal: Journal,
     taken: AtomicU64,
     written: AtomicU64,
     lost: AtomicU64,
-    unreported: AtomicU64,
-    ending: AtomicBool,
+    folded: AtomicU64,
+    unreported: Mutex<Unreported>,
+    seq: AtomicU64,
+    is_failing: AtomicBool,
     problem: Mutex<Option<String>>,
+}
+
+/// What was lost and is not told of in the trail yet.
+#[derive(Debug, Default, Clone, Copy)]
+struct Unreported {
+    lost: u64,
+    journaled: u64,
+    since: Option<SystemTime>,
 }
 
 /// How the audit trail is doing.
@@ -48,24 +96,45 @@ struct State {
 pub struct AuditStatus {
     /// The file.
     pub file: PathBuf,
-    /// Records written since start.
+    /// Records handed over since start that are written.
     pub written: u64,
     /// Records that found the queue full since start.
     pub lost: u64,
+    /// Repeats of a refusal that were counted instead of written, since start.
+    pub folded: u64,
+    /// The number of the last line.
+    pub seq: u64,
+    /// The journal.
+    pub journal: JournalStatus,
     /// Why nothing can be written now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
 impl Audit {
-    /// Starts writing to `path`, whose folder is made (0700) when it is not there. A file that cannot be
+    /// Starts writing by `settings`; the folder of the file is made (0700) when it is not there. A file that cannot be
     /// opened is a problem in the status, not an error.
     #[must_use]
-    pub fn open(path: &Path) -> Self {
-        let (sender, receiver) = sync_channel(QUEUE);
-        let state = Arc::new(State::default());
-        let writer = Writer { path: path.to_owned(), file: None, state: Arc::clone(&state) };
-        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&receiver));
+    pub fn open(settings: Settings) -> Self {
+        let state = Arc::new(State {
+            queue: Queue::default(),
+            fold: Mutex::default(),
+            journal: Journal::at(&settings.journal),
+            taken: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            folded: AtomicU64::new(0),
+            unreported: Mutex::default(),
+            seq: AtomicU64::new(0),
+            is_failing: AtomicBool::new(false),
+            problem: Mutex::default(),
+        });
+        let Settings { file, head, rotate_bytes, keep_bytes, .. } = &settings;
+        let trail = TrailFile::at(file, head, *rotate_bytes, *keep_bytes);
+        let now = Instant::now();
+        let writer =
+            Writer { trail, state: Arc::clone(&state), path: file.clone(), kept: now, told: (now, 0) };
+        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run());
         let thread = match thread {
             Ok(thread) => Some(thread),
             Err(error) => {
@@ -73,26 +142,40 @@ impl Audit {
                 None
             }
         };
-        Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(thread), state, path: path.to_owned() }
+        Self { thread: Mutex::new(thread), state, settings }
     }
 
-    /// Hands a record over; never waits.
+    /// Hands a record over; never waits. A repeat of a refusal is counted instead.
     pub fn record(&self, record: &Record<'_>) {
-        let line = match serde_json::to_string(record) {
-            Ok(line) => line,
+        let is_repeat = self.state.fold().takes(record, Instant::now());
+        if is_repeat {
+            self.state.folded.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let is_loud = record.verdict.would != Decision::Allow || !record.verdict.allows();
+        self.hand_over(&Line { time: record.time, kind: "decision", rest: record }, is_loud);
+    }
+
+    /// Hands over that something has changed; never waits.
+    pub fn change(&self, change: &Change) {
+        self.hand_over(&Line { time: SystemTime::now(), kind: "change", rest: change }, true);
+    }
+
+    fn hand_over<T: Serialize>(&self, line: &Line<'_, T>, is_loud: bool) {
+        match serde_json::to_string(line) {
+            Ok(body) => self.state.push(Item { body, is_loud, is_told: false }),
             Err(error) => {
                 self.state.report(Some(format!("a record could not be put into JSON: {error}")));
-                self.state.lose();
-                return;
+                self.state.lose(false);
             }
-        };
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        match queue.as_ref().map(|queue| queue.try_send(line)) {
-            Some(Ok(())) => {
-                self.state.taken.fetch_add(1, Ordering::Relaxed);
-            }
-            _ => self.state.lose(),
         }
+    }
+
+    /// Why nothing may be allowed now: the trail cannot be written, and is set to be a condition.
+    #[must_use]
+    pub fn hindrance(&self) -> Option<String> {
+        let is_one = self.settings.refuse && self.state.is_failing.load(Ordering::Relaxed);
+        is_one.then(|| self.state.problem().unwrap_or_default())
     }
 
     /// How many records were taken and how many of them are written, since start.
@@ -105,18 +188,22 @@ impl Audit {
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> AuditStatus {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         AuditStatus {
-            file: self.path.clone(),
-            written: self.state.written.load(Ordering::Relaxed),
-            lost: self.state.lost.load(Ordering::Relaxed),
-            problem: self.state.problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            file: self.settings.file.clone(),
+            written: of(&self.state.written),
+            lost: of(&self.state.lost),
+            folded: of(&self.state.folded),
+            seq: of(&self.state.seq),
+            journal: self.state.journal.status(),
+            problem: self.state.problem(),
         }
     }
 
     /// Takes no more records, and returns once those in the queue are written or cannot be.
     pub fn finish(&self) {
-        self.state.ending.store(true, Ordering::Relaxed);
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.state.push_repeats(None);
+        self.state.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic in the thread has been reported by the panic hook.
@@ -125,13 +212,47 @@ impl Audit {
     }
 }
 
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.state.queue.close();
+    }
+}
+
 impl State {
-    fn lose(&self) {
+    fn push(&self, item: Item) {
+        match self.queue.push(item) {
+            Ok(()) => {
+                self.taken.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(item) => self.lose(self.journal.send(&item.body, None)),
+        }
+    }
+
+    fn push_repeats(&self, now: Option<Instant>) {
+        let over = self.fold().over(now);
+        for repeats in over {
+            self.push(Item { body: line("repeats", &repeats), is_loud: true, is_told: false });
+        }
+    }
+
+    fn fold(&self) -> std::sync::MutexGuard<'_, Fold> {
+        self.fold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lose(&self, is_journaled: bool) {
         self.lost.fetch_add(1, Ordering::Relaxed);
-        self.unreported.fetch_add(1, Ordering::Relaxed);
+        let mut unreported = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
+        unreported.lost += 1;
+        unreported.journaled += u64::from(is_journaled);
+        unreported.since.get_or_insert_with(SystemTime::now);
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn report(&self, problem: Option<String>) {
+        self.is_failing.store(problem.is_some(), Ordering::Relaxed);
         let mut current = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(problem) = &problem
             && current.is_none()
@@ -143,110 +264,136 @@ impl State {
 }
 
 struct Writer {
-    path: PathBuf,
-    file: Option<File>,
+    trail: TrailFile,
     state: Arc<State>,
+    path: PathBuf,
+    /// When the head was kept.
+    kept: Instant,
+    /// When the journal was given the head, and which.
+    told: (Instant, u64),
 }
 
 impl Writer {
-    fn run(mut self, queue: &Receiver<String>) {
+    fn run(mut self) {
         // The file is opened, and a problem with it known, before the first decision.
-        self.check();
-        let mut pending: Option<String> = None;
+        let ready = self.trail.ready();
+        self.look(ready);
         loop {
-            let Some(line) = &pending else {
-                match queue.recv_timeout(RETRY) {
-                    Ok(line) => pending = Some(line),
-                    Err(RecvTimeoutError::Timeout) => self.check(),
-                    Err(RecvTimeoutError::Disconnected) => return self.sync(),
-                }
-                continue;
-            };
-            match self.write(line) {
-                Ok(()) => {
-                    pending = None;
-                    self.state.report(None);
-                    self.state.written.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(error) => {
-                    self.file = None;
-                    self.state.report(Some(format!("`{}`: {error}", self.path.display())));
-                    if self.state.ending.load(Ordering::Relaxed) {
-                        return;
+            match self.state.queue.next(RETRY) {
+                Next::Write(item) => {
+                    if !self.take(item) {
+                        if self.state.queue.is_closed() {
+                            return;
+                        }
+                        std::thread::sleep(RETRY);
                     }
-                    std::thread::sleep(RETRY);
                 }
+                Next::Idle => {
+                    let ready = self.trail.ready().and_then(|()| self.tell_gap());
+                    self.look(ready);
+                }
+                Next::Closed => {
+                    let stopped = self.tell_gap().and_then(|()| self.trail.write(&line("stop", &json!({}))));
+                    self.look(stopped.map(|_| ()));
+                    self.keep_head();
+                    self.tell_head();
+                    return;
+                }
+            }
+            self.state.push_repeats(Some(Instant::now()));
+            if self.kept.elapsed() >= KEEP_HEAD {
+                self.keep_head();
+            }
+            if self.told.0.elapsed() >= TELL_HEAD {
+                self.tell_head();
             }
         }
     }
 
-    fn sync(&self) {
-        if let Some(file) = &self.file {
-            // What the disk says now can be told to nobody any more.
-            let _ = file.sync_data();
+    /// Writes `item`; where that fails, it and all behind it go to the journal, and wait.
+    fn take(&mut self, item: Item) -> bool {
+        let written = self.tell_gap().and_then(|()| self.trail.write(&item.body));
+        match written {
+            Ok(head) => {
+                if item.is_loud && !item.is_told {
+                    self.state.journal.send(&item.body, Some(head.seq));
+                }
+                self.state.written.fetch_add(1, Ordering::Relaxed);
+                self.look(Ok(()));
+                true
+            }
+            Err(error) => {
+                self.look(Err(error));
+                self.state.queue.put_back(item);
+                loop {
+                    let untold = self.state.queue.untold();
+                    if untold.is_empty() {
+                        break;
+                    }
+                    untold.iter().for_each(|body| {
+                        self.state.journal.send(body, None);
+                    });
+                }
+                false
+            }
         }
     }
 
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        let state = Arc::clone(&self.state);
-        let lost = state.unreported.load(Ordering::Relaxed);
-        let file = self.open()?;
-        if lost > 0 {
-            let time = humantime::format_rfc3339_millis(SystemTime::now());
-            file.write_all(format!("{{\"time\":\"{time}\",\"gap\":{lost}}}\n").as_bytes())?;
-            state.unreported.fetch_sub(lost, Ordering::Relaxed);
-        }
-        // One write for a whole line: two daemons or a crash leave no halves of it between others.
-        file.write_all(format!("{line}\n").as_bytes())?;
+    fn tell_gap(&mut self) -> std::io::Result<()> {
+        let unreported = *self.state.unreported.lock().unwrap_or_else(PoisonError::into_inner);
+        let Unreported { lost, journaled, since: Some(since) } = unreported else { return Ok(()) };
+        let since = humantime::format_rfc3339_millis(since).to_string();
+        let gap = line("gap", &json!({"lost": lost, "journaled": journaled, "since": since}));
+        let head = self.trail.write(&gap)?;
+        self.state.journal.send(&gap, Some(head.seq));
+        let mut left = self.state.unreported.lock().unwrap_or_else(PoisonError::into_inner);
+        left.lost = left.lost.saturating_sub(lost);
+        left.journaled = left.journaled.saturating_sub(journaled);
+        left.since = (left.lost > 0).then(SystemTime::now);
         Ok(())
     }
 
-    fn check(&mut self) {
-        let problem = self.open().err().map(|error| format!("`{}`: {error}", self.path.display()));
-        self.state.report(problem);
+    fn look(&mut self, done: std::io::Result<()>) {
+        if let Some(head) = self.trail.head() {
+            self.state.seq.store(head.seq, Ordering::Relaxed);
+        }
+        if done.is_err() {
+            self.trail.close();
+        }
+        self.state.report(done.err().map(|error| format!("`{}`: {error}", self.path.display())));
     }
 
-    /// The open file, opened anew when the path leads elsewhere.
-    fn open(&mut self) -> io::Result<&mut File> {
-        let there = fs::metadata(&self.path).ok().map(|meta| (meta.dev(), meta.ino()));
-        let mine = match &self.file {
-            Some(file) => file.metadata().ok().map(|meta| (meta.dev(), meta.ino())),
-            None => None,
-        };
-        if mine.is_none() || mine != there {
-            if let Some(folder) = self.path.parent() {
-                fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            }
-            self.file = None;
-        }
-        match &mut self.file {
-            Some(file) => Ok(file),
-            empty => {
-                let mut file =
-                    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
-                // A disk that filled up or lost power left the last line unfinished: it stays alone.
-                if is_torn(&file)? {
-                    file.write_all(b"\n")?;
-                }
-                Ok(empty.insert(file))
-            }
+    fn keep_head(&mut self) {
+        self.kept = Instant::now();
+        if let Err(error) = self.trail.keep_head() {
+            tracing::warn!("audit: the head of the chain cannot be kept: {error}");
         }
     }
-}
 
-fn is_torn(file: &File) -> io::Result<bool> {
-    let metadata = file.metadata()?;
-    let Some(last) = metadata.len().checked_sub(1).filter(|_| metadata.is_file()) else { return Ok(false) };
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, last)?;
-    Ok(byte != *b"\n")
+    fn tell_head(&mut self) {
+        let Some(head) = self.trail.head().filter(|head| head.seq != self.told.1) else { return };
+        self.told = (Instant::now(), head.seq);
+        self.state.journal.send(&line("head", &WrittenHead::from(head)), Some(head.seq));
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
     use crate::audit::{Asked, Gate};
+    use crate::audit::{QUEUE, verify};
     use crate::decision::{Reason, Verdict};
+
+    fn settings(path: &Path, folder: &Path) -> Settings {
+        Settings { journal: folder.join("no-journal"), ..Settings::at(path, folder) }
+    }
+
+    fn decisions(path: &Path) -> Vec<serde_json::Value> {
+        lines(path).into_iter().filter(|line| line["kind"] == "decision").collect()
+    }
 
     fn record(audit: &Audit, image: &str) {
         let verdict = Verdict::refused(image, None, Reason::BadRequest, "cause", "");
@@ -272,7 +419,7 @@ mod tests {
     fn writes_json_lines_through_rotation() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log/audit.jsonl");
-        let audit = Audit::open(&path);
+        let audit = Audit::open(settings(&path, folder.path()));
         record(&audit, "one");
         while audit.status().written < 1 {
             std::thread::sleep(Duration::from_millis(1));
@@ -280,8 +427,8 @@ mod tests {
         fs::rename(&path, folder.path().join("old")).unwrap();
         record(&audit, "two");
         audit.finish();
-        assert_eq!(lines(&folder.path().join("old"))[0]["image"], "one");
-        let second = &lines(&path)[0];
+        assert_eq!(decisions(&folder.path().join("old"))[0]["image"], "one");
+        let second = &decisions(&path)[0];
         assert_eq!((&second["image"], &second["gate"]), (&"two".into(), &"pull".into()));
         assert_eq!(
             (&second["time"], &second["durationMicros"]),
@@ -295,13 +442,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         fs::write(&path, "{\"time\":\"2026").unwrap();
-        let audit = Audit::open(&path);
+        let audit = Audit::open(settings(&path, folder.path()));
         record(&audit, "after");
         audit.finish();
         let text = fs::read_to_string(&path).unwrap();
         let (torn, whole) = text.split_once('\n').unwrap();
         assert_eq!(torn, "{\"time\":\"2026");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(whole).unwrap()["image"], "after");
+        let kinds: Vec<_> = whole
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].clone())
+            .collect();
+        assert_eq!(kinds, ["start", "decision", "stop"]);
+        let report = verify::trail(&path, None).unwrap();
+        assert_eq!((report.problems, report.notes[0].what), (Vec::new(), "torn"));
     }
 
     #[test]
@@ -309,13 +462,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file/audit.jsonl");
         fs::write(folder.path().join("file"), "in the way").unwrap();
-        let audit = Audit::open(&path);
+        let audit = Audit::open(settings(&path, folder.path()));
         let asked = QUEUE as u64 + 100;
-        for _ in 0..asked {
-            record(&audit, "waiting");
+        for number in 0..asked {
+            record(&audit, &format!("waiting {number}"));
         }
         let lost = audit.status().lost;
         assert!((98..=100).contains(&lost), "{lost}");
+        assert!(audit.hindrance().is_none(), "the journal stands in for it");
         assert!(audit.status().problem.is_some());
         fs::remove_file(folder.path().join("file")).unwrap();
         while audit.status().written < asked - lost {
@@ -323,7 +477,89 @@ mod tests {
         }
         assert!(audit.status().problem.is_none());
         audit.finish();
-        assert_eq!(lines(&path)[0]["gap"], lost);
-        assert_eq!(lines(&path).len() as u64, asked - lost + 1);
+        let gaps: Vec<_> = lines(&path).into_iter().filter(|line| line["kind"] == "gap").collect();
+        assert_eq!(gaps.len(), 1);
+        assert_eq!((&gaps[0]["lost"], &gaps[0]["journaled"]), (&lost.into(), &0.into()));
+        assert_eq!(decisions(&path).len() as u64, asked - lost);
+        assert_eq!(verify::trail(&path, None).unwrap().problems, []);
+    }
+
+    #[test]
+    fn the_chain_goes_on_over_files_and_starts_and_tells_what_was_pruned() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        for start in 0..3 {
+            let audit = Audit::open(Settings {
+                rotate_bytes: 4_096,
+                keep_bytes: 16_384,
+                ..settings(&path, folder.path())
+            });
+            for number in 0..40 {
+                record(&audit, &format!("image {start} {number}"));
+            }
+            audit.finish();
+        }
+        let head = crate::audit::head::read(&crate::audit::head::path(folder.path())).unwrap();
+        let report = verify::trail(&path, head).unwrap();
+        assert_eq!(report.problems, []);
+        assert_eq!(report.last, head.map(|head| head.seq));
+        assert!(report.files.len() >= 3 && report.first.unwrap() > 1, "{report:?}");
+        assert!(report.notes.iter().any(|note| note.what == "pruned"));
+        fs::remove_file(&report.files[1]).unwrap();
+        assert_eq!(verify::trail(&path, head).unwrap().problems[0].what, "missing");
+    }
+
+    #[test]
+    fn repeats_of_a_refusal_are_folded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = Audit::open(settings(&path, folder.path()));
+        (0..10).for_each(|_| record(&audit, "same"));
+        record(&audit, "other");
+        assert_eq!(audit.status().folded, 9);
+        audit.finish();
+        assert_eq!(decisions(&path).len(), 2);
+        let repeats: Vec<_> = lines(&path).into_iter().filter(|line| line["kind"] == "repeats").collect();
+        assert_eq!(
+            (repeats.len(), &repeats[0]["count"], &repeats[0]["image"]),
+            (1, &9.into(), &"same".into())
+        );
+    }
+
+    #[test]
+    fn what_was_done_to_a_trail_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = Audit::open(settings(&path, folder.path()));
+        (0..4).for_each(|number| record(&audit, &format!("image {number}")));
+        audit.finish();
+        let head = crate::audit::head::read(&crate::audit::head::path(folder.path())).unwrap();
+        let whole: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(whole.len(), 6);
+        type Deed = fn(&mut Vec<String>);
+        let rows: [(&str, u64, Deed); 6] = [
+            ("edited", 3, |lines| lines[2] = lines[2].replace("image 1", "image 9")),
+            ("edited", 6, |lines| lines[5] = lines[5].replace("stop", "halt")),
+            ("missing", 3, |lines| drop(lines.remove(2))),
+            ("missing", 1, |lines| drop(lines.remove(0))),
+            ("truncated", 5, |lines| drop(lines.pop())),
+            ("foreign", 3, |lines| lines.insert(2, "{\"kind\":\"decision\"}".to_owned())),
+        ];
+        for (what, line, deed) in rows {
+            let mut lines = whole.clone();
+            deed(&mut lines);
+            fs::write(&path, lines.join("\n") + "\n").unwrap();
+            let report = verify::trail(&path, head).unwrap();
+            let found: Vec<_> = report.problems.iter().map(|found| (found.what, found.line)).collect();
+            assert_eq!(found, [(what, line)]);
+        }
+        let mut lines = whole.clone();
+        lines.swap(2, 3);
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let found: Vec<_> =
+            verify::trail(&path, head).unwrap().problems.iter().map(|found| found.what).collect();
+        assert_eq!(found, ["missing", "reordered"]);
+        fs::write(&path, whole.join("\n") + "\n").unwrap();
+        assert_eq!(verify::trail(&path, head).unwrap().problems, []);
     }
 }

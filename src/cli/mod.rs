@@ -11,6 +11,7 @@
 mod artifact;
 mod attestations;
 mod attestors;
+mod audit;
 mod bundle;
 mod cache;
 mod completion;
@@ -108,6 +109,9 @@ enum Command {
     /// What the daemon on this node has on file, and where from
     #[command(subcommand)]
     Cache(cache::Verb),
+    /// The audit trail: whether it is what the daemon wrote
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Tell what the daemon on this node knows and does
     Status,
     /// Print what a shell needs to complete command lines
@@ -157,6 +161,7 @@ impl Command {
             Self::Evaluate(verb) => verb.run(context),
             Self::Bundle(verb) => verb.run(context),
             Self::Cache(verb) => verb.run(context),
+            Self::Audit(verb) => verb.run(context),
             Self::Status => status::status(context),
             Self::Completion(verb) => verb.run(),
         }

@@ -30,7 +30,13 @@ fn overview(status: &Value) -> String {
         ),
         (
             "audit",
-            format!("{}: {} written, {} lost", of("/audit/file"), of("/audit/written"), of("/audit/lost")),
+            format!(
+                "{}: {} written, {} folded, {} lost",
+                of("/audit/file"),
+                of("/audit/written"),
+                of("/audit/folded"),
+                of("/audit/lost")
+            ),
         ),
         ("containerd", containerd(status)),
         ("create gate", create_gate(status)),

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::sections::{
-    BundleConfig, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen, RestConfig,
-    RunningConfig,
+    AuditConfig, BundleConfig, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen,
+    RestConfig, RunningConfig,
 };
 use super::tables::ConfigFile;
 use super::trusted::{self, TrustError};
@@ -70,6 +70,8 @@ pub struct Config {
     pub audit_file: PathBuf,
     /// Where metrics are read.
     pub metrics: Listen,
+    /// How long it may get, and what becomes of decisions where it cannot be written.
+    pub audit: AuditConfig,
     /// What is odd about the file but does not stop the daemon.
     pub warnings: Vec<String>,
     /// What is in order and worth knowing.
@@ -152,6 +154,7 @@ impl Default for Config {
             }],
             audit_file: "/var/log/binauthd/audit.jsonl".into(),
             metrics: Listen::Unix("/run/binauthd/metrics.sock".into()),
+            audit: AuditConfig::default(),
             warnings: Vec::new(),
             notes: Vec::new(),
         }

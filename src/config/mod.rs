@@ -20,8 +20,8 @@ mod values;
 pub use documents::{BundleStatus, Documents, Hindrance, InForce, OfferError, State};
 pub use file::{Config, ConfigError, Location, Source};
 pub use sections::{
-    Api, BundleConfig, BundleOrigin, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen,
-    Login, OnViolation, PodSource, RestConfig, RunningConfig,
+    Api, AuditConfig, BundleConfig, BundleOrigin, ContainerdConfig, EventsConfig, HostAccessConfig,
+    KubeletConfig, Listen, Login, OnAuditFailure, OnViolation, PodSource, RestConfig, RunningConfig,
 };
 pub use slot::DocumentStatus;
 pub use trusted::TrustError;

@@ -63,6 +63,32 @@ impl BundleConfig {
     }
 }
 
+/// `[audit]`, but for its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// How long the file may get before it is rotated, at least 64 KiB.
+    pub rotate_bytes: u64,
+    /// How much all files may take together, at least two of them.
+    pub keep_bytes: u64,
+    /// What happens where the file cannot be written.
+    pub on_failure: OnAuditFailure,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { rotate_bytes: 64 << 20, keep_bytes: 1 << 30, on_failure: OnAuditFailure::Journal }
+    }
+}
+
+/// What happens where the audit trail cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAuditFailure {
+    /// Decisions stand, and the journal gets them.
+    Journal,
+    /// Nothing is allowed until it can be written.
+    Refuse,
+}
+
 /// `[containerd]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerdConfig {

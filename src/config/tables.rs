@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::file::Config;
 use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
-    CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, Login, OnViolation,
-    PodSource, RunningConfig,
+    AuditConfig, CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, Login,
+    OnAuditFailure, OnViolation, PodSource, RunningConfig,
 };
 use super::sources::{self, SourceTable};
 use super::told::{EventsTable, MetricsTable};
@@ -25,6 +25,8 @@ const CONFIG_VERSION: u32 = 1;
 /// Each is one more check of a signature that does not hold over its payload.
 const MAX_DSSE_TYPES: usize = 8;
 const MAX_DIGESTS: usize = 10_000;
+/// A few records.
+const MIN_ROTATE_BYTES: u64 = 65_536;
 
 #[derive(Deserialize)]
 pub(super) struct ConfigFile {
@@ -129,6 +131,16 @@ struct KubeletTable {
 #[derive(Deserialize, Default)]
 struct AuditTable {
     file: Option<PathBuf>,
+    rotate_bytes: Option<u64>,
+    keep_bytes: Option<u64>,
+    on_failure: Option<OnAuditFailureName>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OnAuditFailureName {
+    Journal,
+    Refuse,
 }
 
 impl ConfigFile {
@@ -183,7 +195,8 @@ impl ConfigFile {
             events: self.events.read(kubelet.as_ref())?,
             kubelet,
             sources,
-            audit_file: self.audit.file.unwrap_or(defaults.audit_file),
+            audit_file: self.audit.file.clone().unwrap_or(defaults.audit_file),
+            audit: self.audit.read()?,
             warnings,
             notes,
         })
@@ -296,6 +309,29 @@ impl HostAccessTable {
             host_pid: mode(self.host_pid, defaults.host_pid),
             allow_digests: digests.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl AuditTable {
+    fn read(self) -> Result<AuditConfig, Wrong> {
+        let defaults = AuditConfig::default();
+        let rotate_bytes = self.rotate_bytes.unwrap_or(defaults.rotate_bytes);
+        if rotate_bytes < MIN_ROTATE_BYTES {
+            let cause = format!("`{rotate_bytes}` is less than {MIN_ROTATE_BYTES}");
+            return Err(Wrong::new("audit.rotate_bytes", cause));
+        }
+        let keep_bytes = self.keep_bytes.unwrap_or(defaults.keep_bytes.max(rotate_bytes.saturating_mul(2)));
+        if keep_bytes / 2 < rotate_bytes {
+            let cause =
+                format!("`{keep_bytes}` is less than two files of `rotate_bytes` ({rotate_bytes}) take");
+            return Err(Wrong::new("audit.keep_bytes", cause));
+        }
+        let on_failure = match self.on_failure {
+            None => defaults.on_failure,
+            Some(OnAuditFailureName::Journal) => OnAuditFailure::Journal,
+            Some(OnAuditFailureName::Refuse) => OnAuditFailure::Refuse,
+        };
+        Ok(AuditConfig { rotate_bytes, keep_bytes, on_failure })
     }
 }
 

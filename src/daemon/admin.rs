@@ -56,6 +56,21 @@ pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answeri
             };
             super::off_the_runtime(move || {
                 let answer = answer(&inputs, &ask);
+                let is_done = !matches!(answer, AdminAnswer::Error { .. });
+                match &ask {
+                    _ if !is_done => {}
+                    AdminAsk::TrustReset { forget } => {
+                        inputs.engine.tell_done("trust", format!("reset: {forget:?}"), &peer);
+                    }
+                    AdminAsk::Cache(CacheAsk::Drop { digest }) => {
+                        let name = digest.clone().unwrap_or_else(|| "everything".to_owned());
+                        inputs.engine.tell_done("cache", format!("drop: {name}"), &peer);
+                    }
+                    AdminAsk::Cache(ask @ CacheAsk::AcceptDeletions { .. }) => {
+                        inputs.engine.tell_done("cache", format!("{ask:?}"), &peer);
+                    }
+                    _ => {}
+                }
                 // Held until here, also for who no longer waits.
                 drop(desk);
                 answer

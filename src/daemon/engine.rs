@@ -2,6 +2,7 @@
 
 mod accepted;
 mod announced;
+mod changes;
 mod counts;
 
 use std::cell::RefCell;
@@ -254,6 +255,14 @@ impl Engine {
             && rulebook.policy.as_deref().is_some_and(question)
     }
 
+    /// The verdict at a gate: no allowance while the audit trail cannot be written, where that is asked for.
+    pub(super) fn if_recorded(&self, verdict: Verdict) -> Verdict {
+        let Some(problem) = self.audit.hindrance().filter(|_| verdict.allows()) else { return verdict };
+        let remedy = "Make room for the audit trail, or set `on_failure = \"journal\"` in [audit]";
+        let cause = format!("the audit trail cannot be written ({problem})");
+        Verdict::refused(&verdict.image, verdict.digest, Reason::AuditUnavailable, &cause, remedy)
+    }
+
     /// Records a decision: the audit trail, the counters and the log, from one value.
     pub(super) fn record(&self, verdict: &Verdict, occasion: Occasion<'_>) {
         self.counts.of(occasion.gate).count(verdict, &occasion);
@@ -290,7 +299,9 @@ impl Engine {
         let before = documents.problems();
         let changed_to = change(&mut documents);
         let in_force = Arc::new(documents.in_force());
-        let changed = versions(&in_force) != versions(&self.in_force());
+        let former = self.in_force();
+        let changed = versions(&in_force) != versions(&former);
+        let (policy, attestors) = (documents.policy_status(), documents.attestor_statuses());
         // Before anybody else may change them: a later state must not be overtaken by this one.
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
         drop(documents);
@@ -298,6 +309,7 @@ impl Engine {
         self.announce_problems(&before);
         if changed {
             self.announce_versions();
+            self.tell_changes(&former, &policy, &attestors);
             self.changed.notify_one();
             if let Some(sync) = self.sync() {
                 sync.key_ring_changed();
@@ -381,6 +393,7 @@ fn refuse(subject: &Subject, reason: Reason, cause: &str, remedy: &str) -> Verdi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Settings;
     use crate::config::Config;
 
     #[test]
@@ -398,8 +411,13 @@ mod tests {
         let documents = Documents::open(&config, SystemTime::now());
         let ledger = Arc::new(Ledger::open(folder.path(), ["local"]).0);
         let look_ups = Arc::new(LookUps::new().0);
-        let engine =
-            Engine::new(documents, Arc::clone(&ledger), look_ups, Audit::open(&at("audit.jsonl")), None);
+        let engine = Engine::new(
+            documents,
+            Arc::clone(&ledger),
+            look_ups,
+            Audit::open(Settings::at(&at("audit.jsonl"), folder.path())),
+            None,
+        );
         let reason = |image: &str| {
             let digest = "ab".repeat(32);
             engine.decide(&Subject::named(&format!("{image}@sha256:{digest}")).unwrap()).reason

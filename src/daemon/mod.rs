@@ -34,9 +34,9 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinError;
 
 use crate::apart::off_the_runtime;
-use crate::audit::Audit;
+use crate::audit::{Audit, Settings};
 use crate::config::lock::{self, LockError};
-use crate::config::{Config, ConfigError, Documents};
+use crate::config::{Config, ConfigError, Documents, OnAuditFailure};
 use crate::containerd::Probe;
 use crate::evidence::{Ledger, LookUps};
 use crate::gate::inherited::{InheritError, Inherited};
@@ -109,7 +109,13 @@ pub fn run(path: &Path) -> Result<(), StartError> {
     problems.iter().for_each(|problem| tracing::warn!("{problem}"));
     let ledger = Arc::new(ledger);
     let (look_ups, queue) = LookUps::new();
-    let audit = Audit::open(&config.audit_file);
+    let settings = Settings {
+        rotate_bytes: config.audit.rotate_bytes,
+        keep_bytes: config.audit.keep_bytes,
+        refuse: config.audit.on_failure == OnAuditFailure::Refuse,
+        ..Settings::at(&config.audit_file, &config.state_dir)
+    };
+    let audit = Audit::open(settings);
     let engine =
         Engine::new(documents, Arc::clone(&ledger), Arc::new(look_ups), audit, config.cluster.clone());
     let engine = Arc::new(engine);

@@ -41,6 +41,7 @@ pub(super) async fn answer(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judge
 fn answer_at_once(engine: &Engine, asked: &Asked, ask: &Ask) -> Option<Verdict> {
     let started = Instant::now();
     let verdict = engine.decide_at_once(&read(ask).ok()?.in_workload(engine.workload()))?;
+    let verdict = engine.if_recorded(verdict);
     if verdict.would != Decision::Allow {
         return None;
     }
@@ -63,6 +64,7 @@ async fn answer_slowly(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judged: b
         verdict.remedy.clear();
         verdict = verdict.in_dry_run();
     }
+    let verdict = engine.if_recorded(verdict);
     let took = started.elapsed();
     super::off_the_runtime(move || {
         engine.record(&verdict, Occasion::at(Gate::Pull, &asked, took));

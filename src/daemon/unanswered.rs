@@ -158,14 +158,20 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::audit::Audit;
+    use crate::audit::{Audit, Settings};
     use crate::config::{Config, Documents};
     use crate::evidence::{Ledger, LookUps};
 
     fn engine(folder: &Path, audit: &Path) -> Arc<Engine> {
         let documents = Documents::open(&Config::under(folder), std::time::SystemTime::now());
         let ledger = Arc::new(Ledger::open(folder, []).0);
-        Arc::new(Engine::new(documents, ledger, Arc::new(LookUps::new().0), Audit::open(audit), None))
+        Arc::new(Engine::new(
+            documents,
+            ledger,
+            Arc::new(LookUps::new().0),
+            Audit::open(Settings::at(audit, folder)),
+            None,
+        ))
     }
 
     fn line(time: u64) -> String {

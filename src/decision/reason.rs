@@ -178,6 +178,8 @@ reasons! {
     Undecided ContainerdUnread => "CONTAINERD_UNREAD",
     /// There was no decision within the time that the runtime gives.
     Undecided NotInTime => "NOT_IN_TIME",
+    /// The audit trail cannot be written, and `audit.on_failure` is `refuse`.
+    Undecided AuditUnavailable => "AUDIT_UNAVAILABLE",
 }
 
 impl fmt::Display for Reason {

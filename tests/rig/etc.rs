@@ -134,8 +134,14 @@ file = "{audit}"
         fs::remove_file(self.occurrences.join(name)).unwrap();
     }
 
-    /// The audit trail so far: one JSON document for each whole line.
+    /// The decisions in the audit trail so far, without repeats that were folded.
     pub(crate) fn audit(&self) -> Vec<serde_json::Value> {
+        let records = self.trail().into_iter();
+        records.filter(|record| record["kind"] == "decision").collect()
+    }
+
+    /// The audit trail so far: one JSON document for each whole line.
+    pub(crate) fn trail(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(&self.audit_file).unwrap_or_default();
         text.split_inclusive('\n')
             .filter(|line| line.ends_with('\n'))

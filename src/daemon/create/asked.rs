@@ -23,6 +23,7 @@ impl CreateGate {
                 self.broken(creation, cause)
             }
         };
+        let verdict = self.engine.if_recorded(verdict);
         self.engine.record(&verdict, Occasion::at(Gate::Create, asked, started.elapsed()).of(&place));
         if verdict.allows() {
             self.passed.note(&place.namespace, &place.id);

@@ -34,6 +34,7 @@ impl NriPlugin {
     /// Records what was decided, and answers it. That VALIDATE allows what CREATE has allowed is no news.
     fn tell(&self, judged: Judged, gate: Gate, entry: &str, took: Duration) -> Result<(), Refusal> {
         let Judged { verdict, place, .. } = judged;
+        let verdict = self.gate.engine.if_recorded(verdict);
         if entry != VALIDATE || !verdict.allows() {
             let asked = Asked { pid: 0, uid: 0, program: super::PROGRAM.to_owned(), entry: entry.to_owned() };
             self.gate.engine.record(&verdict, Occasion::at(gate, &asked, took).of(&place));
