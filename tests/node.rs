@@ -18,6 +18,8 @@ mod boot;
 mod kills;
 #[path = "node/packages.rs"]
 mod packages;
+#[path = "node/recovery.rs"]
+mod recovery;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "e2e/signer.rs"]
 mod signer;

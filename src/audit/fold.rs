@@ -68,7 +68,8 @@ fn key(record: &Record<'_>) -> Option<String> {
     if verdict.allows() || record.gate == Gate::Running {
         return None;
     }
-    let digest = verdict.digest.map(|digest| digest.hex()).unwrap_or_default();
+    // Without a digest it is the sentence that tells one question from another.
+    let digest = verdict.digest.map_or_else(|| verdict.message.clone(), |digest| digest.hex());
     let namespace = record.container.map_or("", |place| &place.pod_namespace);
     let parts =
         [record.gate.name(), verdict.reason.code(), &digest, namespace, &verdict.rule, &verdict.image];

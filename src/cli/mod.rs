@@ -138,6 +138,16 @@ impl Cli {
                 Command::Config(_) | Command::Completion(_) => {
                     Defaults::of(defaults::path(config), crate::config::Config::default())
                 }
+                // A node whose daemon cannot start must be able to take its gates away.
+                Command::Containerd(_) => defaults::defaults(config).or_else(|error| {
+                    let path = defaults::path(config);
+                    let shown = path.display();
+                    output::warn(&format!(
+                        "`{shown}` counts for nothing, defaults do: {}",
+                        crate::chain(&error)
+                    ));
+                    Ok::<_, CliError>(Defaults::of(path, crate::config::Config::default()))
+                })?,
                 _ => defaults::defaults(config)?,
             },
         };

@@ -7,14 +7,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use caps::CapSet;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::unistd::{AccessFlags, faccessat};
 
 use crate::config::{BundleOrigin, Config, Location};
 
@@ -77,12 +77,11 @@ fn unreadable(key: &str, path: &Path) -> Option<String> {
     ))
 }
 
-/// Whether somebody listens does not matter here.
+/// Whether somebody listens does not matter here, and nobody is dialled: a plugin that hangs up at once is a fault to
+/// whoever listens for plugins.
 fn undialled(key: &str, path: &Path) -> Option<String> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let dialled = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-        .and_then(|socket| connect(socket.as_raw_fd(), &UnixAddr::new(path)?));
-    let errno = dialled.err().filter(|errno| matches!(errno, Errno::EACCES | Errno::EPERM))?;
+    let may = faccessat(AT_FDCWD, path, AccessFlags::R_OK | AccessFlags::W_OK, AtFlags::AT_EACCESS);
+    let errno = may.err().filter(|errno| matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EROFS))?;
     Some(format!(
         "self-test at start: `{}` ({key}) cannot be dialled: {errno}: owner and mode of the socket and of the folders above \
          it must let root in without privileges",

@@ -23,7 +23,11 @@ async fn enforcing() -> (Booted, Pushed, Pushed) {
     node.write("etc/binauthd/attestors/qa.json", &qa.document());
     let good = node.registry.push("shop/app", "1", &Image::service("good")).await;
     let bad = node.registry.push("shop/bad", "1", &Image::service("bad")).await;
-    node.write("var/lib/binauthd/occurrences/good.json", &qa.attestation(&good).to_string());
+    // In a folder of the test's own, which can be gone: that of the package comes back with each boot.
+    node.write("srv/attestations/good.json", &qa.attestation(&good).to_string());
+    let config = fs::read_to_string(node.at("etc/binauthd/config.toml")).unwrap();
+    let source = "\n[[sources]]\nname = \"local\"\nurl = \"file:///srv/attestations\"\n";
+    node.write("etc/binauthd/config.toml", &(config + source));
     node.boot().await;
     super::comes_to_work(&node, &format!("binauthctl evaluate {}", good.pinned())).await;
     (node, good, bad)
@@ -76,6 +80,27 @@ impl Load {
     }
 }
 
+/// The chain of the trail holds, and does not once somebody has touched it.
+fn audited(node: &Booted) {
+    let told: serde_json::Value = serde_json::from_str(&node.run("binauthctl audit verify -o json")).unwrap();
+    assert_eq!(told["problems"], serde_json::json!([]), "{told:#}");
+    assert!(told["records"].as_u64().unwrap() > 20, "{told:#}");
+    node.run(
+        "journalctl --quiet --identifier binauthd BINAUTHD_REASON=NO_ATTESTATION | grep --quiet shop/bad",
+    );
+    // On a copy: edited, a line less, two that changed places, and the end gone, which the daemon's own mark tells.
+    let mark =
+        r#"$(sed 's/{"seq":\([0-9]*\),"hash":"\([0-9a-f]*\)"}/\1:\2/' /var/lib/binauthd/audit-head.json)"#;
+    let verify = format!("binauthctl audit verify /var/tmp/trail --head {mark}");
+    node.run(&format!("rm -rf /var/tmp/trail && cp -a /var/log/binauthd /var/tmp/trail && {verify}"));
+    for edit in ["s/shop/shoq/", "4d", "4{h;d};5{G}", "6,$d"] {
+        let copied = "cp /var/log/binauthd/audit.jsonl /var/tmp/trail/audit.jsonl";
+        node.run(&format!("{copied} && sed --in-place '{edit}' /var/tmp/trail/audit.jsonl"));
+        let (code, told) = node.shell(&verify);
+        assert!(code == 1 && told.contains("PROBLEM"), "{edit}: {told}");
+    }
+}
+
 /// Kills and restarts the daemon `times` under pulls, and upgrades it; the figures.
 async fn killed(times: usize) -> String {
     let (mut node, good, bad) = enforcing().await;
@@ -100,6 +125,9 @@ async fn killed(times: usize) -> String {
     assert_eq!(node.run("stat --format %i /run/binauthd/gate.sock"), inode, "the socket's file is the same");
     assert_eq!(node.run("systemctl --failed --plain --no-legend | grep binauthd; true"), "");
 
+    // Through all of that the audit trail is one chain, and what was refused is in the journal too.
+    audited(&node);
+
     // The power fails, and comes back with the registry and every source gone: what is on the node is judged as before.
     let cri = node.cri().await;
     let id = cri.pull(&good.tagged()).await.unwrap();
@@ -112,7 +140,7 @@ async fn killed(times: usize) -> String {
         bad.tagged()
     ));
     node.power_cut().await;
-    fs::remove_dir_all(node.at("var/lib/binauthd/occurrences")).unwrap();
+    fs::remove_dir_all(node.at("srv/attestations")).unwrap();
     node.registry.freeze();
     node.boot().await;
     let cri = node.cri().await;

@@ -64,6 +64,8 @@ impl Node {
         let mut node = Self::new(&store);
         node.start();
         node.until("the first listing", |node| node.pull(images - 1).is_none());
+        // That one may have been looked up before the listing was through.
+        node.until("all of it", |node| node.json(&["status"])["sources"][0]["attestations"] == images);
         (store, node)
     }
 
