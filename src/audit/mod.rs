@@ -1,6 +1,6 @@
 //! The audit trail: one JSON line for every decision, allowances too, and for every change of what decides.
 //!
-//! The lines are a chain ([`chain`]) over all files of the trail ([`files`]), which [`mod@verify`] looks for edits and gaps.
+//! The lines are a chain ([`chain`]) over all files of the trail ([`files`]), which [`mod@verify`] looks for edits and gaps, and [`trail`] reads.
 
 pub mod chain;
 pub mod files;
@@ -9,6 +9,7 @@ pub mod head;
 pub mod journal;
 mod queue;
 pub mod record;
+pub mod trail;
 mod trail_file;
 pub mod verify;
 pub mod violation;

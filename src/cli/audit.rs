@@ -1,4 +1,6 @@
-//! `audit`: whether the trail is what the daemon wrote.
+//! `audit`: what the trail says, and whether it is what the daemon wrote.
+
+mod reading;
 
 use std::path::PathBuf;
 
@@ -19,6 +21,16 @@ pub(super) enum Verb {
     /// that the daemon keeps in its state folder (for root to read), and by those that the journal has been given: fields
     /// BINAUTHD_SEQ and BINAUTHD_HEAD. Exits 1 where something is wrong, 2 where the trail cannot be read.
     Verify(Verify),
+    /// Show the newest lines of the trail, and with -f those that follow
+    ///
+    /// Reads the trail by your own rights; the daemon need not run. `repeats` are further refusals like one before them,
+    /// counted over a minute.
+    Tail(reading::Tail),
+    /// Find lines of the trail: by time, namespace, image, verdict, reason, rule
+    ///
+    /// All that is given must fit. Denials of a day: `audit query --since 24h --verdict DENY`; what enforcement would
+    /// refuse: `audit query --since 14d --verdict ALLOW --would DENY`. A trail of any size takes little memory.
+    Query(reading::Query),
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +50,8 @@ impl Verb {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         match self {
             Self::Verify(verb) => verb.run(context),
+            Self::Tail(verb) => verb.run(context),
+            Self::Query(verb) => verb.run(context),
         }
     }
 }

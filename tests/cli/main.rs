@@ -13,6 +13,7 @@ mod bench;
 
 mod attestations;
 mod attestors;
+mod audit;
 mod bundles;
 mod containerd;
 mod evaluate;

@@ -498,14 +498,16 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Forget a digest, or everything; the sources give it again'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "accept-deletions" -d 'Let go what a source no longer gives and what was kept because that looked like a fault'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s h -l help -d 'Print help'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s V -l version -d 'Print version'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "tail" -d 'Show the newest lines of the trail, and with -f those that follow'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "query" -d 'Find lines of the trail: by time, namespace, image, verdict, reason, rule'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l file -d 'One file alone: where it begins and ends proves nothing' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l head -d 'A line that must be there, from the journal' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
@@ -514,7 +516,46 @@ json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l file -d 'The trail\'s newest file; the rotated ones beside it are read too [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l kind -d 'Decisions (`decision`, `repeats`), or `change`, `start`, `gap` …' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l gate -d 'Where it was asked: pull, pod, create or running' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l verdict -d 'What was decided: ALLOW, DENY or CANNOT_DECIDE' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l would -d 'What it would be without dry run' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l reason -d 'A reason code, see binauthd-reasons(7)' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l rule -d 'A part of the rule\'s name' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l namespace -d 'The pod\'s namespace; pulls have none' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l image -d 'A part of the image\'s name' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l digest -d 'The image\'s digest' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s n -l lines -d 'How many' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s f -l follow -d 'Go on with what is written from now on, through rotations, until interrupted'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l file -d 'The trail\'s newest file; the rotated ones beside it are read too [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l kind -d 'Decisions (`decision`, `repeats`), or `change`, `start`, `gap` …' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l gate -d 'Where it was asked: pull, pod, create or running' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l verdict -d 'What was decided: ALLOW, DENY or CANNOT_DECIDE' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l would -d 'What it would be without dry run' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l reason -d 'A reason code, see binauthd-reasons(7)' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l rule -d 'A part of the rule\'s name' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l namespace -d 'The pod\'s namespace; pulls have none' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l image -d 'A part of the image\'s name' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l digest -d 'The image\'s digest' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l since -d 'Not before: a time (RFC 3339), or so long ago, such as 24h or 14d' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l until -d 'Before' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l limit -d 'How many lines at most, the newest' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "tail" -d 'Show the newest lines of the trail, and with -f those that follow'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "query" -d 'Find lines of the trail: by time, namespace, image, verdict, reason, rule'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand status" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand status" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
@@ -572,3 +613,5 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_s
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "drop" -d 'Forget a digest, or everything; the sources give it again'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "accept-deletions" -d 'Let go what a source no longer gives and what was kept because that looked like a fault'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "tail" -d 'Show the newest lines of the trail, and with -f those that follow'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "query" -d 'Find lines of the trail: by time, namespace, image, verdict, reason, rule'
