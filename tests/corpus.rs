@@ -63,6 +63,7 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::ContainerdUnread, "tests/e2e/create.rs"),
     (Reason::NotInTime, "tests/e2e/create.rs"),
     (Reason::HostAccess, "decision::host_access::tests, tests/e2e/create.rs"),
+    (Reason::AuditUnavailable, "tests/e2e/service.rs"),
 ];
 
 fn folder() -> PathBuf {

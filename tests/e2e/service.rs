@@ -146,3 +146,27 @@ async fn a_hangup_signal_reads_everything_again() {
     guarded.node.cri.pull(&app.tagged()).await.unwrap();
     guarded.no_alarm().await;
 }
+
+#[tokio::test]
+async fn where_it_is_wanted_nothing_is_allowed_that_cannot_be_recorded() {
+    let guarded = Guarded::start_with(ENFORCE, Share::some().await, |node, qa| {
+        node.etc.write_policy(&policy(node, &requires(&[qa])));
+        node.etc.write_attestor("qa.json", &qa.document());
+        let config = fs::read_to_string(node.etc.config()).unwrap();
+        fs::write(node.etc.config(), config.replace("[audit]\n", "[audit]\non_failure = \"refuse\"\n"))
+            .unwrap();
+    })
+    .await;
+    let app = guarded.push_attested("shop/app", "1").await;
+    guarded.allowed_soon(&app.tagged()).await;
+    let log = guarded.node.etc.audit_file.parent().unwrap();
+    let away = log.with_extension("away");
+    fs::rename(log, &away).unwrap();
+    fs::write(log, "in the way").unwrap();
+    let (_, refusal) = guarded.refused_soon(&app.tagged()).await;
+    assert!(refusal.message.contains("(AUDIT_UNAVAILABLE)"), "{refusal}");
+    fs::remove_file(log).unwrap();
+    fs::rename(&away, log).unwrap();
+    guarded.allowed_soon(&app.tagged()).await;
+    guarded.no_alarm().await;
+}
