@@ -21,7 +21,7 @@ use binauthd::evidence::{cache, source, store};
 use binauthd::gate::container;
 use binauthd::image::content;
 use binauthd::metrics::family;
-use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule};
+use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule, sealed};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
 const METRICS: &str = "packaging/man/binauthd-metrics.7";
@@ -181,10 +181,10 @@ fn the_readme_tells_the_bounds() {
                 "{}, with {} attestors and {} signatures",
                 bytes(bundle::MAX_BYTES),
                 count(bundle::MAX_ATTESTORS),
-                bundle::MAX_SIGNATURES
+                sealed::MAX_SIGNATURES
             ),
         ),
-        ("`bundle_keys`", count(bundle::MAX_KEYS)),
+        ("`bundle_keys`", count(sealed::MAX_KEYS)),
         ("an OpenPGP certificate", certificate),
         ("an OpenPGP message", message),
         ("a JSON Web Token", bytes(jwt::MAX_BYTES)),

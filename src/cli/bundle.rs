@@ -26,6 +26,7 @@ use crate::attestation::occurrence::MAX_BYTES;
 use crate::config::{BundleConfig, BundleOrigin};
 use crate::gate::admin::CacheAsk;
 use crate::image::Digest;
+use crate::policy::Sealed;
 use crate::policy::bundle::{self, Bundle, Terms};
 
 /// The version of the format.
@@ -301,6 +302,6 @@ fn read_text(what: &'static str, path: &Path) -> Result<String, CliError> {
 
 /// What a bundle says that its version is; nobody has vouched for it.
 fn version_of(envelope: &[u8]) -> Option<u64> {
-    let sealed = bundle::Sealed::parse(envelope).ok()?;
+    let sealed = Sealed::parse(envelope, &[&bundle::SEAL]).ok()?;
     Some(bundle::Payload::parse(sealed.payload()).ok()?.version)
 }

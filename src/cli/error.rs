@@ -255,9 +255,11 @@ pub enum CliError {
     /// A bundle that no node would take.
     #[error("no bundle is made: {0}")]
     NotSigned(String),
-    /// A bundle key that is none.
-    #[error("`{}` is not a bundle key", path.display())]
-    BundleKey {
+    /// A key of sealed documents that is none.
+    #[error("`{}` is not a {what}", path.display())]
+    SealKey {
+        /// What it should be, such as `bundle key`.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
