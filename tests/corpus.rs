@@ -206,7 +206,7 @@ fn rulebook(case: &Value) -> Result<Rulebook, (Reason, String)> {
         system_policy: Arc::new(system_policy.unwrap_or_default()),
         subjects,
         deny_tags: options["denyTags"].as_bool().unwrap_or_default(),
-        freshness: Default::default(),
+        ..Rulebook::default()
     })
 }
 
@@ -230,6 +230,7 @@ fn subject(value: &Value) -> Result<Subject, (Reason, String)> {
         namespace: text("namespace"),
         service_account: text("serviceAccount"),
         mesh_identity: text("meshIdentity"),
+        break_glass: false,
     };
     let image = value["image"].as_str().unwrap();
     let subject = match Subject::named(image) {

@@ -68,6 +68,9 @@ struct Pod {
     /// Mesh identity of the pod: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT
     #[arg(long, value_name = "IDENTITY")]
     mesh_identity: Option<String>,
+    /// The pod carries the label image-policy.k8s.io/break-glass: "true"
+    #[arg(long)]
+    break_glass_label: bool,
 }
 
 /// What leads to the same bytes as the image's own digest.
@@ -190,14 +193,14 @@ impl Pod {
                 return Err(CliError::MalformedCommand(what));
             }
         }
-        Ok(AskedPod { cluster, namespace, service_account, mesh_identity })
+        Ok(AskedPod { cluster, namespace, service_account, mesh_identity, break_glass: self.break_glass_label })
     }
 }
 
 fn workload(pod: AskedPod, context: &Context) -> Workload {
-    let AskedPod { cluster, namespace, service_account, mesh_identity } = pod;
+    let AskedPod { cluster, namespace, service_account, mesh_identity, break_glass } = pod;
     let cluster = cluster.or_else(|| context.defaults.settings.cluster.clone());
-    Workload { cluster, namespace, service_account, mesh_identity }
+    Workload { cluster, namespace, service_account, mesh_identity, break_glass }
 }
 
 impl Digests {

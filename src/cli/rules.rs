@@ -71,6 +71,7 @@ impl Rules {
             platform_policy: platform_policy.map(Arc::new),
             deny_list: Arc::new(deny_list),
             system_policy: Arc::new(system_policy),
+            break_glass: Arc::default(),
             subjects: settings.subjects,
             deny_tags: settings.deny_tags,
             freshness: settings.freshness,

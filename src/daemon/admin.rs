@@ -136,6 +136,7 @@ async fn look_up(engine: &Arc<Engine>, image: &str, pod: &AskedPod) {
 }
 
 fn workload(engine: &Engine, pod: &AskedPod) -> Workload {
-    let AskedPod { cluster, namespace, service_account, mesh_identity } = pod.clone();
-    Workload { cluster: cluster.or(engine.workload().cluster), namespace, service_account, mesh_identity }
+    let AskedPod { cluster, namespace, service_account, mesh_identity, break_glass } = pod.clone();
+    let cluster = cluster.or(engine.workload().cluster);
+    Workload { cluster, namespace, service_account, mesh_identity, break_glass }
 }

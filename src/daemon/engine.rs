@@ -133,6 +133,14 @@ impl Engine {
         Verdict { cached, ..self.judge_apart(&subject).await.verdict }
     }
 
+    /// What becomes of a verdict on a pull where creation is judged too.
+    pub(super) fn at_pull(&self, subject: &Subject, verdict: Verdict) -> Verdict {
+        match self.in_force().state.rulebook() {
+            Some(rulebook) => Case::new(subject, rulebook, self.now()).at_pull(verdict),
+            None => verdict,
+        }
+    }
+
     /// Whether nobody that could be asked would make more of it.
     pub(super) fn is_final(&self, verdict: &Verdict) -> bool {
         verdict.would == Decision::Allow || !self.look_ups.is_possible()

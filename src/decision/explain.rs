@@ -160,6 +160,7 @@ impl Ladder {
         exemptions(case, &mut ladder);
         rules(case, &verdict, looks, &mut ladder);
         checks(case, &verdict, looks, &mut ladder);
+        ladder.extend(break_glass(case, &verdict));
         if looks.more > 0 {
             let detail = format!("{} more signatures were looked at", looks.more);
             ladder.push(step("signatures", StepOutcome::Passes, detail));
@@ -320,6 +321,26 @@ fn checks(case: &Case<'_>, verdict: &Verdict, looks: &Looks, ladder: &mut Vec<St
     if verdict.checks.is_empty() {
         ladder.push(step("checkSets", StepOutcome::Passes, "no check applies"));
     }
+}
+
+/// Where break-glass could have been.
+fn break_glass(case: &Case<'_>, verdict: &Verdict) -> Option<Step> {
+    use StepOutcome::{Allows, Passes, Skipped};
+    let of = |outcome, detail: &str| step("breakGlass", outcome, detail);
+    let glass = &case.rulebook.break_glass;
+    Some(match &verdict.break_glass {
+        None if glass.is_empty() => return None,
+        None if matches!(case.ground, Ground::Denied(_)) => of(Skipped, "it does not override the deny list"),
+        None if verdict.allows() => of(Skipped, "nothing refuses"),
+        None => of(Passes, &match glass.somewhere(case.subject.deniable(), case.now) {
+            Some(grant) => format!("grant {} lets it run in {}", grant.serial(), grant.namespaces()),
+            None => "no grant that holds now names the image".to_owned(),
+        }),
+        Some(broken) => of(Allows, &match &broken.grant {
+            Some(grant) => format!("grant {} overrides {}, until {}", grant.serial, broken.overrides, grant.expires),
+            None => format!("the pod's label overrides {}", broken.overrides),
+        }),
+    })
 }
 
 fn last(verdict: &Verdict) -> Step {

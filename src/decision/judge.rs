@@ -2,7 +2,7 @@
 //!
 //! Order (Binary Authorization, evaluation order): deny list, system policy, allowlist patterns, the
 //! specific rule, the default rule; and beside these the check sets of a platform policy. AND over the
-//! required attestors. Dry run turns a refusal into an allowance that says so.
+//! required attestors. Dry run and, last, break-glass turn a refusal into an allowance that says so.
 
 use std::cell::LazyCell;
 use std::time::{Duration, SystemTime};
@@ -126,7 +126,7 @@ impl<'a> Case<'a> {
         }
         verdict.policy_version = self.rulebook.policy.as_ref().map(|policy| policy.version().clone());
         verdict.key_ring_version = known.first().map(|known| known.evidence.key_ring().clone());
-        verdict.aged(all.age)
+        self.with_break_glass(verdict.aged(all.age))
     }
 
     fn by_ground(&self, known: AllKnown<'_>) -> Verdict {

@@ -127,6 +127,9 @@ pub struct AskedPod {
     /// `spiffe://DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh_identity: Option<String>,
+    /// Its label asks for break-glass.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
 }
 
 /// The answer.

@@ -6,11 +6,13 @@
 //! * [`PlatformPolicy`] (its v1 API): check sets, beside the policy.
 //! * [`DenyList`] and [`SystemPolicy`], of this project: what is always refused, what the node needs.
 //! * [`Bundle`], of this project: all of them and the attestors, signed as a whole.
+//! * [`BreakGlass`], of this project: signed grants that let through what these refuse, for a while.
 //!
 //! Four dialects of patterns, each in a module of its own: [`pattern`] (allowlists of policies),
 //! [`image_pattern`] (allowlists of platform policies), [`trusted_directory`] and [`source_pattern`].
 //! [`lint`] says of a valid document what is probably not meant.
 
+pub mod break_glass;
 pub mod bundle;
 pub mod check;
 pub mod deny_list;
@@ -31,6 +33,7 @@ pub mod system;
 pub mod trusted_directory;
 pub mod written;
 
+pub use break_glass::{BreakGlass, BreakGlassError, Grant, Revocation, Serial};
 pub use bundle::{Bundle, BundleError, Highest};
 pub use check::{Check, CheckKind, CheckSet, MaximumSeverity, SlsaRule, VulnerabilityBounds};
 pub use deny_list::{Denied, DenyList, DenyListError};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DenyList, Freshness, PlatformPolicy, Policy, SystemPolicy};
+use super::{BreakGlass, DenyList, Freshness, PlatformPolicy, Policy, SystemPolicy};
 use crate::attestation::key_ring::Asked;
 use crate::attestation::{Attestor, AttestorName, KeyRing};
 use crate::image::DigestKind;
@@ -46,6 +46,8 @@ pub struct Rulebook {
     pub policy: Option<Arc<Policy>>,
     /// Check sets, obeyed beside the policy.
     pub platform_policy: Option<Arc<PlatformPolicy>>,
+    /// What lets through what these refuse.
+    pub break_glass: Arc<BreakGlass>,
     /// Which digests an attestation may name.
     pub subjects: Subjects,
     /// Attestation is required by a digest in the image's own text, as Google has it.
