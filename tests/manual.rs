@@ -21,7 +21,9 @@ use binauthd::evidence::{cache, source, store};
 use binauthd::gate::container;
 use binauthd::image::content;
 use binauthd::metrics::family;
-use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule, sealed};
+use binauthd::policy::{
+    DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule, sealed,
+};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
 const METRICS: &str = "packaging/man/binauthd-metrics.7";

@@ -230,7 +230,8 @@ impl Import {
             return Ok(None);
         };
         let BundleConfig { origin, keys, project, .. } = config;
-        let keys = keys.iter().map(|path| policy_bundle::key(path)).collect::<Result<Vec<_>, _>>()?;
+        let keys =
+            keys.iter().map(|path| policy_bundle::key(path, &bundle::SEAL)).collect::<Result<Vec<_>, _>>()?;
         let terms = Terms { keys: &keys, project, options: context.defaults.options() };
         let bundle = Bundle::verify(envelope.as_bytes(), terms, SystemTime::now()).map_err(|cause| {
             let cause = format!("its policy bundle is refused: {cause}");

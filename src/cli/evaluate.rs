@@ -193,7 +193,13 @@ impl Pod {
                 return Err(CliError::MalformedCommand(what));
             }
         }
-        Ok(AskedPod { cluster, namespace, service_account, mesh_identity, break_glass: self.break_glass_label })
+        Ok(AskedPod {
+            cluster,
+            namespace,
+            service_account,
+            mesh_identity,
+            break_glass: self.break_glass_label,
+        })
     }
 }
 
@@ -248,8 +254,12 @@ fn outcome(verdict: &Value, strict: bool) -> Outcome {
 
 fn verdict_table(verdict: &Value) -> String {
     let of = |field| text(verdict, field);
-    let dry_run = verdict.get("enforced") == Some(&Value::Bool(false)) && of("verdict") != of("would");
-    let would = if dry_run { format!(" (dry run: would be {})", of("would")) } else { String::new() };
+    let by = match of("verdict") == of("would") {
+        true => None,
+        false if verdict.get("breakGlass").is_some() => Some("break-glass"),
+        false => Some("dry run"),
+    };
+    let would = by.map(|by| format!(" ({by}: would be {})", of("would"))).unwrap_or_default();
     let head = fields(&[
         ("verdict", of("verdict") + &would),
         ("reason", of("reason")),

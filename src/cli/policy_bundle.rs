@@ -17,7 +17,7 @@ use crate::attestation::{Attestor, KeyRing};
 use crate::document::{self, Version};
 use crate::policy::bundle::{Contents, Payload, PayloadDocuments, SEAL, WrittenMember};
 use crate::policy::sealed::MAX_KEYS;
-use crate::policy::{BundleError, Options, Rulebook, SealKey, Sealed};
+use crate::policy::{BundleError, Options, Rulebook, Seal, SealKey, Sealed};
 
 #[derive(Debug, Args)]
 pub(super) struct Sign {
@@ -170,7 +170,8 @@ impl Sign {
         let signatures = self.how.signatures(&signed)?;
         let envelope = SEAL.assemble(&bytes, &signatures);
         // What nodes would not read is not written.
-        Sealed::parse(envelope.as_bytes(), &[&SEAL]).map_err(|cause| CliError::NotSigned(cause.to_string()))?;
+        Sealed::parse(envelope.as_bytes(), &[&SEAL])
+            .map_err(|cause| CliError::NotSigned(cause.to_string()))?;
         write::replace(&self.to, envelope.as_bytes())?;
         let value = Signed {
             file: &self.to,
@@ -328,18 +329,21 @@ impl Show {
         if paths.len() > MAX_KEYS {
             return Err(CliError::MalformedCommand(format!("at most {MAX_KEYS} bundle keys are taken")));
         }
-        paths.into_iter().map(|path| key(path)).collect()
+        paths.into_iter().map(|path| key(path, &SEAL)).collect()
     }
 }
 
-pub(super) fn key(path: &Path) -> Result<SealKey, CliError> {
+pub(super) fn key(path: &Path, seal: &'static Seal) -> Result<SealKey, CliError> {
     let bytes = files::read(path, document::MAX_BYTES).map_err(|cause| CliError::Read {
-        what: "bundle key",
+        what: seal.key,
         path: path.to_owned(),
         cause,
     })?;
-    SealKey::parse(&String::from_utf8_lossy(&bytes))
-        .map_err(|cause| CliError::SealKey { what: SEAL.key, path: path.to_owned(), cause })
+    SealKey::parse(&String::from_utf8_lossy(&bytes)).map_err(|cause| CliError::SealKey {
+        what: seal.key,
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 fn report_table(report: &Report<'_>) -> String {

@@ -3,6 +3,7 @@
 //! Asks the daemon; where none runs, reads and changes the files under the lock that a daemon would hold.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use nix::unistd::geteuid;
@@ -101,7 +102,7 @@ fn offline(state_dir: &Path, what: Forget) -> Result<Value, CliError> {
         Forget::All => trust::Forget::All,
     };
     let _lock = lock::claim(state_dir)?;
-    Trust::open(state_dir).reset(what)?;
+    Trust::open(state_dir).reset(what, SystemTime::now())?;
     Ok(serde_json::to_value(trust::report(state_dir)).map_err(std::io::Error::other)?)
 }
 

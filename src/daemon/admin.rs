@@ -18,6 +18,7 @@ use crate::gate::admin::{self, AdminAnswer, AdminAsk, AskedPod, CacheAsk, MAX_BO
 use crate::gate::message::reason::PEER_REFUSED;
 use crate::gate::server::{Limits, Peer, Refusal as _, root_only};
 use crate::image::{Reference, Workload};
+use crate::policy::Serial;
 
 /// Operators are few and their answers large.
 pub(super) const LIMITS: Limits = Limits {
@@ -103,6 +104,7 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
             value.map_or_else(internal, AdminAnswer::Verdict)
         }
         AdminAsk::PolicyBundle => AdminAnswer::PolicyBundle(inputs.engine.documents().kept_bundle()),
+        AdminAsk::Revoke { serials } => revoke(&inputs.engine, serials),
         AdminAsk::Cache(ask) => cache::answer(&inputs.engine, ask),
     }
 }
@@ -122,6 +124,22 @@ fn reset(inputs: &Inputs, forget: admin::Forget) -> AdminAnswer {
                 .map_or_else(|error| AdminAnswer::refusal("INTERNAL", error.to_string()), AdminAnswer::Trust)
         }
         Err(error) => AdminAnswer::refusal("NOT_RESET", error.to_string()),
+    }
+}
+
+fn revoke(engine: &Engine, serials: &[String]) -> AdminAnswer {
+    let read = serials.iter().map(|serial| serial.parse());
+    let serials = match read.collect::<Result<Vec<Serial>, _>>() {
+        Ok(serials) => serials,
+        Err(error) => return AdminAnswer::refusal("BAD_REQUEST", error.to_string()),
+    };
+    tracing::warn!(?serials, "break-glass grants are revoked");
+    match engine.revoke(&serials) {
+        Ok(()) => serde_json::to_value(engine.break_glass()).map_or_else(
+            |error| AdminAnswer::refusal("INTERNAL", error.to_string()),
+            AdminAnswer::BreakGlass,
+        ),
+        Err(problem) => AdminAnswer::refusal("NOT_RECORDED", problem),
     }
 }
 

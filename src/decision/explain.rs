@@ -225,13 +225,19 @@ fn exemptions(case: &Case<'_>, ladder: &mut Vec<Step>) {
     ladder.push(match &case.ground {
         _ if decided => step("admissionWhitelistPatterns", Skipped, "the system policy has decided"),
         Ground::Pattern(index, pattern) => {
-            step(&format!("admissionWhitelistPatterns[{index}]"), Allows, format!("{pattern} matches"))
+            let detail = format!("{pattern} matches{}", patterns.terms(*index));
+            step(&format!("admissionWhitelistPatterns[{index}]"), Allows, detail)
         }
         _ if spellings.is_empty() => {
             step("admissionWhitelistPatterns", Passes, "the image has no name that a pattern could match")
         }
         _ => {
-            let detail = format!("none of {} patterns matches {}", patterns.len(), spellings.join(" or "));
+            let mut detail =
+                format!("none of {} patterns matches {}", patterns.len(), spellings.join(" or "));
+            if let Some((place, pattern)) = patterns.first_ended(&spellings, case.now) {
+                let end = patterns.terms(place).end().unwrap_or_default();
+                detail = format!("{pattern} (number {place}) would match, and ended at {end}");
+            }
             step("admissionWhitelistPatterns", Passes, detail)
         }
     });
@@ -332,14 +338,22 @@ fn break_glass(case: &Case<'_>, verdict: &Verdict) -> Option<Step> {
         None if glass.is_empty() => return None,
         None if matches!(case.ground, Ground::Denied(_)) => of(Skipped, "it does not override the deny list"),
         None if verdict.allows() => of(Skipped, "nothing refuses"),
-        None => of(Passes, &match glass.somewhere(case.subject.deniable(), case.now) {
-            Some(grant) => format!("grant {} lets it run in {}", grant.serial(), grant.namespaces()),
-            None => "no grant that holds now names the image".to_owned(),
-        }),
-        Some(broken) => of(Allows, &match &broken.grant {
-            Some(grant) => format!("grant {} overrides {}, until {}", grant.serial, broken.overrides, grant.expires),
-            None => format!("the pod's label overrides {}", broken.overrides),
-        }),
+        None => of(
+            Passes,
+            &match glass.somewhere(case.subject.deniable(), case.now) {
+                Some(grant) => format!("grant {} lets it run in {}", grant.serial(), grant.namespaces()),
+                None => "no grant that holds now names the image".to_owned(),
+            },
+        ),
+        Some(broken) => of(
+            Allows,
+            &match &broken.grant {
+                Some(grant) => {
+                    format!("grant {} overrides {}, until {}", grant.serial, broken.overrides, grant.expires)
+                }
+                None => format!("the pod's label overrides {}", broken.overrides),
+            },
+        ),
     })
 }
 

@@ -32,7 +32,7 @@ mod grant;
 mod grants;
 mod serial;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::{Duration, SystemTime};
 
@@ -80,7 +80,9 @@ pub enum BreakGlassError {
     #[error("its version is {0}: only {VERSION} is known here")]
     Version(u64),
     /// No serial.
-    #[error("`{0}` is not a serial: expected 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit")]
+    #[error(
+        "`{0}` is not a serial: expected 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit"
+    )]
     Serial(String),
     /// Not a time.
     #[error("{field}: `{value}` is not a time of RFC 3339, such as `2027-03-01T02:10:00Z`")]

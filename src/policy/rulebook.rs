@@ -1,6 +1,7 @@
 //! Everything that decides, as it is in force at one moment.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::{BreakGlass, DenyList, Freshness, PlatformPolicy, Policy, SystemPolicy};
 use crate::attestation::key_ring::Asked;
@@ -61,6 +62,14 @@ impl Rulebook {
     pub fn attestors(&self) -> impl Iterator<Item = &AttestorName> {
         let policy = self.policy.iter().flat_map(|policy| policy.attestors());
         policy.chain(self.platform_policy.iter().flat_map(|platform| platform.signers()))
+    }
+
+    /// The next time after `now` at which something that decides begins or ends by itself.
+    #[must_use]
+    pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
+        let patterns = [self.policy.as_deref().map(Policy::allowlist), Some(self.system_policy.allowlist())];
+        let ends = patterns.into_iter().flatten().map(|allowlist| allowlist.next_end(now));
+        ends.chain([self.deny_list.next_end(now), self.break_glass.next_change(now)]).flatten().min()
     }
 
     /// The part of `key_ring` that any decision could ask, with the authorities that checks carry

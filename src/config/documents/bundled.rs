@@ -200,7 +200,8 @@ impl Bundled {
         if highest != Some(rank) {
             bundle.contents().within_time(now)?;
         }
-        let envelope = String::from_utf8(bytes.to_vec()).map_err(|_| BundleError::from(SealedError::Encoding))?;
+        let envelope =
+            String::from_utf8(bytes.to_vec()).map_err(|_| BundleError::from(SealedError::Encoding))?;
         trust
             .record(Kept::new(rank, envelope), now)
             .map_err(|cause| OfferError::NotRecorded { version: rank.version, cause })?;

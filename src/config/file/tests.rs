@@ -445,6 +445,7 @@ fn what_lies_elsewhere_is_guarded_too() {
     let expected = [
         "attestors",
         "audit.jsonl",
+        "break-glass",
         "containerd-root",
         "containerd-state",
         "containerd.sock",

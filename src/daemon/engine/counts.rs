@@ -18,16 +18,20 @@ enum Mode {
     Enforced,
     /// A refusal that dry run made an allowance.
     DryRun,
+    /// A refusal that break-glass made one.
+    BreakGlass,
     /// A gate that observes got no answer.
     Observe,
 }
 
 impl Mode {
-    const ALL: [Self; 3] = [Self::Enforced, Self::DryRun, Self::Observe];
+    const ALL: [Self; 4] = [Self::Enforced, Self::DryRun, Self::BreakGlass, Self::Observe];
 
     fn of(verdict: &Verdict) -> Self {
         if verdict.reason == Reason::Unanswered {
             Self::Observe
+        } else if verdict.break_glass.is_some() {
+            Self::BreakGlass
         } else if verdict.allows() && verdict.would != Decision::Allow {
             Self::DryRun
         } else {
@@ -39,6 +43,7 @@ impl Mode {
         match self {
             Self::Enforced => "enforced",
             Self::DryRun => "dry_run",
+            Self::BreakGlass => "break_glass",
             Self::Observe => "observe",
         }
     }
@@ -111,6 +116,7 @@ pub(in crate::daemon) struct GateCounts {
     pub(in crate::daemon) denied: u64,
     pub(in crate::daemon) undecidable: u64,
     pub(in crate::daemon) dry_run: u64,
+    pub(in crate::daemon) break_glass: u64,
     pub(in crate::daemon) unanswered: u64,
 }
 
@@ -177,6 +183,7 @@ impl Counts {
             match mode {
                 Mode::Enforced => {}
                 Mode::DryRun => counts.dry_run += count,
+                Mode::BreakGlass => counts.break_glass += count,
                 Mode::Observe => counts.unanswered += count,
             }
         }

@@ -255,7 +255,8 @@ impl Grant {
     #[must_use]
     pub fn is_for(&self, cluster: Option<&str>, node: &str) -> bool {
         let Terms { clusters, nodes, .. } = &self.terms;
-        let in_cluster = clusters.is_empty() || cluster.is_some_and(|own| clusters.iter().any(|one| one == own));
+        let in_cluster =
+            clusters.is_empty() || cluster.is_some_and(|own| clusters.iter().any(|one| one == own));
         in_cluster && (nodes.is_empty() || nodes.iter().any(|one| one == node))
     }
 

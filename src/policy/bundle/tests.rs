@@ -165,7 +165,10 @@ fn refused_by_name() {
         (envelope(SEAL.payload_type, "", 17), "it has 17 signatures, more than the 16 allowed"),
         (envelope(SEAL.payload_type, "", 0), "not signed by a bundle key of this node: it has no signature"),
         // What no key has signed is not read at all.
-        (envelope(SEAL.payload_type, "e30=", 1), "no signature holds, those there are name a key without an id"),
+        (
+            envelope(SEAL.payload_type, "e30=", 1),
+            "no signature holds, those there are name a key without an id",
+        ),
         (TestKey::new(2).seal(whole.as_bytes()), "no signature holds, those there are name `ni:///sha-256;"),
         (sealed("{}"), "its payload cannot be read: missing field `project`"),
         (sealed("[\"p\", 3]"), "expected an object"),
