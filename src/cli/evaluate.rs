@@ -130,7 +130,7 @@ impl Evaluate {
         let now = self.now.unwrap_or_else(SystemTime::now);
         let rulebook = match self.rules.read(context) {
             Ok(rulebook) => rulebook,
-            Err(error @ CliError::MalformedCommand(_)) => return Err(error),
+            Err(error @ (CliError::MalformedCommand(_) | CliError::NotApplied { .. })) => return Err(error),
             Err(error) => return value(Ladder::undecided(without_policy(subject, &error)), self.explain),
         };
         let case = Case::new(subject, &rulebook, now);
