@@ -38,7 +38,7 @@ pub(super) struct Reset {
     /// Forget the latest time seen: the clock is believed again
     #[arg(long)]
     time: bool,
-    /// Forget both, and the last good versions of all documents
+    /// Forget both, and the last good versions of all documents; revoked break-glass grants stay so
     #[arg(long)]
     all: bool,
 }
@@ -150,8 +150,14 @@ fn overview(report: &Value) -> String {
         "true" => "nothing can be read: every image is refused until `binauthctl trust reset`",
         _ => "",
     };
-    let head =
-        fields(&[("highest bundle", bundle), ("latest time seen", of("/mark")), ("LOST", lost.to_owned())]);
+    let revoked = list(report, "/breakGlass/revoked").iter().map(|one| text(one, "/serial"));
+    let revoked: Vec<_> = revoked.collect();
+    let head = fields(&[
+        ("highest bundle", bundle),
+        ("latest time seen", of("/mark")),
+        ("revoked grants", revoked.join(", ")),
+        ("LOST", lost.to_owned()),
+    ]);
     let row = |pointers: [&'static str; 4]| {
         move |value: &Value| pointers.iter().map(|pointer| text(value, pointer)).collect::<Vec<_>>()
     };
