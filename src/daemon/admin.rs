@@ -63,6 +63,10 @@ pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answeri
                     AdminAsk::TrustReset { forget } => {
                         inputs.engine.tell_done("trust", format!("reset: {forget:?}"), &peer);
                     }
+                    AdminAsk::Revoke { serials } => {
+                        let name = format!("revoke: {}", serials.join(", "));
+                        inputs.engine.tell_done("break_glass", name, &peer);
+                    }
                     AdminAsk::Cache(CacheAsk::Drop { digest }) => {
                         let name = digest.clone().unwrap_or_else(|| "everything".to_owned());
                         inputs.engine.tell_done("cache", format!("drop: {name}"), &peer);

@@ -27,7 +27,7 @@ use announced::versions;
 pub(super) use counts::GateCounts;
 use counts::GatesCounts;
 pub(super) use grants::GlassStatus;
-use grants::{GlassUses, announce_grants};
+use grants::GlassUses;
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -99,6 +99,7 @@ impl Engine {
         };
         engine.announce_problems(&[]);
         engine.announce_versions();
+        engine.announce_grants();
         engine
     }
 
@@ -322,7 +323,6 @@ impl Engine {
         let former = self.in_force();
         let is_over = former.due.is_some_and(|due| due <= in_force.at);
         let changed = is_over || versions(&in_force) != versions(&former);
-        announce_grants(&former, &in_force);
         let (policy, attestors) = (documents.policy_status(), documents.attestor_statuses());
         // Before anybody else may change them: a later state must not be overtaken by this one.
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
@@ -332,6 +332,7 @@ impl Engine {
         if changed {
             self.announce_versions();
             self.tell_changes(&former, &policy, &attestors);
+            self.tell_grants(&former);
             self.changed.notify_one();
             if let Some(sync) = self.sync() {
                 sync.key_ring_changed();

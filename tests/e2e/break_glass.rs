@@ -14,18 +14,26 @@ use super::signer::Signer;
 /// Within which a grant that was dropped must hold: a second, and a busy machine.
 const SOON: Duration = Duration::from_secs(5);
 
-/// With the key of `glass` for grants, and `table` beside it in `[break_glass]`.
-fn tables(node: &Node, table: &str) {
+/// `[break_glass]` with the key of `glass` for grants, and `more` beside it.
+pub(crate) fn table(node: &Node, more: &str) -> String {
     let key = node.home.folder("keys").join("glass.pem");
     fs::write(&key, Signer::new("glass").pem()).unwrap();
     let grants = node.etc.state_dir.join("break-glass");
-    let more =
-        format!("[break_glass]\nkeys = ['{}']\ngrants = '{}'\n{table}\n", key.display(), grants.display());
-    configure(node, &Settings { more: &more, containerd: "" });
+    format!("[break_glass]\nkeys = ['{}']\ngrants = '{}'\n{more}\n", key.display(), grants.display())
+}
+
+fn tables(node: &Node, more: &str) {
+    configure(node, &Settings { more: &table(node, more), containerd: "" });
 }
 
 /// A grant of `serial` for the image in `namespace`, signed by `signer`.
-fn grant(signer: &Signer, serial: &str, image: &Pushed, namespace: &str, lasts: Duration) -> String {
+pub(crate) fn grant(
+    signer: &Signer,
+    serial: &str,
+    image: &Pushed,
+    namespace: &str,
+    lasts: Duration,
+) -> String {
     let time = |ahead: Duration| {
         let time = std::time::SystemTime::now() + ahead;
         humantime::format_rfc3339_seconds(time).to_string()
@@ -35,7 +43,7 @@ fn grant(signer: &Signer, serial: &str, image: &Pushed, namespace: &str, lasts: 
     signer.sealed("application/vnd.binauthd.break-glass+json", &payload)
 }
 
-fn drop_there(node: &Node, name: &str, text: &str) {
+pub(crate) fn drop_there(node: &Node, name: &str, text: &str) {
     let folder = node.etc.state_dir.join("break-glass");
     fs::create_dir_all(&folder).unwrap();
     let hidden = folder.join(format!(".{name}"));
@@ -134,6 +142,14 @@ async fn a_grant_lets_an_image_run_where_and_while_it_says() {
     // What runs by it is told of; revoked, it is a violation, and nothing more starts.
     gated.audited(&[("/gate", "running"), ("/container/pod", "fix"), ("/reason", "BREAK_GLASS")]).await;
     gated.guarded.binauthctl("break-glass revoke one").await.success();
+    for (pointer, text) in [
+        ("/after/reason", "the signer is down"),
+        ("/before/reason", "the signer is down"),
+        ("/name", "revoke: one"),
+    ] {
+        let change = gated.audited(&[("/kind", "change"), ("/what", "break_glass"), (pointer, text)]).await;
+        println!("{change}");
+    }
     held(&gated, 0).await;
     let about = [("/gate", "running"), ("/container/pod", "fix"), ("/reason", "NO_ATTESTATION")];
     assert_eq!(gated.audited(&about).await["verdict"], "DENY");

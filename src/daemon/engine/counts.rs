@@ -197,6 +197,7 @@ mod tests {
 
     use super::*;
     use crate::audit::Asked;
+    use crate::decision::BrokenGlass;
 
     #[test]
     fn each_decision_is_counted_in_its_place() {
@@ -206,7 +207,15 @@ mod tests {
         let last = *Reason::ALL.last().unwrap();
         let unanswered = refused(Reason::Unanswered).in_dry_run();
         let dry_run = refused(Reason::DenyListed).in_dry_run();
-        for verdict in [refused(Reason::DenyListed), dry_run, refused(last), refused(last), unanswered] {
+        let broken = BrokenGlass { overrides: Reason::NoAttestation, grant: None, pod_label: true };
+        let broken = Verdict {
+            verdict: Decision::Allow,
+            break_glass: Some(Box::new(broken)),
+            ..refused(Reason::BreakGlass)
+        };
+        for verdict in
+            [refused(Reason::DenyListed), dry_run, broken, refused(last), refused(last), unanswered]
+        {
             let occasion = Occasion::at(Gate::Pull, &asked, Duration::from_millis(3));
             counts.of(Gate::Pull).count(&verdict, &occasion);
         }
@@ -222,6 +231,7 @@ mod tests {
         };
         let mut wanted = [
             sample("ALLOW", "DENY_LISTED", "dry_run", 1),
+            sample("ALLOW", "BREAK_GLASS", "break_glass", 1),
             sample("ALLOW", "UNANSWERED", "observe", 1),
             sample("CANNOT_DECIDE", last.code(), "enforced", 2),
             sample("DENY", "DENY_LISTED", "enforced", 1),
@@ -230,11 +240,13 @@ mod tests {
         assert_eq!(samples, wanted);
         // One that nobody waited for took no time.
         assert!(
-            text.contains("binauthd_decision_duration_seconds_count{gate=\"pull\",cache=\"none\"} 4\n"),
+            text.contains("binauthd_decision_duration_seconds_count{gate=\"pull\",cache=\"none\"} 5\n"),
             "{text}"
         );
         assert!(counts.of(Gate::Pull).observes() && !counts.of(Gate::Create).observes());
-        let GateCounts { allowed, denied, undecidable, dry_run, unanswered } = counts.of(Gate::Pull).read();
-        assert_eq!((allowed, denied, undecidable, dry_run, unanswered), (2, 1, 2, 1, 1));
+        let GateCounts { allowed, denied, undecidable, dry_run, break_glass, unanswered } =
+            counts.of(Gate::Pull).read();
+        assert_eq!((allowed, denied, undecidable, dry_run, unanswered), (3, 1, 2, 1, 1));
+        assert_eq!(break_glass, 1);
     }
 }

@@ -1,13 +1,14 @@
 //! Break-glass as the engine sees it: how often it was used, and what the log tells of grants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Engine, Node as _};
-use crate::audit::Gate;
+use crate::audit::{Change, Gate};
 use crate::config::{BreakGlassStatus, InForce};
 use crate::decision::Verdict;
 use crate::policy::{Grant, Serial};
@@ -96,24 +97,51 @@ impl Engine {
     }
 }
 
-/// Says which grants hold that did not, and which do no more.
-pub(super) fn announce_grants(former: &InForce, now: &InForce) {
-    let held = |of: &InForce| -> BTreeSet<(Serial, String)> {
-        let words = |grant: &Grant| {
-            let until = humantime::format_rfc3339_seconds(grant.expires());
-            let text = format!("in {} until {until}: {}", grant.namespaces(), grant.reason());
-            (grant.serial().clone(), text)
+impl Engine {
+    /// Says which grants hold.
+    pub(super) fn announce_grants(&self) {
+        for (serial, terms) in held(&self.in_force()) {
+            tracing::warn!("break-glass: grant {serial} holds: {terms}");
+        }
+    }
+
+    /// Tells, the audit trail too, which grants hold that did not `before`, and which do no more.
+    pub(super) fn tell_grants(&self, before: &InForce) {
+        let (before, after) = (held(before), held(&self.in_force()));
+        let change = |serial: &Serial, before: Option<&Value>, after: Option<&Value>| Change {
+            what: "break_glass",
+            name: serial.to_string(),
+            before: json!(before),
+            after: json!(after),
+            who: Value::Null,
         };
-        let book = of.state.rulebook();
-        book.into_iter().flat_map(|book| book.break_glass.in_force(of.at).map(words)).collect()
+        for (serial, terms) in after.iter().filter(|(serial, _)| !before.contains_key(serial)) {
+            tracing::warn!("break-glass: grant {serial} holds: {terms}");
+            self.audit.change(&change(serial, None, Some(terms)));
+        }
+        for (serial, terms) in before.iter().filter(|(serial, _)| !after.contains_key(serial)) {
+            tracing::warn!("break-glass: grant {serial} holds no more");
+            self.audit.change(&change(serial, Some(terms), None));
+        }
+    }
+}
+
+/// What holds, as it is told.
+fn held(in_force: &InForce) -> BTreeMap<Serial, Value> {
+    let terms = |grant: &Grant| {
+        let digests: Vec<_> = grant.digests().map(|digest| digest.to_string()).collect();
+        let terms = json!({
+            "digests": digests,
+            "namespaces": grant.namespaces().to_string(),
+            "expires": humantime::format_rfc3339_seconds(grant.expires()).to_string(),
+            "reason": grant.reason(),
+            "ticket": grant.ticket(),
+            "keyId": grant.signer().to_string(),
+        });
+        (grant.serial().clone(), terms)
     };
-    let (before, after) = (held(former), held(now));
-    for (serial, text) in after.difference(&before) {
-        tracing::warn!("break-glass: grant {serial} holds {text}");
-    }
-    for (serial, _) in before.difference(&after) {
-        tracing::warn!("break-glass: grant {serial} holds no more");
-    }
+    let book = in_force.state.rulebook();
+    book.into_iter().flat_map(|book| book.break_glass.in_force(in_force.at).map(terms)).collect()
 }
 
 #[cfg(test)]
