@@ -64,6 +64,7 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::NotInTime, "tests/e2e/create.rs"),
     (Reason::HostAccess, "decision::host_access::tests, tests/e2e/create.rs"),
     (Reason::AuditUnavailable, "tests/e2e/service.rs"),
+    (Reason::BreakGlass, "decision::judge::tests::break_glass, tests/e2e/break_glass.rs"),
 ];
 
 fn folder() -> PathBuf {
