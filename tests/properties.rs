@@ -303,7 +303,7 @@ fn granted(which: usize, namespace: Option<&str>, holds: bool) -> Arc<Grant> {
     let envelope = GRANT.assemble(&payload, &[(String::new(), signature.as_bytes().to_vec())]);
     let pem = key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
     match Word::verify(envelope.as_bytes(), &[SealKey::parse(&pem).unwrap()]).unwrap() {
-        Word::Grant(grant) => Arc::new(grant),
+        Word::Grant(grant) => grant,
         Word::Revocation(_) => panic!("a revocation"),
     }
 }

@@ -101,7 +101,7 @@ impl Rules {
                 Word::Grant(grant) => {
                     let is_short = grant.within(configured.max_duration);
                     is_short.map_err(|cause| break_glass::refused(path, &cause))?;
-                    grants.push(Arc::new(grant));
+                    grants.push(grant);
                 }
                 Word::Revocation(_) => {
                     let what = format!("`{}` revokes grants, and is none", path.display());

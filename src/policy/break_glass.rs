@@ -34,6 +34,7 @@ mod serial;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -154,7 +155,7 @@ pub enum BreakGlassError {
 #[derive(Debug, Clone)]
 pub enum Word {
     /// Images may run.
-    Grant(Grant),
+    Grant(Arc<Grant>),
     /// Grants are none any more.
     Revocation(Revocation),
 }
@@ -200,7 +201,7 @@ impl Word {
         if sealed.seal() == &REVOCATION {
             return Revocation::read(sealed.payload()).map(Self::Revocation);
         }
-        Grant::read(sealed.payload(), signer.clone()).map(Self::Grant)
+        Grant::read(sealed.payload(), signer.clone()).map(|grant| Self::Grant(Arc::new(grant)))
     }
 }
 

@@ -243,14 +243,14 @@ impl Granted {
 }
 
 fn stand(
-    grant: &Grant,
+    grant: &Arc<Grant>,
     several: bool,
     config: &BreakGlassConfig,
     (cluster, node): (Option<&str>, &str),
     serials: &Serials,
     now: SystemTime,
 ) -> Standing {
-    let shared = || Arc::new(grant.clone());
+    let shared = || Arc::clone(grant);
     if let Err(error) = serials.admit(grant) {
         return match error {
             trust::SerialError::Revoked(_) => Standing::Not(shared(), GrantState::Revoked),

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -23,7 +21,7 @@ fn verify(envelope: &str) -> Result<Word, BreakGlassError> {
     Word::verify(envelope.as_bytes(), &[TestKey::new(1).public()])
 }
 
-fn read(payload: &Value) -> Grant {
+fn read(payload: &Value) -> Arc<Grant> {
     match verify(&sealed(&TestKey::new(1), payload)).unwrap() {
         Word::Grant(grant) => grant,
         Word::Revocation(_) => panic!("a revocation"),
@@ -190,7 +188,7 @@ fn what_a_decision_may_ask() {
     later["notBefore"] = "2027-03-01T15:00:00Z".into();
     later["expires"] = "2027-03-01T18:00:00Z".into();
     later["digests"] = json!([A, B]);
-    let grants = BreakGlass::new(false, vec![Arc::new(read(&grant("one"))), Arc::new(read(&later))]);
+    let grants = BreakGlass::new(false, vec![read(&grant("one")), read(&later)]);
     let [a, b]: [crate::image::Digest; 2] = [A, B].map(|text| text.parse().unwrap());
     let by = |digests: &[crate::image::Digest], namespace: Option<&str>, now: &str| {
         let found = grants.covering(digests.iter().copied(), namespace, at(now));

@@ -1,6 +1,6 @@
 //! What is told of break-glass.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -141,7 +141,7 @@ impl Granted {
         }
     }
 
-    fn of(&self, path: &PathBuf, standing: &Standing, now: SystemTime) -> GrantStatus {
+    fn of(&self, path: &Path, standing: &Standing, now: SystemTime) -> GrantStatus {
         let (grant, state, problem) = match standing {
             Standing::Held(grant) => {
                 let state = match grant.phase(now) {
@@ -155,7 +155,7 @@ impl Granted {
             Standing::Refused(grant, problem) => (grant.as_ref(), GrantState::Refused, Some(problem.clone())),
         };
         GrantStatus {
-            path: path.clone(),
+            path: path.to_owned(),
             state,
             terms: grant.map(|grant| GrantTerms::of(grant, self.serials.uses(grant.serial()))),
             problem,

@@ -25,7 +25,7 @@ fn granted(digest: &str, any: bool) -> Arc<Grant> {
     }
     let key = TestKey::new(1);
     match Word::verify(sealed(&key, &payload).as_bytes(), &[key.public()]).unwrap() {
-        Word::Grant(grant) => Arc::new(grant),
+        Word::Grant(grant) => grant,
         Word::Revocation(_) => panic!("a revocation"),
     }
 }
