@@ -150,6 +150,13 @@ pub fn time(text: &str) -> Option<SystemTime> {
     if zone.starts_with('+') { local.checked_sub(ahead) } else { local.checked_add(ahead) }
 }
 
+/// The same, from 1970 to 9999 in UTC: what can be written again.
+#[must_use]
+pub fn writable_time(text: &str) -> Option<SystemTime> {
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+    time(text).filter(|time| (SystemTime::UNIX_EPOCH..end).contains(time))
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -46,6 +46,7 @@
 //! | check sets | read by [`policy::platform`] into [`policy::check`], judged in `decision::conformance` |
 //! | deny list, system policy | [`policy::deny_list`], [`policy::system`] |
 //! | everything in force at one moment | [`policy::rulebook`] |
+//! | what lets through what is refused, and what of that is remembered | [`policy::break_glass`], `decision::break_glass`; [`config::trust`] |
 //! | which signed bundle is accepted, and what is remembered of it | [`policy::bundle`], [`config::trust`] |
 //! | which sources there are, and how they are asked | [`evidence::source`]; [`evidence::folder`], [`evidence::rest`] |
 //! | when they are listed, and what is looked up | [`evidence::sync`], [`evidence::look_ups`] |

@@ -64,6 +64,7 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::NotInTime, "tests/e2e/create.rs"),
     (Reason::HostAccess, "decision::host_access::tests, tests/e2e/create.rs"),
     (Reason::AuditUnavailable, "tests/e2e/service.rs"),
+    (Reason::BreakGlass, "decision::judge::tests::break_glass, tests/e2e/break_glass.rs"),
 ];
 
 fn folder() -> PathBuf {
@@ -206,7 +207,7 @@ fn rulebook(case: &Value) -> Result<Rulebook, (Reason, String)> {
         system_policy: Arc::new(system_policy.unwrap_or_default()),
         subjects,
         deny_tags: options["denyTags"].as_bool().unwrap_or_default(),
-        freshness: Default::default(),
+        ..Rulebook::default()
     })
 }
 
@@ -230,6 +231,7 @@ fn subject(value: &Value) -> Result<Subject, (Reason, String)> {
         namespace: text("namespace"),
         service_account: text("serviceAccount"),
         mesh_identity: text("meshIdentity"),
+        break_glass: false,
     };
     let image = value["image"].as_str().unwrap();
     let subject = match Subject::named(image) {

@@ -22,6 +22,8 @@ mod authority;
 mod base_specs;
 #[path = "e2e/bound.rs"]
 mod bound;
+#[path = "e2e/break_glass.rs"]
+mod break_glass;
 #[path = "e2e/broken.rs"]
 mod broken;
 #[path = "e2e/changes.rs"]

@@ -21,7 +21,10 @@ use binauthd::evidence::{cache, source, store};
 use binauthd::gate::container;
 use binauthd::image::content;
 use binauthd::metrics::family;
-use binauthd::policy::{DenyList, PlatformPolicy, Policy, SystemPolicy, bundle, digest_list, maps, rule};
+use binauthd::policy::{
+    DenyList, PlatformPolicy, Policy, SystemPolicy, allowlist, break_glass, bundle, digest_list, maps, rule,
+    sealed,
+};
 
 const REASONS: &str = "packaging/man/binauthd-reasons.7";
 const METRICS: &str = "packaging/man/binauthd-metrics.7";
@@ -84,7 +87,7 @@ fn the_examples_of_the_manual_are_read() {
 fn the_manual_explains_every_warning() {
     let codes = LINT.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
     let codes: Vec<_> = codes.map(|(_, code)| code.trim_end_matches("\",")).collect();
-    assert_eq!(codes.len(), 9);
+    assert_eq!(codes.len(), 13);
     for code in codes {
         assert!(POLICY.contains(code), "binauthd-policy(5) lacks {code}");
     }
@@ -181,10 +184,19 @@ fn the_readme_tells_the_bounds() {
                 "{}, with {} attestors and {} signatures",
                 bytes(bundle::MAX_BYTES),
                 count(bundle::MAX_ATTESTORS),
-                bundle::MAX_SIGNATURES
+                sealed::MAX_SIGNATURES
             ),
         ),
-        ("`bundle_keys`", count(bundle::MAX_KEYS)),
+        ("`bundle_keys`", count(sealed::MAX_KEYS)),
+        (
+            "a break-glass grant",
+            format!(
+                "{}, with {} digests, namespaces, clusters and nodes each",
+                bytes(break_glass::MAX_BYTES),
+                break_glass::MAX_ENTRIES
+            ),
+        ),
+        ("owner and ticket of an exception", format!("{} bytes each", allowlist::MAX_TEXT)),
         ("an OpenPGP certificate", certificate),
         ("an OpenPGP message", message),
         ("a JSON Web Token", bytes(jwt::MAX_BYTES)),

@@ -12,13 +12,22 @@ mod filed;
 #[path = "properties/world.rs"]
 mod world;
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
 use binauthd::decision::{Decision, Reason};
+use binauthd::image::Workload;
+use binauthd::policy::break_glass::{GRANT, GrantDocument, Word};
+use binauthd::policy::{BreakGlass, Grant, SealKey};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{DerSignature, SigningKey};
+use p256::pkcs8::{EncodePublicKey as _, LineEnding};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use self::draw::{bad, kind_world, partly, scanned};
 use self::filed::{Filed, Says};
-use self::world::{Bounds, Check, MAX_SCAN_AGE, World};
+use self::world::{Bounds, Check, DAY, MAX_SCAN_AGE, World, digest};
 
 fn config(cases: u32) -> Config {
     let known = std::env::var_os("PROPTEST_CASES").is_none();
@@ -262,6 +271,72 @@ fn the_deny_list_only_refuses() {
         prop_assert!(before.verdict == after.verdict || !after.allows());
         let ours = more.denied.iter().any(|one| *one == 0 || (*one == 1 && world.resolved));
         prop_assert_eq!(after.reason == Reason::DenyListed, ours);
+        Ok(())
+    });
+}
+
+/// A grant for one of the digests, in a namespace or in any; whether it holds when worlds are judged.
+fn granted(which: usize, namespace: Option<&str>, holds: bool) -> Arc<Grant> {
+    let key = SigningKey::from_slice(&[9; 32]).unwrap();
+    let (issued, expires) = if holds { (DAY, 30_000 * DAY) } else { (DAY, 20_000 * DAY) };
+    let time = |seconds| {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        humantime::format_rfc3339_seconds(time).to_string()
+    };
+    let document = GrantDocument {
+        version: GrantDocument::VERSION,
+        serial: format!("{which}-{}", namespace.unwrap_or("any")),
+        issued: time(issued),
+        not_before: None,
+        expires: time(expires),
+        digests: vec![digest(which).to_string()],
+        namespaces: namespace.map(str::to_owned).into_iter().collect(),
+        any_namespace: namespace.is_none(),
+        reason: "drill".to_owned(),
+        ticket: None,
+        issuer: None,
+        clusters: Vec::new(),
+        nodes: Vec::new(),
+    };
+    let payload = document.to_bytes().unwrap();
+    let signature: DerSignature = key.sign(&GRANT.signed(&payload));
+    let envelope = GRANT.assemble(&payload, &[(String::new(), signature.as_bytes().to_vec())]);
+    let pem = key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
+    match Word::verify(envelope.as_bytes(), &[SealKey::parse(&pem).unwrap()]).unwrap() {
+        Word::Grant(grant) => grant,
+        Word::Revocation(_) => panic!("a revocation"),
+    }
+}
+
+/// It lets through exactly what is refused, not denied by the list, named and in its place, and tells the same.
+#[test]
+fn break_glass_lets_through_what_it_names_and_nothing_else() {
+    let namespace = prop_oneof![Just(None), Just(Some("shop")), Just(Some("ops"))];
+    let worlds = (
+        kind_world(),
+        any::<[bool; 4]>(),
+        0..3_usize,
+        namespace,
+        prop::bool::weighted(0.8),
+        any::<[bool; 2]>(),
+    );
+    holds(300, &worlds, |(mut world, known, which, namespace, is_held, [node, pod])| {
+        world.workload = Workload { break_glass: pod, ..partly(&world.workload, known) };
+        let (before, grant) = (world.judge(), granted(which, namespace, is_held));
+        let after = world.judge_with(BreakGlass::new(node, vec![grant]));
+        let names = which == 0 || (which == 1 && world.resolved);
+        let is_there = namespace.is_none() || namespace == world.workload.namespace.as_deref();
+        let by_grant = is_held && names && is_there;
+        let broken = !before.allows() && before.reason != Reason::DenyListed && (by_grant || (node && pod));
+        prop_assert_eq!(after.reason == Reason::BreakGlass, broken, "{}", after.message);
+        prop_assert_eq!((after.would, &after.attestors), (before.would, &before.attestors));
+        if broken {
+            prop_assert!(after.allows());
+            let told = after.break_glass.unwrap();
+            prop_assert_eq!((told.overrides, told.grant.is_some()), (before.reason, by_grant));
+        } else {
+            prop_assert_eq!(after, before);
+        }
         Ok(())
     });
 }

@@ -26,6 +26,7 @@ use crate::attestation::occurrence::MAX_BYTES;
 use crate::config::{BundleConfig, BundleOrigin};
 use crate::gate::admin::CacheAsk;
 use crate::image::Digest;
+use crate::policy::Sealed;
 use crate::policy::bundle::{self, Bundle, Terms};
 
 /// The version of the format.
@@ -229,7 +230,8 @@ impl Import {
             return Ok(None);
         };
         let BundleConfig { origin, keys, project, .. } = config;
-        let keys = keys.iter().map(|path| policy_bundle::key(path)).collect::<Result<Vec<_>, _>>()?;
+        let keys =
+            keys.iter().map(|path| policy_bundle::key(path, &bundle::SEAL)).collect::<Result<Vec<_>, _>>()?;
         let terms = Terms { keys: &keys, project, options: context.defaults.options() };
         let bundle = Bundle::verify(envelope.as_bytes(), terms, SystemTime::now()).map_err(|cause| {
             let cause = format!("its policy bundle is refused: {cause}");
@@ -301,6 +303,6 @@ fn read_text(what: &'static str, path: &Path) -> Result<String, CliError> {
 
 /// What a bundle says that its version is; nobody has vouched for it.
 fn version_of(envelope: &[u8]) -> Option<u64> {
-    let sealed = bundle::Sealed::parse(envelope).ok()?;
+    let sealed = Sealed::parse(envelope, &[&bundle::SEAL]).ok()?;
     Some(bundle::Payload::parse(sealed.payload()).ok()?.version)
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::CliError;
 use crate::gate::admin::{AdminAnswer, AdminAsk, CacheAsk, Forget, MAX_BODY};
 use crate::gate::client::{self, Patience};
+use crate::policy::Serial;
 
 const PATIENCE: Patience = Patience { max_body: MAX_BODY, ..Patience::GATE };
 
@@ -50,6 +51,15 @@ pub(super) fn trust(socket: &Path) -> Result<Value, CliError> {
     }
 }
 
+/// Revokes break-glass grants.
+pub(super) fn revoke(socket: &Path, serials: &[Serial]) -> Result<Value, CliError> {
+    let serials = serials.iter().map(ToString::to_string).collect();
+    match ask(socket, &AdminAsk::Revoke { serials })? {
+        AdminAnswer::BreakGlass(value) => Ok(value),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Makes the daemon forget, and tells what it remembers then.
 pub(super) fn trust_reset(socket: &Path, forget: Forget) -> Result<Value, CliError> {
     match ask(socket, &AdminAsk::TrustReset { forget })? {
@@ -69,6 +79,7 @@ fn unexpected(answer: AdminAnswer) -> CliError {
         AdminAnswer::Status(_)
         | AdminAnswer::Verdict(_)
         | AdminAnswer::PolicyBundle(_)
+        | AdminAnswer::BreakGlass(_)
         | AdminAnswer::Cache(_)
         | AdminAnswer::Trust(_) => {
             CliError::Daemon { reason: "INTERNAL".into(), message: "it answered another question".into() }

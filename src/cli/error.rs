@@ -14,7 +14,7 @@ use crate::evidence::folder::ReadError;
 use crate::evidence::source::SourceError;
 use crate::gate::client::NoAnswer;
 use crate::image::ReferenceError;
-use crate::policy::PolicyError;
+use crate::policy::{BreakGlassError, PolicyError};
 use crate::signing::SignError;
 
 /// What an answer comes to.
@@ -255,9 +255,25 @@ pub enum CliError {
     /// A bundle that no node would take.
     #[error("no bundle is made: {0}")]
     NotSigned(String),
-    /// A bundle key that is none.
-    #[error("`{}` is not a bundle key", path.display())]
-    BundleKey {
+    /// A grant or a revocation that no node would take.
+    #[error("nothing is signed: {0}")]
+    NotGranted(#[from] BreakGlassError),
+    /// A grant that this node does not take.
+    #[error("`{}` does not count on this node: {cause}", path.display())]
+    NotApplied {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// A grant that is revoked, but not for good.
+    #[error("not revoked for good: {0}")]
+    NotRevoked(String),
+    /// A key of sealed documents that is none.
+    #[error("`{}` is not a {what}", path.display())]
+    SealKey {
+        /// What it should be, such as `bundle key`.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -374,6 +390,9 @@ pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
             | CliError::NoKey { .. }
             | CliError::NotItsKey { .. }
             | CliError::NotSigned(_)
+            | CliError::NotGranted(_)
+            | CliError::NotApplied { .. }
+            | CliError::NotRevoked(_)
             | CliError::NotVerified { .. }
             | CliError::StoredOtherwise { .. },
         ) => 1,

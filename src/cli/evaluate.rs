@@ -68,6 +68,9 @@ struct Pod {
     /// Mesh identity of the pod: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT
     #[arg(long, value_name = "IDENTITY")]
     mesh_identity: Option<String>,
+    /// The pod carries the label image-policy.k8s.io/break-glass: "true"
+    #[arg(long)]
+    break_glass_label: bool,
 }
 
 /// What leads to the same bytes as the image's own digest.
@@ -127,7 +130,7 @@ impl Evaluate {
         let now = self.now.unwrap_or_else(SystemTime::now);
         let rulebook = match self.rules.read(context) {
             Ok(rulebook) => rulebook,
-            Err(error @ CliError::MalformedCommand(_)) => return Err(error),
+            Err(error @ (CliError::MalformedCommand(_) | CliError::NotApplied { .. })) => return Err(error),
             Err(error) => return value(Ladder::undecided(without_policy(subject, &error)), self.explain),
         };
         let case = Case::new(subject, &rulebook, now);
@@ -190,14 +193,20 @@ impl Pod {
                 return Err(CliError::MalformedCommand(what));
             }
         }
-        Ok(AskedPod { cluster, namespace, service_account, mesh_identity })
+        Ok(AskedPod {
+            cluster,
+            namespace,
+            service_account,
+            mesh_identity,
+            break_glass: self.break_glass_label,
+        })
     }
 }
 
 fn workload(pod: AskedPod, context: &Context) -> Workload {
-    let AskedPod { cluster, namespace, service_account, mesh_identity } = pod;
+    let AskedPod { cluster, namespace, service_account, mesh_identity, break_glass } = pod;
     let cluster = cluster.or_else(|| context.defaults.settings.cluster.clone());
-    Workload { cluster, namespace, service_account, mesh_identity }
+    Workload { cluster, namespace, service_account, mesh_identity, break_glass }
 }
 
 impl Digests {
@@ -245,8 +254,12 @@ fn outcome(verdict: &Value, strict: bool) -> Outcome {
 
 fn verdict_table(verdict: &Value) -> String {
     let of = |field| text(verdict, field);
-    let dry_run = verdict.get("enforced") == Some(&Value::Bool(false)) && of("verdict") != of("would");
-    let would = if dry_run { format!(" (dry run: would be {})", of("would")) } else { String::new() };
+    let by = match of("verdict") == of("would") {
+        true => None,
+        false if verdict.get("breakGlass").is_some() => Some("break-glass"),
+        false => Some("dry run"),
+    };
+    let would = by.map(|by| format!(" ({by}: would be {})", of("would"))).unwrap_or_default();
     let head = fields(&[
         ("verdict", of("verdict") + &would),
         ("reason", of("reason")),

@@ -12,6 +12,7 @@ mod artifact;
 mod attestations;
 mod attestors;
 mod audit;
+mod break_glass;
 mod bundle;
 mod cache;
 mod completion;
@@ -92,6 +93,9 @@ enum Command {
     /// What this node remembers of what it has accepted
     #[command(subcommand)]
     Trust(trust::Verb),
+    /// Let images run although the policy refuses them: signed, for a while, by digest and namespace
+    #[command(subcommand)]
+    BreakGlass(break_glass::Verb),
     /// Judge an image, by files or by the daemon
     ///
     /// Without flags the daemon on this node is asked. Files decide with --offline, or with any flag that names a
@@ -168,6 +172,7 @@ impl Command {
             Self::Containerd(verb) => verb.run(context),
             Self::Floor(verb) => verb.run(context),
             Self::Trust(verb) => verb.run(context),
+            Self::BreakGlass(verb) => verb.run(context),
             Self::Evaluate(verb) => verb.run(context),
             Self::Bundle(verb) => verb.run(context),
             Self::Cache(verb) => verb.run(context),

@@ -1,6 +1,7 @@
 //! `policy`: checks, import and export of policy documents.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -16,7 +17,9 @@ use super::{rules, write};
 use crate::attestation::{AttestorName, KeyRing};
 use crate::document::{self, Format, UniqueMap, Version};
 use crate::policy::lint::{self, Lint};
-use crate::policy::{Options, PlatformPolicy, Policy, PolicyError};
+use crate::policy::{
+    AllowlistPattern, Exception, ExceptionState, Options, PlatformPolicy, Policy, PolicyError, exceptions,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -34,6 +37,8 @@ pub(super) enum Verb {
     ///
     /// YAML, or JSON with -o json. What is imported and exported again is the same, byte for byte.
     Export(Export),
+    /// List what the allowlist exempts: who answers for each entry, where more is said, and when it ends
+    Exceptions(Exceptions),
     /// Put policy, attestors and lists into one signed bundle
     ///
     /// Every document is checked first, and that every attestor the policy names can be satisfied. To sign with a
@@ -81,6 +86,29 @@ pub(super) struct Export {
     /// The policy [default: the configured one]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Exceptions {
+    /// The policy [default: the configured one]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Exit 1 where an entry is over
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Serialize)]
+struct ExceptionReport<'a> {
+    place: String,
+    pattern: &'a AllowlistPattern,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticket: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<String>,
+    state: ExceptionState,
 }
 
 #[derive(Serialize)]
@@ -139,6 +167,7 @@ impl Verb {
             Self::Check(verb) => verb.run(context),
             Self::Import(verb) => verb.run(context),
             Self::Export(verb) => verb.run(context),
+            Self::Exceptions(verb) => verb.run(context),
             Self::Sign(verb) => verb.run(context),
             Self::Show(verb) => verb.run(context),
         }
@@ -244,7 +273,7 @@ fn warnings(found: &Found, key_ring: Option<&KeyRing>) -> Vec<Warning> {
         Found::Policy(policy) => {
             let default = policy.default_rule();
             let rules = policy.rules().filter(|(_, rule)| !std::ptr::eq(*rule, default));
-            let mut lints = lint::lint(policy.allowlist().as_slice());
+            let mut lints = lint::lint(policy.allowlist(), SystemTime::now());
             lints.extend(lint::lint_rules(default, rules.map(|(place, rule)| (place.to_string(), rule))));
             lints
         }
@@ -292,6 +321,39 @@ impl Export {
         let policy = files::policy(path, Options { allow_multiple_rule_maps: true })?;
         let format = if context.format == Output::Json { Format::Json } else { Format::Yaml };
         Ok(Answer { outcome: Outcome::Fine, text: policy.export(format) })
+    }
+}
+
+impl<'a> From<Exception<'a>> for ExceptionReport<'a> {
+    fn from(exception: Exception<'a>) -> Self {
+        let Exception { place, pattern, terms, state } = exception;
+        Self {
+            place: format!("admissionWhitelistPatterns[{place}]"),
+            pattern,
+            owner: terms.owner.as_deref(),
+            ticket: terms.ticket.as_deref(),
+            ends: terms.end(),
+            state,
+        }
+    }
+}
+
+impl Exceptions {
+    fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let path = self.file.as_ref().unwrap_or(&context.defaults.policy);
+        let policy = files::policy(path, Options { allow_multiple_rule_maps: true })?;
+        let reports: Vec<_> = exceptions(&policy, SystemTime::now()).map(ExceptionReport::from).collect();
+        let is_over = reports.iter().any(|one| one.state == ExceptionState::Ended);
+        let outcome = if self.strict && is_over { Outcome::Failed } else { Outcome::Fine };
+        context.answer(outcome, &reports, || {
+            let row = |one: &ExceptionReport<'_>| {
+                let said =
+                    [one.owner, one.ticket, one.ends.as_deref()].map(|said| said.unwrap_or("-").to_owned());
+                let state = one.state.as_str().replace('-', " ");
+                [one.pattern.to_string()].into_iter().chain(said).chain([state]).collect()
+            };
+            table(&["PATTERN", "OWNER", "TICKET", "ENDS", "STATE"], reports.iter().map(row).collect())
+        })
     }
 }
 

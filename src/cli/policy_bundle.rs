@@ -15,8 +15,9 @@ use super::sign;
 use super::write;
 use crate::attestation::{Attestor, KeyRing};
 use crate::document::{self, Version};
-use crate::policy::bundle::{Contents, MAX_KEYS, Payload, PayloadDocuments, Sealed, WrittenMember};
-use crate::policy::{BundleError, BundleKey, Options, Rulebook};
+use crate::policy::bundle::{Contents, Payload, PayloadDocuments, SEAL, WrittenMember};
+use crate::policy::sealed::MAX_KEYS;
+use crate::policy::{BundleError, Options, Rulebook, Seal, SealKey, Sealed};
 
 #[derive(Debug, Args)]
 pub(super) struct Sign {
@@ -158,7 +159,7 @@ impl Sign {
         });
         let contents = contents.map_err(|cause| CliError::NotSigned(cause.to_string()))?;
         satisfiable(&contents, &context.defaults.settings.dsse_types)?;
-        let signed = Sealed::signed(&bytes);
+        let signed = SEAL.signed(&bytes);
         if self.how.pae {
             write::replace(&self.to, &signed)?;
             let value = serde_json::json!({"file": self.to, "bytes": signed.len()});
@@ -167,9 +168,10 @@ impl Sign {
             });
         }
         let signatures = self.how.signatures(&signed)?;
-        let envelope = Sealed::assemble(&bytes, &signatures);
+        let envelope = SEAL.assemble(&bytes, &signatures);
         // What nodes would not read is not written.
-        Sealed::parse(envelope.as_bytes()).map_err(|cause| CliError::NotSigned(cause.to_string()))?;
+        Sealed::parse(envelope.as_bytes(), &[&SEAL])
+            .map_err(|cause| CliError::NotSigned(cause.to_string()))?;
         write::replace(&self.to, envelope.as_bytes())?;
         let value = Signed {
             file: &self.to,
@@ -279,7 +281,7 @@ impl Show {
             path: self.file.clone(),
             cause: cause.to_string(),
         };
-        let sealed = Sealed::parse(&bytes).map_err(refused)?;
+        let sealed = Sealed::parse(&bytes, &[&SEAL]).map_err(|cause| refused(cause.into()))?;
         let keys = self.keys(context)?;
         let signatures = sealed
             .signatures(&keys)
@@ -318,7 +320,7 @@ impl Show {
         context.answer(outcome, &report, || report_table(&report))
     }
 
-    fn keys(&self, context: &Context) -> Result<Vec<BundleKey>, CliError> {
+    fn keys(&self, context: &Context) -> Result<Vec<SealKey>, CliError> {
         let configured = context.defaults.settings.bundle.iter().flat_map(|bundle| &bundle.keys);
         let paths: Vec<_> = match self.bundle_keys.as_slice() {
             [] => configured.collect(),
@@ -327,18 +329,21 @@ impl Show {
         if paths.len() > MAX_KEYS {
             return Err(CliError::MalformedCommand(format!("at most {MAX_KEYS} bundle keys are taken")));
         }
-        paths.into_iter().map(|path| key(path)).collect()
+        paths.into_iter().map(|path| key(path, &SEAL)).collect()
     }
 }
 
-pub(super) fn key(path: &Path) -> Result<BundleKey, CliError> {
+pub(super) fn key(path: &Path, seal: &'static Seal) -> Result<SealKey, CliError> {
     let bytes = files::read(path, document::MAX_BYTES).map_err(|cause| CliError::Read {
-        what: "bundle key",
+        what: seal.key,
         path: path.to_owned(),
         cause,
     })?;
-    BundleKey::parse(&String::from_utf8_lossy(&bytes))
-        .map_err(|cause| CliError::BundleKey { path: path.to_owned(), cause })
+    SealKey::parse(&String::from_utf8_lossy(&bytes)).map_err(|cause| CliError::SealKey {
+        what: seal.key,
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 fn report_table(report: &Report<'_>) -> String {

@@ -8,9 +8,10 @@ use clap::Args;
 
 use super::Context;
 use super::error::CliError;
-use super::files;
+use super::{break_glass, files};
 use crate::document::Format;
-use crate::policy::{DenyList, Options, PlatformPolicy, Rulebook, SystemPolicy};
+use crate::policy::break_glass::Word;
+use crate::policy::{BreakGlass, DenyList, Grant, Options, PlatformPolicy, Rulebook, SystemPolicy};
 
 /// Where the documents that decide lie.
 #[derive(Debug, Args)]
@@ -27,6 +28,12 @@ pub(super) struct Rules {
     /// System policy to judge by [default: the configured one, where there is one]
     #[arg(long, value_name = "FILE")]
     system_policy: Option<PathBuf>,
+    /// Break-glass grant to judge by as well, again for more [default: none]
+    #[arg(long, value_name = "FILE")]
+    break_glass: Vec<PathBuf>,
+    /// PEM file of a key that grants may be signed with, again for more [default: the configured ones]
+    #[arg(long, value_name = "FILE", requires = "break_glass")]
+    break_glass_key: Vec<PathBuf>,
     /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
     #[arg(long)]
     allow_multiple_rule_maps: bool,
@@ -36,7 +43,9 @@ impl Rules {
     /// Whether any file was named, or how to read one.
     pub(super) fn is_given(&self) -> bool {
         let files = [&self.policy, &self.platform_policy, &self.deny_list, &self.system_policy];
-        files.into_iter().any(Option::is_some) || self.allow_multiple_rule_maps
+        files.into_iter().any(Option::is_some)
+            || self.allow_multiple_rule_maps
+            || !self.break_glass.is_empty()
     }
 
     /// Reads everything.
@@ -71,10 +80,36 @@ impl Rules {
             platform_policy: platform_policy.map(Arc::new),
             deny_list: Arc::new(deny_list),
             system_policy: Arc::new(system_policy),
+            break_glass: Arc::new(BreakGlass::new(settings.break_glass.pod_label, self.grants(context)?)),
             subjects: settings.subjects,
             deny_tags: settings.deny_tags,
             freshness: settings.freshness,
         })
+    }
+}
+
+impl Rules {
+    fn grants(&self, context: &Context) -> Result<Vec<Arc<Grant>>, CliError> {
+        if self.break_glass.is_empty() {
+            return Ok(Vec::new());
+        }
+        let configured = &context.defaults.settings.break_glass;
+        let keys = break_glass::keys(&self.break_glass_key, context)?;
+        let mut grants = Vec::new();
+        for path in &self.break_glass {
+            match break_glass::read(path, &keys)? {
+                Word::Grant(grant) => {
+                    let is_short = grant.within(configured.max_duration);
+                    is_short.map_err(|cause| break_glass::refused(path, &cause))?;
+                    grants.push(grant);
+                }
+                Word::Revocation(_) => {
+                    let what = format!("`{}` revokes grants, and is none", path.display());
+                    return Err(CliError::MalformedCommand(what));
+                }
+            }
+        }
+        Ok(grants)
     }
 }
 

@@ -57,7 +57,7 @@ fn overview(status: &Value) -> String {
         columns.map(|pointer| text(source, pointer)).into_iter().chain([place]).collect()
     });
     let gates = status.get("gates").and_then(Value::as_object).into_iter().flatten().map(|(name, gate)| {
-        let counts = ["/allowed", "/denied", "/undecidable", "/dryRun", "/unanswered"]
+        let counts = ["/allowed", "/denied", "/undecidable", "/dryRun", "/breakGlass", "/unanswered"]
             .map(|pointer| text(gate, pointer));
         [name.clone()].into_iter().chain(counts).collect()
     });
@@ -65,7 +65,10 @@ fn overview(status: &Value) -> String {
     let tables = [
         table(&["ATTESTOR", "KEYS", "STATE"], attestors.collect()),
         table(&["SOURCE", "ATTESTATIONS", "REFUSED", "AGE (S)", "PLACE"], sources.collect()),
-        table(&["GATE", "ALLOWED", "DENIED", "UNDECIDABLE", "DRY RUN", "UNANSWERED"], gates.collect()),
+        table(
+            &["GATE", "ALLOWED", "DENIED", "UNDECIDABLE", "DRY RUN", "BREAK-GLASS", "UNANSWERED"],
+            gates.collect(),
+        ),
     ];
     [fields(&lines)].into_iter().chain(documents).chain(tables).collect::<Vec<_>>().join("\n")
 }

@@ -3,6 +3,7 @@
 //! Asks the daemon; where none runs, reads and changes the files under the lock that a daemon would hold.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use nix::unistd::geteuid;
@@ -37,7 +38,7 @@ pub(super) struct Reset {
     /// Forget the latest time seen: the clock is believed again
     #[arg(long)]
     time: bool,
-    /// Forget both, and the last good versions of all documents
+    /// Forget both, and the last good versions of all documents; revoked break-glass grants stay so
     #[arg(long)]
     all: bool,
 }
@@ -101,7 +102,7 @@ fn offline(state_dir: &Path, what: Forget) -> Result<Value, CliError> {
         Forget::All => trust::Forget::All,
     };
     let _lock = lock::claim(state_dir)?;
-    Trust::open(state_dir).reset(what)?;
+    Trust::open(state_dir).reset(what, SystemTime::now())?;
     Ok(serde_json::to_value(trust::report(state_dir)).map_err(std::io::Error::other)?)
 }
 
@@ -149,8 +150,14 @@ fn overview(report: &Value) -> String {
         "true" => "nothing can be read: every image is refused until `binauthctl trust reset`",
         _ => "",
     };
-    let head =
-        fields(&[("highest bundle", bundle), ("latest time seen", of("/mark")), ("LOST", lost.to_owned())]);
+    let revoked = list(report, "/breakGlass/revoked").iter().map(|one| text(one, "/serial"));
+    let revoked: Vec<_> = revoked.collect();
+    let head = fields(&[
+        ("highest bundle", bundle),
+        ("latest time seen", of("/mark")),
+        ("revoked grants", revoked.join(", ")),
+        ("LOST", lost.to_owned()),
+    ]);
     let row = |pointers: [&'static str; 4]| {
         move |value: &Value| pointers.iter().map(|pointer| text(value, pointer)).collect::<Vec<_>>()
     };

@@ -7,11 +7,13 @@
 //! Where signed bundles are obeyed, policy, platform policy and attestors come from the bundle in force and from
 //! nowhere else. Its deny list counts beside the node's own, its system policy in place of it.
 
+mod break_glass;
 mod bundled;
 mod files;
 mod single;
 mod state;
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -22,11 +24,13 @@ use super::file::Config;
 use super::slot::DocumentStatus;
 use super::trust::{self, Forget, ResetError, Trust, TrustReport};
 use crate::attestation::{Attestor, KeyRing};
-use crate::policy::{DenyList, Options, PlatformPolicy, Policy, Rulebook, SystemPolicy};
+use crate::policy::{DenyList, Options, PlatformPolicy, Policy, Rulebook, Serial, SystemPolicy};
+use break_glass::Granted;
 use bundled::Bundled;
 use files::Files;
 use single::{Single, read_deny_list, read_system_policy};
 
+pub use break_glass::{BreakGlassStatus, GrantState, GrantStatus};
 pub use bundled::{BundleStatus, KeyStatus, OfferError, RefusalStatus};
 pub use state::{Hindrance, InForce, State};
 
@@ -36,6 +40,7 @@ pub struct Documents {
     origin: Origin,
     deny_list: Single<DenyList>,
     system_policy: Single<SystemPolicy>,
+    granted: Granted,
     /// What the configuration adds to the documents.
     settings: Settings,
     state_dir: PathBuf,
@@ -97,6 +102,7 @@ impl Documents {
                 stored,
                 read_system_policy,
             ),
+            granted: Granted::remember(config, stored, &trust),
             settings,
             state_dir: config.state_dir.clone(),
             trust,
@@ -115,11 +121,13 @@ impl Documents {
             Origin::Files(files) => files.read(now),
             Origin::Bundle(bundled) => bundled.read(now, &mut self.trust),
         }
+        self.granted.read(now, &mut self.trust);
         self.remember(now);
     }
 
     fn remember(&mut self, now: SystemTime) {
         let lists = self.deny_list.remembered().into_iter().chain(self.system_policy.remembered());
+        let lists = lists.chain(self.granted.remembered());
         let documents = match &self.origin {
             Origin::Files(files) => files.remembered().chain(lists).collect(),
             Origin::Bundle(bundled) => bundled.remembered().chain(lists).collect(),
@@ -169,7 +177,8 @@ impl Documents {
             Origin::Files(_) => None,
             Origin::Bundle(bundled) => bundled.version(),
         };
-        InForce { state, key_ring, asked, bundle }
+        let due = state.rulebook().and_then(|rulebook| rulebook.next_change(self.now));
+        InForce { state, key_ring, asked, bundle, at: self.now, due }
     }
 
     /// A list that denies must be known to be obeyed, one that only allows need not.
@@ -192,6 +201,7 @@ impl Documents {
                 Some(system) => Arc::clone(system),
                 None => self.system_policy.optional().unwrap_or_default(),
             },
+            break_glass: Arc::new(self.granted.in_force()),
             ..self.settings.rulebook.clone()
         })
     }
@@ -240,6 +250,32 @@ impl Documents {
         Some(bundled.status(self.now, &self.trust, local))
     }
 
+    /// What became of break-glass grants, those of this moment and those that are over.
+    #[must_use]
+    pub fn break_glass_status(&self, now: SystemTime) -> BreakGlassStatus {
+        self.granted.status(now)
+    }
+
+    /// What lets images through that the policy refuses, one line each.
+    #[must_use]
+    pub fn break_glass_alarms(&self, now: SystemTime) -> Vec<String> {
+        self.granted.alarms(now)
+    }
+
+    /// Revokes break-glass grants by their serials, at once and for good.
+    ///
+    /// # Errors
+    /// Why it is not for good.
+    pub fn revoke(&mut self, serials: &[Serial], now: SystemTime) -> Result<(), String> {
+        self.now = now;
+        self.granted.revoke(serials, now, &mut self.trust)
+    }
+
+    /// Counts decisions that break-glass grants have let through, by their serials.
+    pub fn count_uses(&mut self, uses: &BTreeMap<String, u64>) {
+        self.granted.count(uses);
+    }
+
     /// Whether bundles are obeyed, and none is in force.
     #[must_use]
     pub fn lacks_bundle(&self) -> bool {
@@ -269,6 +305,7 @@ impl Documents {
 
     /// Writes the time down, for the next start.
     pub fn mark(&mut self, now: SystemTime) {
+        self.granted.keep(now, &mut self.trust);
         self.trust.mark_time(now);
     }
 
@@ -277,7 +314,7 @@ impl Documents {
     /// # Errors
     /// See [`ResetError`]; nothing is forgotten then.
     pub fn forget(&mut self, what: Forget, now: SystemTime) -> Result<(), ResetError> {
-        self.trust.reset(what)?;
+        self.trust.reset(what, now)?;
         self.reload(now);
         Ok(())
     }
@@ -299,7 +336,7 @@ impl Documents {
             let problem = status.problem?;
             Some(format!("{}: {problem} ({})", status.path.display(), status.state))
         });
-        of_documents.chain(others).chain(self.trust.problems()).collect()
+        of_documents.chain(others).chain(self.granted.problems()).chain(self.trust.problems()).collect()
     }
 
     /// Changes when any of the files, or who may write them, does; reads no contents.
@@ -318,8 +355,10 @@ impl Documents {
             Origin::Bundle(bundled) => bundled.paths(),
         };
         singles.extend([self.deny_list.path.as_path(), &self.system_policy.path]);
+        let (keys, grants) = self.granted.paths();
+        singles.extend(keys);
         singles.iter().for_each(|path| file(path));
-        if let Some(folder) = folder {
+        for folder in folder.into_iter().chain([grants]) {
             file(folder);
             if let Ok(entries) = std::fs::read_dir(folder) {
                 let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -328,7 +367,8 @@ impl Documents {
             }
         }
         let above = singles.iter().flat_map(|path| path.ancestors().skip(1));
-        for folder in above.chain(folder.into_iter().flat_map(Path::ancestors)) {
+        let folders = folder.into_iter().chain([grants]).flat_map(Path::ancestors);
+        for folder in above.chain(folders) {
             if let Ok(meta) = std::fs::metadata(folder) {
                 (folder, meta.mode(), meta.uid()).hash(&mut hasher);
             }

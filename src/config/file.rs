@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::sections::{
-    AuditConfig, BundleConfig, ContainerdConfig, EventsConfig, HostAccessConfig, KubeletConfig, Listen,
-    RestConfig, RunningConfig,
+    AuditConfig, BreakGlassConfig, BundleConfig, ContainerdConfig, EventsConfig, HostAccessConfig,
+    KubeletConfig, Listen, RestConfig, RunningConfig,
 };
 use super::tables::ConfigFile;
 use super::trusted::{self, TrustError};
@@ -36,6 +36,8 @@ pub struct Config {
     pub deny_list: PathBuf,
     /// What the node itself needs; it need not be there.
     pub system_policy: PathBuf,
+    /// What lets through what these refuse.
+    pub break_glass: BreakGlassConfig,
     /// Policies may have rules of several kinds.
     pub allow_multiple_rule_maps: bool,
     /// Attestation is required by a digest in the image's own text.
@@ -134,6 +136,7 @@ impl Default for Config {
             platform_policy: None,
             deny_list: "/etc/binauthd/deny.yaml".into(),
             system_policy: "/etc/binauthd/system-policy.yaml".into(),
+            break_glass: BreakGlassConfig::default(),
             allow_multiple_rule_maps: false,
             deny_tags: false,
             freshness: Freshness { max_staleness: None, on_stale: Some(OnStale::Deny) },
@@ -211,6 +214,7 @@ impl Config {
             policy: at("policy.yaml"),
             deny_list: at("deny.yaml"),
             system_policy: at("system-policy.yaml"),
+            break_glass: BreakGlassConfig { grants: at("break-glass"), ..BreakGlassConfig::default() },
             attestors: at("attestors"),
             state_dir: at("state"),
             runtime_dir: at("run"),
@@ -281,7 +285,8 @@ impl Config {
         for path in own.into_iter().chain(&self.platform_policy) {
             rules.guard(&path.to_string_lossy());
         }
-        for (_, path) in self.bundle.iter().flat_map(BundleConfig::paths) {
+        let bundle = self.bundle.iter().flat_map(BundleConfig::paths);
+        for (_, path) in bundle.chain(self.break_glass.paths()) {
             rules.guard(&path.to_string_lossy());
         }
         rules
@@ -311,6 +316,7 @@ impl Config {
         .chain(self.folders().map(|(_, path)| ("sources.url", path)))
         .chain(self.servers().flat_map(|(_, server)| server.paths()))
         .chain(self.bundle.iter().flat_map(BundleConfig::paths))
+        .chain(self.break_glass.paths())
         .chain(self.kubelet.iter().flat_map(KubeletConfig::paths))
         .chain(self.events.iter().map(|events| ("events.kubeconfig", events.kubeconfig.as_path())))
     }

@@ -17,11 +17,12 @@ pub mod trust;
 pub mod trusted;
 mod values;
 
-pub use documents::{BundleStatus, Documents, Hindrance, InForce, OfferError, State};
+pub use documents::{BreakGlassStatus, BundleStatus, Documents, Hindrance, InForce, OfferError, State};
 pub use file::{Config, ConfigError, Location, Source};
 pub use sections::{
-    Api, AuditConfig, BundleConfig, BundleOrigin, ContainerdConfig, EventsConfig, HostAccessConfig,
-    KubeletConfig, Listen, Login, OnAuditFailure, OnViolation, PodSource, RestConfig, RunningConfig,
+    Api, AuditConfig, BreakGlassConfig, BundleConfig, BundleOrigin, ContainerdConfig, EventsConfig,
+    HostAccessConfig, KubeletConfig, Listen, Login, OnAuditFailure, OnViolation, PodSource, RestConfig,
+    RunningConfig,
 };
 pub use slot::DocumentStatus;
 pub use trusted::TrustError;

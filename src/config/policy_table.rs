@@ -12,7 +12,7 @@ use super::sections::{BundleConfig, BundleOrigin};
 use super::values::{Wrong, brief, checked_url, period};
 use crate::attestation::name::is_project;
 use crate::http::address::shown;
-use crate::policy::bundle::MAX_KEYS;
+use crate::policy::sealed::MAX_KEYS;
 
 /// How often a URL is asked unless told otherwise.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -122,6 +122,38 @@ impl Default for ContainerdConfig {
     }
 }
 
+/// `[break_glass]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakGlassConfig {
+    /// Whether a pod may ask for it by its label.
+    pub pod_label: bool,
+    /// PEM files: a grant counts under any of these keys.
+    pub keys: Vec<PathBuf>,
+    /// The folder of grants and revocations, `*.json`; it need not be there.
+    pub grants: PathBuf,
+    /// The longest time that a grant may hold, from a minute to 31 days.
+    pub max_duration: Duration,
+}
+
+impl Default for BreakGlassConfig {
+    fn default() -> Self {
+        Self {
+            pod_label: false,
+            keys: Vec::new(),
+            grants: "/var/lib/binauthd/break-glass".into(),
+            max_duration: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl BreakGlassConfig {
+    /// Every path in it, with its key.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let keys = self.keys.iter().map(|path| ("break_glass.keys", path.as_path()));
+        keys.chain([("break_glass.grants", self.grants.as_path())])
+    }
+}
+
 /// What is done about a container that runs and would no longer be allowed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnViolation {

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::file::Config;
 use super::policy_table::{PolicyKey, PolicyTable};
 use super::sections::{
-    AuditConfig, CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig, Listen, Login,
-    OnAuditFailure, OnViolation, PodSource, RunningConfig,
+    AuditConfig, BreakGlassConfig, CHECKED_SNAPSHOTTERS, ContainerdConfig, HostAccessConfig, KubeletConfig,
+    Listen, Login, OnAuditFailure, OnViolation, PodSource, RunningConfig,
 };
 use super::sources::{self, SourceTable};
 use super::told::{EventsTable, MetricsTable};
@@ -17,8 +18,10 @@ use super::values::{Wrong, brief, checked_url, is_name, names_of, period};
 use crate::decision::host_access::Mode;
 use crate::image::Digest;
 use crate::image::workload::is_trust_domain;
+use crate::policy::break_glass::POD_LABEL;
 use crate::policy::freshness::read_span;
 use crate::policy::maps::is_cluster;
+use crate::policy::sealed::MAX_KEYS;
 use crate::policy::{Freshness, OnStale, Subjects};
 
 const CONFIG_VERSION: u32 = 1;
@@ -27,6 +30,9 @@ const MAX_DSSE_TYPES: usize = 8;
 const MAX_DIGESTS: usize = 10_000;
 /// A few records.
 const MIN_ROTATE_BYTES: u64 = 65_536;
+/// Of `break_glass.max_duration`.
+const GRANT_SPANS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(31 * 86_400);
 
 #[derive(Deserialize)]
 pub(super) struct ConfigFile {
@@ -52,6 +58,8 @@ pub(super) struct ConfigFile {
     running: RunningTable,
     #[serde(default)]
     host_access: HostAccessTable,
+    #[serde(default)]
+    break_glass: BreakGlassTable,
     kubelet: Option<KubeletTable>,
     #[serde(default)]
     events: EventsTable,
@@ -107,6 +115,14 @@ struct HostAccessTable {
     privileged: Option<ModeName>,
     host_pid: Option<ModeName>,
     allow_digests: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+struct BreakGlassTable {
+    pod_label: Option<bool>,
+    keys: Option<Vec<PathBuf>>,
+    grants: Option<PathBuf>,
+    max_duration: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -192,6 +208,7 @@ impl ConfigFile {
             containerd: self.containerd.read(&mut notes)?,
             running: self.running.read()?,
             host_access: self.host_access.read()?,
+            break_glass: self.break_glass.read(&mut notes)?,
             events: self.events.read(kubelet.as_ref())?,
             kubelet,
             sources,
@@ -333,6 +350,38 @@ impl AuditTable {
         };
         Ok(AuditConfig { rotate_bytes, keep_bytes, on_failure })
     }
+}
+
+impl BreakGlassTable {
+    fn read(self, notes: &mut Vec<String>) -> Result<BreakGlassConfig, Wrong> {
+        let defaults = BreakGlassConfig::default();
+        let keys = self.keys.unwrap_or_default();
+        if keys.len() > MAX_KEYS {
+            return Err(Wrong::new("break_glass.keys", format!("at most {MAX_KEYS} are taken")));
+        }
+        if self.pod_label == Some(true) {
+            notes.push(format!(
+                "whoever may label a pod `{}: \"{}\"` runs any image that is not on the deny list",
+                POD_LABEL.0, POD_LABEL.1
+            ));
+        }
+        Ok(BreakGlassConfig {
+            pod_label: self.pod_label.unwrap_or_default(),
+            keys,
+            grants: self.grants.unwrap_or(defaults.grants),
+            max_duration: self.max_duration.map_or(Ok(defaults.max_duration), |text| grant_span(&text))?,
+        })
+    }
+}
+
+/// How long a grant may hold.
+fn grant_span(text: &str) -> Result<Duration, Wrong> {
+    let wrong = |cause: &str| Wrong::new("break_glass.max_duration", format!("`{}` {cause}", brief(text)));
+    let span = humantime::parse_duration(text).map_err(|_| wrong("is not a duration such as `24h`"))?;
+    if !GRANT_SPANS.contains(&span) {
+        return Err(wrong("is not between `1m` and `31d`"));
+    }
+    Ok(span)
 }
 
 impl KubeletTable {

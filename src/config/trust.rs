@@ -1,5 +1,5 @@
 //! What a node must not forget about trust: the last good version of every document, the highest policy bundle it
-//! accepted, and the latest time it has seen.
+//! accepted, the serials of break-glass grants, and the latest time it has seen.
 //!
 //! Two checksummed copies are written in turn, each by temporary file, fsync and rename, so a power
 //! cut leaves the copy before. A bundle is written to both before it is used, so that whichever copy is lost, the
@@ -10,6 +10,7 @@
 //! accepted before: the store is [lost](Trust::lost), gives nothing and takes nothing until it is reset.
 
 mod copies;
+mod serials;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::document::Version;
 use crate::image::Digest;
 use crate::policy::Highest;
 use copies::Copy;
+pub use serials::{SerialError, Serials};
 
 /// The time is written down anew when what is written is this old.
 const MARK_AGE: Duration = Duration::from_secs(600);
@@ -66,6 +68,8 @@ struct Content {
     documents: Documents,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bundle: Option<Kept>,
+    #[serde(default, skip_serializing_if = "Serials::is_empty")]
+    break_glass: Serials,
     /// Seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<u64>,
@@ -86,7 +90,7 @@ pub enum Forget {
     Bundle,
     /// The latest time seen.
     Time,
-    /// Everything.
+    /// Everything, but for revoked and used serials of break-glass grants.
     All,
 }
 
@@ -113,10 +117,43 @@ pub struct TrustReport {
     /// The latest time seen, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
+    /// Serials of break-glass grants that are remembered.
+    #[serde(skip_serializing_if = "is_none")]
+    pub break_glass: SerialsReport,
     /// Documents and bundle keys of which the last good version is kept.
     pub documents: Vec<DocumentReport>,
     /// The files.
     pub copies: Vec<CopyReport>,
+}
+
+/// Serials of break-glass grants.
+#[derive(Debug, Clone, Serialize)]
+pub struct SerialsReport {
+    /// How many are remembered.
+    pub known: usize,
+    /// Those that are revoked.
+    pub revoked: Vec<RevokedReport>,
+}
+
+fn is_none(serials: &SerialsReport) -> bool {
+    serials.known == 0
+}
+
+/// A revoked serial.
+#[derive(Debug, Clone, Serialize)]
+pub struct RevokedReport {
+    /// The serial.
+    pub serial: String,
+    /// When it was revoked, RFC 3339.
+    pub time: String,
+}
+
+impl From<&Serials> for SerialsReport {
+    fn from(serials: &Serials) -> Self {
+        let revoked =
+            serials.revoked().map(|(serial, time)| RevokedReport { serial: serial.to_owned(), time });
+        Self { known: serials.len(), revoked: revoked.collect() }
+    }
 }
 
 /// The bundle that was accepted last.
@@ -203,6 +240,12 @@ impl Trust {
         self.content.bundle.as_ref()
     }
 
+    /// What is remembered of break-glass grants.
+    #[must_use]
+    pub fn serials(&self) -> &Serials {
+        &self.content.break_glass
+    }
+
     /// The latest time seen.
     #[must_use]
     pub fn mark(&self) -> Option<SystemTime> {
@@ -246,27 +289,41 @@ impl Trust {
         self.write(content, now)
     }
 
+    /// Writes down what is known of break-glass grants, in both copies, where it is not written already.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn keep_serials(&mut self, serials: &Serials, now: SystemTime) -> io::Result<()> {
+        if *serials == self.content.break_glass {
+            return Ok(());
+        }
+        let content = Content { break_glass: serials.clone(), ..self.content.clone() };
+        self.write(content.clone(), now)?;
+        self.write(content, now)
+    }
+
     /// Writes the time down.
     pub fn mark_time(&mut self, now: SystemTime) {
         // As in `keep`.
         let _ = self.write(self.content.clone(), now);
     }
 
-    /// Forgets, in both copies. Copies that cannot be read are set aside.
+    /// Forgets, in both copies. Copies that cannot be read are set aside. What is known of break-glass grants stays;
+    /// where it was lost, those that were issued before `now` are not obeyed any more.
     ///
     /// # Errors
     /// [`ResetError`]; what could not be written down is not forgotten.
-    pub fn reset(&mut self, what: Forget) -> Result<(), ResetError> {
+    pub fn reset(&mut self, what: Forget, now: SystemTime) -> Result<(), ResetError> {
         if what == Forget::Broken && !self.lost {
             return Err(ResetError::Whole);
         }
         let mut content = self.content.clone();
         match what {
-            _ if self.lost => content = Content::default(),
+            _ if self.lost => content = Content { break_glass: Serials::lost(now), ..Content::default() },
             Forget::Broken => {}
             Forget::Bundle => content.bundle = None,
             Forget::Time => content.mark = None,
-            Forget::All => content = Content::default(),
+            Forget::All => content = Content { break_glass: content.break_glass, ..Content::default() },
         }
         copies::set_broken_aside(&self.folder)?;
         self.lost = false;
@@ -305,10 +362,12 @@ pub fn report(folder: &Path) -> TrustReport {
     let content = newest.map(|copy| copy.content.clone()).unwrap_or_default();
     let mark = content.mark();
     let documents = content.documents.iter();
+    let break_glass = SerialsReport::from(&content.break_glass);
     TrustReport {
         lost: newest.is_none() && copies.iter().any(|(_, copy)| copy.is_err()),
         bundle: content.bundle.map(|kept| KeptReport { version: kept.version, digest: kept.digest }),
         mark: mark.map(|mark| humantime::format_rfc3339_seconds(mark).to_string()),
+        break_glass,
         documents: documents
             .map(|(path, text)| DocumentReport { path: path.clone(), version: Version::of(text.as_bytes()) })
             .collect(),

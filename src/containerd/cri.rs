@@ -76,6 +76,8 @@ pub struct CriSandbox {
     pub uid: String,
     /// The runtime handler; empty for the default one.
     pub runtime_handler: String,
+    /// The pod's labels, and the kubelet's.
+    pub labels: BTreeMap<String, String>,
     /// The pod's annotations.
     pub annotations: BTreeMap<String, String>,
     /// Whose processes the pod sees.
@@ -166,6 +168,7 @@ struct WireSandbox {
 #[derive(Deserialize)]
 struct WireSandboxConfig {
     metadata: WirePod,
+    labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
     linux: Option<WireLinux>,
 }
@@ -215,6 +218,7 @@ impl CriSandbox {
             name: config.metadata.name,
             uid: config.metadata.uid,
             runtime_handler,
+            labels: config.labels.unwrap_or_default(),
             annotations: config.annotations.unwrap_or_default(),
             pid,
             is_privileged,
@@ -290,6 +294,7 @@ mod tests {
             "ID": "acdd", "Name": "app_default_app-0_0",
             "Config": {
                 "metadata": {"name": "app", "uid": "app-0", "namespace": "default"},
+                "labels": {"app": "app"},
                 "log_directory": "/pods/app-0",
                 "linux": {"cgroup_parent": "/x", "security_context": {"namespace_options": {"network": 2, "pid": 1}}},
             },
@@ -340,6 +345,7 @@ mod tests {
         );
         assert_eq!((found.runtime_handler.as_str(), found.is_privileged), ("kata", false));
         assert_eq!((found.pid, found.annotations.len()), (PidNamespace::Container, 0));
+        assert_eq!(found.labels, [("app".to_owned(), "app".to_owned())].into());
     }
 
     #[test]

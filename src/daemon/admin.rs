@@ -18,6 +18,7 @@ use crate::gate::admin::{self, AdminAnswer, AdminAsk, AskedPod, CacheAsk, MAX_BO
 use crate::gate::message::reason::PEER_REFUSED;
 use crate::gate::server::{Limits, Peer, Refusal as _, root_only};
 use crate::image::{Reference, Workload};
+use crate::policy::Serial;
 
 /// Operators are few and their answers large.
 pub(super) const LIMITS: Limits = Limits {
@@ -62,6 +63,10 @@ pub(super) fn handler(inputs: Arc<Inputs>) -> impl Fn(Peer, AdminAsk) -> Answeri
                     AdminAsk::TrustReset { forget } => {
                         inputs.engine.tell_done("trust", format!("reset: {forget:?}"), &peer);
                     }
+                    AdminAsk::Revoke { serials } => {
+                        let name = format!("revoke: {}", serials.join(", "));
+                        inputs.engine.tell_done("break_glass", name, &peer);
+                    }
                     AdminAsk::Cache(CacheAsk::Drop { digest }) => {
                         let name = digest.clone().unwrap_or_else(|| "everything".to_owned());
                         inputs.engine.tell_done("cache", format!("drop: {name}"), &peer);
@@ -103,6 +108,7 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
             value.map_or_else(internal, AdminAnswer::Verdict)
         }
         AdminAsk::PolicyBundle => AdminAnswer::PolicyBundle(inputs.engine.documents().kept_bundle()),
+        AdminAsk::Revoke { serials } => revoke(&inputs.engine, serials),
         AdminAsk::Cache(ask) => cache::answer(&inputs.engine, ask),
     }
 }
@@ -125,6 +131,22 @@ fn reset(inputs: &Inputs, forget: admin::Forget) -> AdminAnswer {
     }
 }
 
+fn revoke(engine: &Engine, serials: &[String]) -> AdminAnswer {
+    let read = serials.iter().map(|serial| serial.parse());
+    let serials = match read.collect::<Result<Vec<Serial>, _>>() {
+        Ok(serials) => serials,
+        Err(error) => return AdminAnswer::refusal("BAD_REQUEST", error.to_string()),
+    };
+    tracing::warn!(?serials, "break-glass grants are revoked");
+    match engine.revoke(&serials) {
+        Ok(()) => serde_json::to_value(engine.break_glass()).map_or_else(
+            |error| AdminAnswer::refusal("INTERNAL", error.to_string()),
+            AdminAnswer::BreakGlass,
+        ),
+        Err(problem) => AdminAnswer::refusal("NOT_RECORDED", problem),
+    }
+}
+
 /// Asks the sources for what is not known here, as a pull would.
 async fn look_up(engine: &Arc<Engine>, image: &str, pod: &AskedPod) {
     if let (true, Ok(subject)) = (engine.look_ups().is_possible(), Subject::named(image)) {
@@ -136,6 +158,7 @@ async fn look_up(engine: &Arc<Engine>, image: &str, pod: &AskedPod) {
 }
 
 fn workload(engine: &Engine, pod: &AskedPod) -> Workload {
-    let AskedPod { cluster, namespace, service_account, mesh_identity } = pod.clone();
-    Workload { cluster: cluster.or(engine.workload().cluster), namespace, service_account, mesh_identity }
+    let AskedPod { cluster, namespace, service_account, mesh_identity, break_glass } = pod.clone();
+    let cluster = cluster.or(engine.workload().cluster);
+    Workload { cluster, namespace, service_account, mesh_identity, break_glass }
 }

@@ -73,6 +73,7 @@ impl PodEvents {
         match verdict.verdict {
             Decision::Deny => Some("BinauthdDenied"),
             Decision::CannotDecide => Some("BinauthdUndecided"),
+            Decision::Allow if verdict.break_glass.is_some() => Some("BinauthdBreakGlass"),
             Decision::Allow => {
                 let is_dry = verdict.would != Decision::Allow && verdict.reason != Reason::Unanswered;
                 (self.dry_run && is_dry).then_some("BinauthdDryRun")

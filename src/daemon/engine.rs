@@ -4,6 +4,7 @@ mod accepted;
 mod announced;
 mod changes;
 mod counts;
+mod grants;
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
@@ -25,6 +26,8 @@ pub(super) use announced::LastProblem;
 use announced::versions;
 pub(super) use counts::GateCounts;
 use counts::GatesCounts;
+pub(super) use grants::GlassStatus;
+use grants::GlassUses;
 
 /// Everything a decision needs, shared by the gates.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub struct Engine {
     audit: Audit,
     counts: GatesCounts,
     events: OnceLock<PodEvents>,
+    glass: GlassUses,
     last_problem: Mutex<Option<LastProblem>>,
     changed: Arc<Notify>,
 }
@@ -89,11 +93,13 @@ impl Engine {
             audit,
             counts: GatesCounts::default(),
             events: OnceLock::new(),
+            glass: GlassUses::default(),
             last_problem: Mutex::new(None),
             changed: Arc::default(),
         };
         engine.announce_problems(&[]);
         engine.announce_versions();
+        engine.announce_grants();
         engine
     }
 
@@ -131,6 +137,14 @@ impl Engine {
             cached = Cached::Miss;
         }
         Verdict { cached, ..self.judge_apart(&subject).await.verdict }
+    }
+
+    /// What becomes of a verdict on a pull where creation is judged too.
+    pub(super) fn at_pull(&self, subject: &Subject, verdict: Verdict) -> Verdict {
+        match self.in_force().state.rulebook() {
+            Some(rulebook) => Case::new(subject, rulebook, self.now()).at_pull(verdict),
+            None => verdict,
+        }
     }
 
     /// Whether nobody that could be asked would make more of it.
@@ -279,8 +293,11 @@ impl Engine {
             event,
             duration_micros: duration,
         });
+        self.glass.count(gate, verdict);
         let (image, reason) = (&verdict.image, verdict.reason);
-        if verdict.would == Decision::Allow {
+        if verdict.break_glass.is_some() {
+            tracing::warn!(%reason, %image, would = %verdict.would, "{}: {}", verdict.verdict, verdict.message);
+        } else if verdict.would == Decision::Allow {
             tracing::debug!(%reason, %image, "{}", verdict.verdict);
         } else {
             tracing::info!(%reason, %image, would = %verdict.would, "{}: {}", verdict.verdict, verdict.message);
@@ -289,7 +306,11 @@ impl Engine {
 
     /// Reads policy and attestors again and puts what is good in force, in one swap.
     pub(super) fn reload(&self) {
-        self.change(|documents| documents.reload(self.clock.now()));
+        let uses = self.glass.take();
+        self.change(|documents| {
+            documents.count_uses(&uses);
+            documents.reload(self.clock.now());
+        });
     }
 
     /// Changes the documents and puts what they come to in force, in one swap.
@@ -300,7 +321,8 @@ impl Engine {
         let changed_to = change(&mut documents);
         let in_force = Arc::new(documents.in_force());
         let former = self.in_force();
-        let changed = versions(&in_force) != versions(&former);
+        let is_over = former.due.is_some_and(|due| due <= in_force.at);
+        let changed = is_over || versions(&in_force) != versions(&former);
         let (policy, attestors) = (documents.policy_status(), documents.attestor_statuses());
         // Before anybody else may change them: a later state must not be overtaken by this one.
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
@@ -310,6 +332,7 @@ impl Engine {
         if changed {
             self.announce_versions();
             self.tell_changes(&former, &policy, &attestors);
+            self.tell_grants(&former);
             self.changed.notify_one();
             if let Some(sync) = self.sync() {
                 sync.key_ring_changed();
@@ -355,7 +378,11 @@ impl Engine {
 
     /// Writes out what the audit trail still holds, and the time.
     pub fn finish(&self) {
-        self.documents().mark(self.clock.now());
+        let uses = self.glass.take();
+        let mut documents = self.documents();
+        documents.count_uses(&uses);
+        documents.mark(self.clock.now());
+        drop(documents);
         self.audit.finish();
     }
 }

@@ -8,7 +8,7 @@ use super::create::CreateGate;
 use super::engine::Engine;
 use super::pull;
 use crate::audit::Asked;
-use crate::decision::{Reason, Verdict};
+use crate::decision::Verdict;
 use crate::gate::message::{Answer, Ask, Decision};
 use crate::gate::server::Peer;
 use crate::text::{cut, shown};
@@ -44,7 +44,7 @@ fn asked(peer: &Peer, ask: &Ask) -> Asked {
 fn answer(verdict: &Verdict) -> Answer {
     Answer {
         decision: match verdict.allows() {
-            true if verdict.reason == Reason::PodContextUnknown => Decision::Defer,
+            true if verdict.deferred => Decision::Defer,
             true => Decision::Allow,
             false => Decision::Refuse,
         },

@@ -51,19 +51,15 @@ fn answer_at_once(engine: &Engine, asked: &Asked, ask: &Ask) -> Option<Verdict> 
 
 async fn answer_slowly(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judged: bool) -> Verdict {
     let started = Instant::now();
-    let mut verdict = match read(&ask) {
+    let verdict = match read(&ask) {
         Ok(subject) => {
             let asker = Asker { repository: subject.name().map(Reference::repository), namespace: None };
             let subject = subject.in_workload(engine.workload());
-            engine.decide_looking(subject, asker, Some(PATIENCE)).await
+            let verdict = engine.decide_looking(subject.clone(), asker, Some(PATIENCE)).await;
+            if is_judged { engine.at_pull(&subject, verdict) } else { verdict }
         }
         Err(wrong) => no_question(&ask, wrong),
     };
-    if is_judged && verdict.reason == Reason::PodContextUnknown {
-        verdict.message.push_str(". It may be fetched, and is judged when a container is created from it");
-        verdict.remedy.clear();
-        verdict = verdict.in_dry_run();
-    }
     let verdict = engine.if_recorded(verdict);
     let took = started.elapsed();
     super::off_the_runtime(move || {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::bundles::Fetcher;
 use super::cluster::{Cluster, ClusterStatus};
 use super::create::{CreateGate, LastPass, OwnTimesStatus};
-use super::engine::{Engine, GateCounts, LastProblem};
+use super::engine::{Engine, GateCounts, GlassStatus, LastProblem};
 use super::metrics::{Exposition, MetricsStatus};
 use super::wiring::Wiring;
 use crate::attestation::key_ring::Entry;
@@ -54,6 +54,9 @@ pub(super) struct Status {
     /// Where policy and attestors come from signed bundles.
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<BundleStatus>,
+    /// What lets through what the policy refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    break_glass: Option<GlassStatus>,
     /// Platform policy, deny list and system policy, those that are there.
     documents: Vec<DocumentStatus>,
     key_ring: KeyRingStatus,
@@ -72,7 +75,7 @@ pub(super) struct Status {
 
 /// What wants looking at, by its kind.
 #[derive(Debug)]
-struct Alarms([(&'static str, Vec<String>); 13]);
+struct Alarms([(&'static str, Vec<String>); 14]);
 
 impl Serialize for Alarms {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -261,6 +264,7 @@ impl Inputs {
             |source: &SourceStatus| Some(format!("source `{}`: {}", source.name, source.problem.as_ref()?));
         let alarms = Alarms([
             ("documents", problems),
+            ("break_glass", self.engine.break_glass_alarms()),
             ("clock", self.engine.clock_problem().into_iter().collect()),
             ("attestors", unsatisfiable(&in_force)),
             ("source", sources.iter().filter_map(of_source).collect()),
@@ -293,6 +297,7 @@ impl Inputs {
                 patterns: policy.map_or(0, |policy| policy.allowlist().len()),
             },
             bundle,
+            break_glass: self.engine.break_glass(),
             documents: others,
             key_ring: KeyRingStatus {
                 version: in_force.key_ring.version().clone(),

@@ -102,16 +102,17 @@ fn documents_of(config: &Config) -> (Vec<PathBuf>, Vec<PathBuf>) {
         BundleOrigin::Path(path) => Some(path),
         BundleOrigin::Url(_) => None,
     });
-    let keys = bundle.into_iter().flat_map(|bundle| &bundle.keys);
+    let keys = bundle.into_iter().flat_map(|bundle| &bundle.keys).chain(&config.break_glass.keys);
     let singles: Vec<_> =
         singles.into_iter().chain(&config.platform_policy).chain(keys).chain(from).collect();
     let mut folders: Vec<_> = singles.iter().filter_map(|path| path.parent()).map(Path::to_owned).collect();
-    folders.push(config.attestors.clone());
+    let grants = &config.break_glass.grants;
+    folders.extend([config.attestors.clone(), grants.clone()]);
     // A folder of bundles; to watch a file by itself does no harm.
     folders.extend(from.cloned());
     folders.sort();
     folders.dedup();
-    let ours = singles.into_iter().chain([&config.attestors]).cloned().collect();
+    let ours = singles.into_iter().chain([&config.attestors, grants]).cloned().collect();
     (folders, ours)
 }
 
@@ -216,7 +217,7 @@ impl Follower {
                 next = Instant::now() + LOOK;
                 let renewed = watches.renew(&self.folders);
                 changed |= match self.what {
-                    What::Documents(_) => self.fingerprint() != print,
+                    What::Documents(_) => self.engine.is_due() || self.fingerprint() != print,
                     What::Sources(_) => renewed,
                 };
                 // Two changes within one tick of a file system's clock leave one stamp, and last good
@@ -333,15 +334,16 @@ mod tests {
             ..Config::default()
         };
         let (folders, ours) = documents_of(&config);
-        for file in ours.iter().filter(|path| **path != config.attestors) {
+        let is_folder = |path: &PathBuf| [&config.attestors, &config.break_glass.grants].contains(&path);
+        for file in ours.iter().filter(|path| !is_folder(path)) {
             assert!(folders.contains(&file.parent().unwrap().to_owned()), "{}", file.display());
             assert!(concern(std::slice::from_ref(file), &ours));
         }
-        assert_eq!((ours.len(), folders.len()), (5, 5));
-        assert!(folders.contains(&config.attestors));
+        assert_eq!((ours.len(), folders.len()), (6, 6));
+        assert!(folders.contains(&config.attestors) && folders.contains(&config.break_glass.grants));
         assert!(concern(&["/etc/binauthd/attestors/a.json".into()], &ours));
         assert!(!concern(&["/srv/deny/other.yaml".into()], &ours));
         // What lies together is watched once.
-        assert_eq!(documents_of(&Config::default()).0.len(), 2);
+        assert_eq!(documents_of(&Config::default()).0.len(), 3);
     }
 }

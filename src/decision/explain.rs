@@ -160,6 +160,7 @@ impl Ladder {
         exemptions(case, &mut ladder);
         rules(case, &verdict, looks, &mut ladder);
         checks(case, &verdict, looks, &mut ladder);
+        ladder.extend(break_glass(case, &verdict));
         if looks.more > 0 {
             let detail = format!("{} more signatures were looked at", looks.more);
             ladder.push(step("signatures", StepOutcome::Passes, detail));
@@ -224,13 +225,19 @@ fn exemptions(case: &Case<'_>, ladder: &mut Vec<Step>) {
     ladder.push(match &case.ground {
         _ if decided => step("admissionWhitelistPatterns", Skipped, "the system policy has decided"),
         Ground::Pattern(index, pattern) => {
-            step(&format!("admissionWhitelistPatterns[{index}]"), Allows, format!("{pattern} matches"))
+            let detail = format!("{pattern} matches{}", patterns.terms(*index));
+            step(&format!("admissionWhitelistPatterns[{index}]"), Allows, detail)
         }
         _ if spellings.is_empty() => {
             step("admissionWhitelistPatterns", Passes, "the image has no name that a pattern could match")
         }
         _ => {
-            let detail = format!("none of {} patterns matches {}", patterns.len(), spellings.join(" or "));
+            let mut detail =
+                format!("none of {} patterns matches {}", patterns.len(), spellings.join(" or "));
+            if let Some((place, pattern)) = patterns.first_ended(&spellings, case.now) {
+                let end = patterns.terms(place).end().unwrap_or_default();
+                detail = format!("{pattern} (number {place}) would match, and ended at {end}");
+            }
             step("admissionWhitelistPatterns", Passes, detail)
         }
     });
@@ -320,6 +327,34 @@ fn checks(case: &Case<'_>, verdict: &Verdict, looks: &Looks, ladder: &mut Vec<St
     if verdict.checks.is_empty() {
         ladder.push(step("checkSets", StepOutcome::Passes, "no check applies"));
     }
+}
+
+/// Where break-glass could have been.
+fn break_glass(case: &Case<'_>, verdict: &Verdict) -> Option<Step> {
+    use StepOutcome::{Allows, Passes, Skipped};
+    let of = |outcome, detail: &str| step("breakGlass", outcome, detail);
+    let glass = &case.rulebook.break_glass;
+    Some(match &verdict.break_glass {
+        None if glass.is_empty() => return None,
+        None if matches!(case.ground, Ground::Denied(_)) => of(Skipped, "it does not override the deny list"),
+        None if verdict.allows() => of(Skipped, "nothing refuses"),
+        None => of(
+            Passes,
+            &match glass.somewhere(case.subject.deniable(), case.now) {
+                Some(grant) => format!("grant {} lets it run in {}", grant.serial(), grant.namespaces()),
+                None => "no grant that holds now names the image".to_owned(),
+            },
+        ),
+        Some(broken) => of(
+            Allows,
+            &match &broken.grant {
+                Some(grant) => {
+                    format!("grant {} overrides {}, until {}", grant.serial, broken.overrides, grant.expires)
+                }
+                None => format!("the pod's label overrides {}", broken.overrides),
+            },
+        ),
+    })
 }
 
 fn last(verdict: &Verdict) -> Step {

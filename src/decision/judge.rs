@@ -2,7 +2,7 @@
 //!
 //! Order (Binary Authorization, evaluation order): deny list, system policy, allowlist patterns, the
 //! specific rule, the default rule; and beside these the check sets of a platform policy. AND over the
-//! required attestors. Dry run turns a refusal into an allowance that says so.
+//! required attestors. Dry run and, last, break-glass turn a refusal into an allowance that says so.
 
 use std::cell::LazyCell;
 use std::time::{Duration, SystemTime};
@@ -126,7 +126,7 @@ impl<'a> Case<'a> {
         }
         verdict.policy_version = self.rulebook.policy.as_ref().map(|policy| policy.version().clone());
         verdict.key_ring_version = known.first().map(|known| known.evidence.key_ring().clone());
-        verdict.aged(all.age)
+        self.with_break_glass(verdict.aged(all.age))
     }
 
     fn by_ground(&self, known: AllKnown<'_>) -> Verdict {
@@ -146,12 +146,15 @@ impl<'a> Case<'a> {
             Ground::SystemDigest(digest, reason) => {
                 allow(Reason::SystemPolicy, "systemPolicy", format!("system policy: {digest} ({reason})"))
             }
-            Ground::SystemPattern(_, pattern) => {
-                allow(Reason::SystemPolicy, "systemPolicy", format!("system policy pattern {pattern}"))
+            Ground::SystemPattern(index, pattern) => {
+                let terms = self.rulebook.system_policy.allowlist().terms(*index);
+                allow(Reason::SystemPolicy, "systemPolicy", format!("system policy pattern {pattern}{terms}"))
             }
             Ground::Pattern(index, pattern) => {
                 let rule = format!("admissionWhitelistPatterns[{index}]");
-                allow(Reason::Allowlisted, &rule, format!("admission allowlist pattern {pattern}"))
+                let terms = self.rulebook.policy.as_deref().map(|policy| policy.allowlist().terms(*index));
+                let terms = terms.map(ToString::to_string).unwrap_or_default();
+                allow(Reason::Allowlisted, &rule, format!("admission allowlist pattern {pattern}{terms}"))
             }
             Ground::Rules(rules) => self.by_rules(rules, known),
             Ground::NoPolicy if self.rulebook.platform_policy.is_some() => {
@@ -364,10 +367,10 @@ fn ground<'a>(subject: &Subject, rulebook: &'a Rulebook, now: SystemTime) -> Gro
     }
     let Some(policy) = rulebook.policy.as_deref() else { return Ground::NoPolicy };
     let spellings = LazyCell::new(|| subject.name().map(|name| name.spellings()).unwrap_or_default());
-    if let Some(ground) = system_ground(subject, &spellings, policy, rulebook) {
+    if let Some(ground) = system_ground(subject, &spellings, policy, rulebook, now) {
         return ground;
     }
-    match first_match(policy.allowlist(), &spellings) {
+    match first_match(policy.allowlist(), &spellings, now) {
         Some((index, pattern)) => Ground::Pattern(index, pattern),
         None => Ground::Rules(policy.candidates(subject.workload())),
     }
@@ -390,13 +393,14 @@ fn system_ground<'a>(
     spellings: &LazyCell<Vec<String>, impl FnOnce() -> Vec<String>>,
     policy: &Policy,
     rulebook: &'a Rulebook,
+    now: SystemTime,
 ) -> Option<Ground<'a>> {
     let system = policy.uses_system_policy().then_some(&rulebook.system_policy)?;
     let listed = |digest| Some(Ground::SystemDigest(digest, system.allows_digest(digest)?));
     if let Some(ground) = subject.attestable(rulebook.subjects).find_map(listed) {
         return Some(ground);
     }
-    let (index, pattern) = first_match(system.allowlist(), spellings)?;
+    let (index, pattern) = first_match(system.allowlist(), spellings, now)?;
     Some(Ground::SystemPattern(index, pattern))
 }
 
@@ -404,8 +408,9 @@ fn system_ground<'a>(
 fn first_match<'a>(
     allowlist: &'a Allowlist,
     spellings: &LazyCell<Vec<String>, impl FnOnce() -> Vec<String>>,
+    now: SystemTime,
 ) -> Option<(usize, &'a AllowlistPattern)> {
-    if allowlist.is_empty() { None } else { allowlist.first_match(spellings) }
+    if allowlist.is_empty() { None } else { allowlist.first_match(spellings, now) }
 }
 
 /// Which of the image's digests carry what was required; `asked` is the one that it is known by.

@@ -72,6 +72,8 @@ reasons! {
     Allowed Attested => "ATTESTED",
     /// Only a platform policy decides, and it refuses nothing.
     Allowed Conformant => "CONFORMANT",
+    /// A rule or a check refuses, and a signed break-glass grant or, where the node allows that, the pod's label overrides it.
+    Allowed BreakGlass => "BREAK_GLASS",
     /// The gate got no answer and is wired to observe; recorded afterwards.
     Allowed Unanswered => "UNANSWERED",
     /// A container was started without having passed a gate; recorded afterwards.

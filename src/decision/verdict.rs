@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::break_glass::BrokenGlass;
 use super::reason::{Class, Reason};
 use super::subject::Subject;
 use crate::attestation::{AttestorName, KeyId};
@@ -127,10 +128,13 @@ pub enum Conformance {
 pub struct Verdict {
     /// What is decided.
     pub verdict: Decision,
-    /// What it would be without dry run.
+    /// What it would be without dry run and break-glass.
     pub would: Decision,
     /// Whether a failure of the rule blocks; false under dry run.
     pub enforced: bool,
+    /// At a pull: it may be fetched, and whether it may run is decided when a container is created.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deferred: bool,
     /// Stable code.
     pub reason: Reason,
     /// Where in the policy it was decided, such as `defaultAdmissionRule`; `none` before any rule.
@@ -150,6 +154,9 @@ pub struct Verdict {
     /// Every check of the platform policy that was made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckVerdict>,
+    /// By what break-glass it was let through, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<Box<BrokenGlass>>,
     /// What of the host the container reaches that guards it, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub host_access: Vec<String>,
@@ -185,6 +192,7 @@ impl Verdict {
             verdict: decision,
             would: decision,
             enforced: true,
+            deferred: false,
             reason,
             rule: "none".to_owned(),
             message: format!("Image {image} refused by Binary Authorization: {cause}"),
@@ -193,6 +201,7 @@ impl Verdict {
             digest,
             attestors: Vec::new(),
             checks: Vec::new(),
+            break_glass: None,
             host_access: Vec::new(),
             policy_version: None,
             platform_policy_version: None,
@@ -208,6 +217,7 @@ impl Verdict {
             verdict: Decision::Allow,
             would: Decision::Allow,
             enforced: true,
+            deferred: false,
             reason,
             rule,
             message,
@@ -216,6 +226,7 @@ impl Verdict {
             digest: subject.digest(),
             attestors: Vec::new(),
             checks: Vec::new(),
+            break_glass: None,
             host_access: Vec::new(),
             policy_version: None,
             platform_policy_version: None,
@@ -245,6 +256,14 @@ impl Verdict {
     pub fn in_dry_run(mut self) -> Self {
         (self.verdict, self.enforced) = (Decision::Allow, false);
         self
+    }
+
+    /// The same where creation will decide: it may be fetched.
+    pub fn deferred(mut self) -> Self {
+        self.message.push_str(". It may be fetched, and is judged when a container is created from it");
+        self.remedy.clear();
+        self.deferred = true;
+        self.in_dry_run()
     }
 
     /// Notes how old the evidence was.

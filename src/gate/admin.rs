@@ -34,6 +34,11 @@ pub enum AdminAsk {
     },
     /// The policy bundle that is in force, as it was signed.
     PolicyBundle,
+    /// Revokes break-glass grants; for root.
+    Revoke {
+        /// Their serials.
+        serials: Vec<String>,
+    },
     /// About evidence.
     Cache(CacheAsk),
 }
@@ -44,7 +49,7 @@ impl AdminAsk {
     pub fn changes(&self) -> bool {
         match self {
             Self::Status | Self::Trust | Self::PolicyBundle | Self::Evaluate { .. } => false,
-            Self::TrustReset { .. } => true,
+            Self::TrustReset { .. } | Self::Revoke { .. } => true,
             Self::Cache(ask) => match ask {
                 CacheAsk::List { .. } | CacheAsk::Show { .. } | CacheAsk::Export { .. } => false,
                 CacheAsk::Refresh { .. } | CacheAsk::Drop { .. } | CacheAsk::AcceptDeletions { .. } => true,
@@ -127,6 +132,9 @@ pub struct AskedPod {
     /// `spiffe://DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh_identity: Option<String>,
+    /// Its label asks for break-glass.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
 }
 
 /// The answer.
@@ -141,6 +149,8 @@ pub enum AdminAnswer {
     Verdict(serde_json::Value),
     /// The envelope; none where no bundle is obeyed.
     PolicyBundle(Option<String>),
+    /// The grants are revoked; how break-glass stands.
+    BreakGlass(serde_json::Value),
     /// What was asked about evidence, or what became of it.
     Cache(serde_json::Value),
     /// The question cannot be answered.

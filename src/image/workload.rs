@@ -14,6 +14,8 @@ pub struct Workload {
     pub service_account: Option<String>,
     /// `spiffe://DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`, with or without `spiffe://`.
     pub mesh_identity: Option<String>,
+    /// Whether its label asks for break-glass. A pod of which that is not known does not ask.
+    pub break_glass: bool,
 }
 
 /// The identity that a service mesh gives a pod: `spiffe://DOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`.

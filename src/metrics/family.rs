@@ -63,7 +63,7 @@ families! {
     BUILD_INFO: Gauge "binauthd_build_info" ["version"]
         "The version that runs; always 1."
     DECISIONS: Counter "binauthd_decisions_total" ["gate", "verdict", "reason", "mode"]
-        "Decisions. Mode is `enforced`, `dry_run` where only dry run let it through, or `observe` where a gate that observes let it through without an answer; reasons are those of binauthd-reasons(7)."
+        "Decisions. Mode is `enforced`, `dry_run` where only dry run let it through, `break_glass` where only that did, or `observe` where a gate that observes let it through without an answer; reasons are those of binauthd-reasons(7)."
     DECISION_DURATION: Histogram "binauthd_decision_duration_seconds" ["gate", "cache"]
         "How long decisions took. Cache is `hit` where the evidence was in memory, `miss` where it was read, checked or looked up, `none` where no evidence was asked for."
     ENFORCING: Gauge "binauthd_enforcing" ["gate"]
@@ -84,6 +84,10 @@ families! {
         "The version of the signed policy bundle in force; absent without one."
     POLICY_BUNDLE_EXPIRED: Gauge "binauthd_policy_bundle_expired" []
         "Whether the signed policy bundle in force has expired; absent without one."
+    BREAK_GLASS_ACTIVE: Gauge "binauthd_break_glass_active" []
+        "Break-glass grants that hold: images that the policy refuses run."
+    BREAK_GLASS_USES: Counter "binauthd_break_glass_uses_total" ["by"]
+        "Decisions at gates that break-glass let through: by a signed `grant`, or by the `label` of a pod."
     DOCUMENT_UP_TO_DATE: Gauge "binauthd_document_up_to_date" ["document"]
         "Whether the document is obeyed as it lies on disk; 0 where a last good version stands in for it, or nothing. `attestors` are all of them together."
     KEY_RING_ATTESTORS: Gauge "binauthd_key_ring_attestors" ["state"]

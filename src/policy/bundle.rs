@@ -1,7 +1,7 @@
 //! Signed policy bundles: the documents that decide, as one signed whole with a version. A format of this
 //! project.
 //!
-//! A bundle is a DSSE envelope ([`Sealed`]) of type [`PAYLOAD_TYPE`] over one JSON object ([`Contents`]):
+//! A bundle is a DSSE envelope ([`Sealed`]) of type [`SEAL`] over one JSON object ([`Contents`]):
 //!
 //! ```json
 //! {
@@ -26,30 +26,26 @@
 //! all of it. Which version may follow which is [`Highest`]'s part; nobody here remembers anything.
 
 mod contents;
-mod sealed;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::time::SystemTime;
 
 pub use contents::{Contents, Member, Payload, PayloadDocuments, WrittenMember};
-pub use sealed::{BundleKey, Sealed};
 
 use super::Options;
+use super::sealed::{Seal, SealKey, Sealed, SealedError};
 use crate::attestation::{AttestorName, KeyId};
 use crate::document::{self, DocumentError};
 use crate::image::Digest;
 
-/// The type that a bundle's envelope names, and a signature covers.
-pub const PAYLOAD_TYPE: &str = "application/vnd.binauthd.policy-bundle.v1+json";
+/// What a bundle's envelope says that it is.
+pub const SEAL: Seal =
+    Seal { payload_type: "application/vnd.binauthd.policy-bundle.v1+json", key: "bundle key" };
 /// The largest envelope, and the largest payload, in bytes.
 pub const MAX_BYTES: usize = document::MAX_BYTES;
 /// The most attestors of a bundle.
 pub const MAX_ATTESTORS: usize = 1_000;
-/// The most keys that bundles count under.
-pub const MAX_KEYS: usize = 16;
-/// The most signatures of an envelope; each may be tried with every key.
-pub const MAX_SIGNATURES: usize = 16;
 /// The longest name of a document, in bytes.
 pub const MAX_NAME: usize = 255;
 
@@ -57,7 +53,7 @@ pub const MAX_NAME: usize = 255;
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     /// One of them must have signed it.
-    pub keys: &'a [BundleKey],
+    pub keys: &'a [SealKey],
     /// It must be of this project.
     pub project: &'a str,
     /// What its policy may contain.
@@ -83,24 +79,9 @@ pub struct Highest {
 /// Why a bundle is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// Not a DSSE envelope.
-    #[error("it is not a DSSE envelope: {0}")]
-    Envelope(DocumentError),
-    /// An envelope of something else.
-    #[error("its payloadType is `{0}`, not `{PAYLOAD_TYPE}`")]
-    PayloadType(String),
-    /// A payload that cannot be decoded.
-    #[error("its payload is not base64")]
-    Encoding,
-    /// More than [`MAX_SIGNATURES`].
-    #[error("it has {0} signatures, more than the {MAX_SIGNATURES} allowed")]
-    TooManySignatures(usize),
-    /// No key to hold it against.
-    #[error("there is no bundle key to check it with")]
-    NoKeys,
-    /// A stranger's.
-    #[error("it is not signed by a bundle key of this node: {0}")]
-    Stranger(String),
+    /// Its envelope, or who signed it.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
     /// What is signed is not what belongs there.
     #[error("its payload cannot be read: {0}")]
     Payload(DocumentError),
@@ -193,7 +174,7 @@ impl Bundle {
     }
 
     fn check(bytes: &[u8], terms: Terms<'_>, now: Option<SystemTime>) -> Result<Self, BundleError> {
-        let sealed = Sealed::parse(bytes)?;
+        let sealed = Sealed::parse(bytes, &[&SEAL])?;
         let signer = sealed.signer(terms.keys)?.clone();
         let payload = Payload::parse(sealed.payload())?;
         if payload.project != terms.project {

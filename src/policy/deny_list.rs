@@ -120,6 +120,12 @@ impl DenyList {
         self.entries.get(&digest).filter(|entry| entry.until.is_none_or(|until| now < until))
     }
 
+    /// The next time after `now` at which an entry ends.
+    #[must_use]
+    pub fn next_end(&self, now: SystemTime) -> Option<SystemTime> {
+        self.entries.values().filter_map(|entry| entry.until).filter(|until| *until > now).min()
+    }
+
     /// How many digests are listed, those whose time is over too.
     #[must_use]
     pub fn len(&self) -> usize {

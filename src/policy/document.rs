@@ -5,11 +5,14 @@
 //! rules of several kinds refuse the document as a whole: obeying the rest of it would allow or refuse
 //! what its author did not mean.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
+use super::allowlist::{Allowlist, Exception, Terms, TermsError};
 use super::hint;
 use super::maps::{self, Kinds, MAX_RULES, Place, RuleMap, Scope};
-use super::pattern::{Allowlist, AllowlistPattern, PatternError};
+use super::pattern::{AllowlistPattern, PatternError};
 use super::rule::{AdmissionRule, RuleDocument, RuleError};
 use crate::attestation::AttestorName;
 use crate::document::{self, DocumentError, Format, Object, UniqueMap, Version};
@@ -94,6 +97,15 @@ struct PolicyDocument {
 pub(super) struct PatternDocument {
     #[serde(alias = "name_pattern")]
     name_pattern: String,
+    /// From when on it matches nothing, RFC 3339; ours.
+    #[serde(alias = "binauthd_expires")]
+    binauthd_expires: Option<String>,
+    /// Who answers for it; ours.
+    #[serde(alias = "binauthd_owner")]
+    binauthd_owner: Option<String>,
+    /// Where more is said; ours.
+    #[serde(alias = "binauthd_ticket")]
+    binauthd_ticket: Option<String>,
 }
 
 /// Why a policy is refused.
@@ -122,13 +134,13 @@ pub enum PolicyError {
     /// More than [`MAX_PATTERNS`].
     #[error("admissionWhitelistPatterns: {0} patterns, more than the {MAX_PATTERNS} allowed")]
     TooManyPatterns(usize),
-    /// A pattern, by its place in the list.
-    #[error("admissionWhitelistPatterns[{index}].namePattern: {cause}")]
+    /// An entry, by its place in the list.
+    #[error("admissionWhitelistPatterns[{index}].{cause}")]
     Pattern {
         /// From 0.
         index: usize,
         /// What is wrong with it.
-        cause: PatternError,
+        cause: EntryError,
     },
     /// A policy without a default rule decides nothing.
     #[error("`defaultAdmissionRule` is missing: a policy needs one")]
@@ -178,6 +190,22 @@ pub enum PolicyError {
     TooManyAttestors(usize),
 }
 
+/// Why an entry of an allowlist is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// Its pattern is none.
+    #[error("namePattern: {0}")]
+    Pattern(#[from] PatternError),
+    /// What is said of it.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+}
+
+/// Every entry of the policy's allowlist as an exception, in the order of the document, as it stands at `now`.
+pub fn exceptions(policy: &Policy, now: SystemTime) -> impl Iterator<Item = Exception<'_>> {
+    policy.allowlist.exceptions(now)
+}
+
 impl Policy {
     /// Reads a policy document.
     ///
@@ -195,7 +223,7 @@ impl Policy {
         check_name(head.name.as_deref())?;
         let system_policy = read_global_mode(document.global_policy_evaluation_mode.as_deref())?;
         let allowlist =
-            Allowlist::new(read_patterns(document.admission_whitelist_patterns.unwrap_or_default())?);
+            Allowlist::with_terms(read_patterns(document.admission_whitelist_patterns.unwrap_or_default())?);
         let Object(default_rule) = document.default_admission_rule.ok_or(PolicyError::NoDefaultRule)?;
         let default_rule = default_rule
             .try_into()
@@ -300,21 +328,29 @@ fn read_global_mode(mode: Option<&str>) -> Result<Option<SystemPolicyUse>, Polic
     }
 }
 
-fn read_patterns(documents: Vec<Object<PatternDocument>>) -> Result<Vec<AllowlistPattern>, PolicyError> {
+fn read_patterns(
+    documents: Vec<Object<PatternDocument>>,
+) -> Result<Vec<(AllowlistPattern, Terms)>, PolicyError> {
     if documents.len() > MAX_PATTERNS {
         return Err(PolicyError::TooManyPatterns(documents.len()));
     }
     patterns(&documents).map_err(|(index, cause)| PolicyError::Pattern { index, cause })
 }
 
-/// Patterns, or the first that is none, by its place in the list.
+/// Patterns with their terms, or the first entry that is none, by its place in the list.
 pub(super) fn patterns(
     documents: &[Object<PatternDocument>],
-) -> Result<Vec<AllowlistPattern>, (usize, PatternError)> {
-    let read = |(index, Object(document)): (usize, &Object<PatternDocument>)| {
-        AllowlistPattern::parse(&document.name_pattern).map_err(|cause| (index, cause))
+) -> Result<Vec<(AllowlistPattern, Terms)>, (usize, EntryError)> {
+    let read = |Object(document): &Object<PatternDocument>| {
+        let pattern = AllowlistPattern::parse(&document.name_pattern)?;
+        let terms = Terms::read(
+            document.binauthd_expires.as_deref(),
+            document.binauthd_owner.as_deref(),
+            document.binauthd_ticket.as_deref(),
+        )?;
+        Ok((pattern, terms))
     };
-    documents.iter().enumerate().map(read).collect()
+    documents.iter().enumerate().map(|(index, one)| read(one).map_err(|cause| (index, cause))).collect()
 }
 
 /// The maps that have rules, from most to least specific.

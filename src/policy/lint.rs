@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::SystemTime;
 
+use super::allowlist::{Allowlist, Exception, ExceptionState, Terms};
 use super::check::CheckKind;
 use super::pattern::{AllowlistPattern, Reach};
 use super::platform::PlatformPolicy;
@@ -30,6 +32,14 @@ pub enum LintCode {
     PatternUnreachable,
     /// A later pattern matches all that this one does.
     PatternRedundant,
+    /// An exception whose end is past.
+    ExceptionEnded,
+    /// An exception that ends within a week.
+    ExceptionEndsSoon,
+    /// An exception without an end, where others have one.
+    ExceptionWithoutEnd,
+    /// An exception without an owner, where others have one.
+    ExceptionWithoutOwner,
     /// One key, several attestors.
     AttestorsShareKey,
     /// A rule that lets in what the default refuses.
@@ -49,6 +59,10 @@ impl LintCode {
             Self::PatternDuplicate => "PATTERN_DUPLICATE",
             Self::PatternUnreachable => "PATTERN_UNREACHABLE",
             Self::PatternRedundant => "PATTERN_REDUNDANT",
+            Self::ExceptionEnded => "EXCEPTION_ENDED",
+            Self::ExceptionEndsSoon => "EXCEPTION_ENDS_SOON",
+            Self::ExceptionWithoutEnd => "EXCEPTION_WITHOUT_END",
+            Self::ExceptionWithoutOwner => "EXCEPTION_WITHOUT_OWNER",
             Self::AttestorsShareKey => "ATTESTORS_SHARE_KEY",
             Self::RuleAllowsMore => "RULE_ALLOWS_MORE",
             Self::ScanWithoutAge => "SCAN_WITHOUT_AGE",
@@ -73,14 +87,31 @@ impl fmt::Display for Lint {
     }
 }
 
-/// Looks at the patterns of `admissionWhitelistPatterns`, one by one and beside each other. Findings are
-/// in their order.
+/// Looks at the patterns of `admissionWhitelistPatterns`, one by one and beside each other, as they stand at `now`.
+/// Findings are in their order.
 #[must_use]
-pub fn lint(patterns: &[AllowlistPattern]) -> Vec<Lint> {
-    let stems = Stems::of(patterns);
+pub fn lint(allowlist: &Allowlist, now: SystemTime) -> Vec<Lint> {
+    let stems = Stems::of(allowlist);
+    let any = |said: fn(&Terms) -> bool| allowlist.exceptions(now).any(|one| said(one.terms));
+    let (any_end, any_owner) = (any(|terms| terms.expires.is_some()), any(|terms| terms.owner.is_some()));
     let mut found = Vec::new();
-    for (place, pattern) in patterns.iter().enumerate() {
-        let each = [surprise(pattern), tag_only(pattern, &stems), stems.overlap(place, pattern)];
+    for exception in allowlist.exceptions(now) {
+        let Exception { place, pattern, terms, state } = exception;
+        let no_owner = (any_owner && terms.owner.is_none()).then(|| {
+            let message = format!("nobody answers for `{pattern}`: name somebody in `binauthdOwner`");
+            (LintCode::ExceptionWithoutOwner, message)
+        });
+        // What is over matches nothing, and so nothing too much.
+        let each = match state {
+            ExceptionState::Ended => [ending(pattern, terms, state, any_end), None, None, None, None],
+            _ => [
+                surprise(pattern),
+                tag_only(pattern, &stems),
+                stems.overlap(place, pattern),
+                ending(pattern, terms, state, any_end),
+                no_owner,
+            ],
+        };
         let place = place_of(place);
         found.extend(each.into_iter().flatten().map(|(code, message)| Lint {
             code,
@@ -89,6 +120,33 @@ pub fn lint(patterns: &[AllowlistPattern]) -> Vec<Lint> {
         }));
     }
     found
+}
+
+/// An exception that is over, soon is, or never will be.
+fn ending(
+    pattern: &AllowlistPattern,
+    terms: &Terms,
+    state: ExceptionState,
+    any_end: bool,
+) -> Option<(LintCode, String)> {
+    let end = terms.end().unwrap_or_default();
+    let owner = terms.owner.as_ref().map(|owner| format!(" (owner {owner})")).unwrap_or_default();
+    match state {
+        ExceptionState::Ended => {
+            let message =
+                format!("`{pattern}`{owner} ended at {end} and matches nothing: remove it, or renew it");
+            Some((LintCode::ExceptionEnded, message))
+        }
+        ExceptionState::EndsSoon => {
+            let message = format!("`{pattern}`{owner} ends at {end}: what needs it is refused from then on");
+            Some((LintCode::ExceptionEndsSoon, message))
+        }
+        ExceptionState::WithoutEnd if any_end => {
+            let message = format!("`{pattern}`{owner} has no end: write one in `binauthdExpires`");
+            Some((LintCode::ExceptionWithoutEnd, message))
+        }
+        ExceptionState::WithoutEnd | ExceptionState::Holds => None,
+    }
 }
 
 fn place_of(place: usize) -> String {
@@ -136,21 +194,32 @@ fn tag_only(pattern: &AllowlistPattern, stems: &Stems<'_>) -> Option<(LintCode, 
 /// The patterns of every stem, in order, so that what covers a pattern is found among the beginnings of
 /// its own stem.
 struct Stems<'a> {
-    patterns: &'a [AllowlistPattern],
+    allowlist: &'a Allowlist,
     places: BTreeMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Stems<'a> {
-    fn of(patterns: &'a [AllowlistPattern]) -> Self {
-        let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (place, pattern) in patterns.iter().enumerate() {
-            let of_stem = places.entry(pattern.stem()).or_default();
+    fn of(allowlist: &'a Allowlist) -> Self {
+        let mut stems = Self { allowlist, places: BTreeMap::new() };
+        for (place, pattern) in allowlist.iter().enumerate() {
+            let same = |known: &usize| allowlist.as_slice().get(*known) == Some(pattern);
+            let known = stems.places.get(pattern.stem()).into_iter().flatten();
             // One of a kind is enough to cover another, and the first of it is the one to name.
-            if !of_stem.iter().any(|known| patterns.get(*known) == Some(pattern)) {
-                of_stem.push(place);
+            if !known.into_iter().any(|known| same(known) && stems.outlasts(*known, place)) {
+                stems.places.entry(pattern.stem()).or_default().push(place);
             }
         }
-        Self { patterns, places }
+        stems
+    }
+
+    /// Whether the entry at `one` matches for as long as that at `other`.
+    fn outlasts(&self, one: usize, other: usize) -> bool {
+        let end = |place| self.allowlist.terms(place).expires;
+        match (end(one), end(other)) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(one), Some(other)) => one >= other,
+        }
     }
 
     /// What matches all that `pattern` does, the first of each kind, with its place.
@@ -163,12 +232,12 @@ impl<'a> Stems<'a> {
         beginnings
             .filter_map(move |end| self.places.get(stem.get(..end)?))
             .flatten()
-            .filter_map(|at| Some((*at, self.patterns.get(*at)?)))
+            .filter_map(|at| Some((*at, self.allowlist.as_slice().get(*at)?)))
             .filter(move |(_, other)| other.covers(pattern))
     }
 
     fn overlap(&self, place: usize, pattern: &AllowlistPattern) -> Option<(LintCode, String)> {
-        let others = self.covering(pattern).filter(|(at, _)| *at != place);
+        let others = self.covering(pattern).filter(|(at, _)| *at != place && self.outlasts(*at, place));
         let (at, other) = others.min_by_key(|(at, _)| *at)?;
         let there = place_of(at);
         Some(if other == pattern {
@@ -283,8 +352,12 @@ mod tests {
     use crate::attestation::key::tests::P256_PEM;
     use crate::document::Format;
 
-    fn patterns(texts: &[&str]) -> Vec<AllowlistPattern> {
-        texts.iter().map(|text| AllowlistPattern::parse(text).unwrap()).collect()
+    fn day(number: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number * 86_400)
+    }
+
+    fn patterns(texts: &[&str]) -> Allowlist {
+        Allowlist::new(texts.iter().map(|text| AllowlistPattern::parse(text).unwrap()).collect())
     }
 
     fn codes(found: &[Lint]) -> Vec<(&str, &str)> {
@@ -318,7 +391,7 @@ mod tests {
             ("r.example:5000/p/img", "", ""),
         ];
         for (pattern, code, part) in rows {
-            let found = lint(&patterns(&[pattern]));
+            let found = lint(&patterns(&[pattern]), day(1));
             let expected: &[&str] = if code.is_empty() { &[] } else { &[code] };
             assert_eq!(
                 found.iter().map(|lint| lint.code.as_str()).collect::<Vec<_>>(),
@@ -345,7 +418,41 @@ mod tests {
             (&["r.io/p/a:v1", "r.io/p/a@*"], &[("[0]", "PATTERN_TAG_ONLY")]),
         ];
         for (texts, expected) in rows {
-            assert_eq!(codes(&lint(&patterns(texts))), *expected, "{texts:?}");
+            assert_eq!(codes(&lint(&patterns(texts), day(1))), *expected, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn exceptions_with_an_end() {
+        // Pattern, end and owner of each, as days; what is found on day 100.
+        type Row<'a> = (&'a [(&'a str, Option<u64>, &'a str)], &'a [(&'a str, &'a str)]);
+        let rows: &[Row<'_>] = &[
+            (&[("r.io/a", None, ""), ("r.io/b", None, "")], &[]),
+            (&[("r.io/a", Some(100), "")], &[("[0]", "EXCEPTION_ENDED")]),
+            (
+                &[("r.io/a", Some(101), ""), ("r.io/b", Some(107), "")],
+                &[("[0]", "EXCEPTION_ENDS_SOON"), ("[1]", "EXCEPTION_ENDS_SOON")],
+            ),
+            (&[("r.io/a", Some(108), "")], &[]),
+            (&[("r.io/a", Some(200), ""), ("r.io/b", None, "")], &[("[1]", "EXCEPTION_WITHOUT_END")]),
+            (&[("r.io/a", None, "x"), ("r.io/b", None, "")], &[("[1]", "EXCEPTION_WITHOUT_OWNER")]),
+            // What ends covers nothing that goes on, and what is over is told of once.
+            (&[("r.io/**", Some(200), ""), ("r.io/a", Some(300), "")], &[("[0]", "PATTERN_WHOLE_REGISTRY")]),
+            (&[("r.io/p/**", Some(300), ""), ("r.io/p/a", Some(200), "")], &[("[1]", "PATTERN_UNREACHABLE")]),
+            (&[("r.io/**", Some(50), ""), ("r.io/a", Some(300), "")], &[("[0]", "EXCEPTION_ENDED")]),
+            (
+                &[("r.io/a", Some(200), ""), ("r.io/a", Some(300), ""), ("r.io/a", Some(250), "")],
+                &[("[0]", "PATTERN_DUPLICATE"), ("[2]", "PATTERN_DUPLICATE")],
+            ),
+        ];
+        for (entries, expected) in rows {
+            let entry = |(text, end, owner): &(&str, Option<u64>, &str)| {
+                let owner = Some((*owner).to_owned()).filter(|owner| !owner.is_empty());
+                let terms = Terms { expires: end.map(day), owner, ticket: None };
+                (AllowlistPattern::parse(text).unwrap(), terms)
+            };
+            let allowlist = Allowlist::with_terms(entries.iter().map(entry));
+            assert_eq!(codes(&lint(&allowlist, day(100))), *expected, "{entries:?}");
         }
     }
 

@@ -4,10 +4,9 @@
 //! anything without `/`, a trailing `**` for anything. Which spellings of an image are tried is not
 //! decided here.
 //!
-//! [`AllowlistPattern::matches`] is the definition; [`Allowlist`] gives the same answers over many
+//! [`AllowlistPattern::matches`] is the definition; [`Allowlist`](super::Allowlist) gives the same answers over many
 //! patterns without trying each of them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -111,136 +110,8 @@ impl fmt::Display for AllowlistPattern {
     }
 }
 
-/// Patterns in the order of their document, with an index: a look-up costs one binary search and a walk
-/// over the stems that the spelling begins with, however many patterns there are.
-#[derive(Debug, Clone, Default)]
-pub struct Allowlist {
-    patterns: Vec<AllowlistPattern>,
-    /// Every stem once, sorted.
-    stems: Vec<Stem>,
-}
-
-/// Patterns of one stem, each the first of its kind in the document.
-#[derive(Debug, Clone)]
-struct Stem {
-    text: Box<str>,
-    /// The longest other stem that this one begins with.
-    parent: Option<usize>,
-    exact: Option<usize>,
-    name: Option<usize>,
-    /// The first of this stem and of all it begins with.
-    path: Option<usize>,
-}
-
-impl Allowlist {
-    /// Puts patterns under an index.
-    #[must_use]
-    pub fn new(patterns: Vec<AllowlistPattern>) -> Self {
-        let mut by_stem: BTreeMap<&str, [Option<usize>; 3]> = BTreeMap::new();
-        for (place, pattern) in patterns.iter().enumerate() {
-            let [exact, name, path] = by_stem.entry(pattern.stem()).or_default();
-            let kind = match pattern.reach() {
-                Reach::Exact => exact,
-                Reach::Name => name,
-                Reach::Path => path,
-            };
-            kind.get_or_insert(place);
-        }
-        let mut stems: Vec<Stem> = Vec::with_capacity(by_stem.len());
-        for (text, [exact, name, path]) in by_stem {
-            let mut parent = stems.len().checked_sub(1);
-            while let Some(above) = parent.and_then(|at| stems.get(at))
-                && !text.starts_with(&*above.text)
-            {
-                parent = above.parent;
-            }
-            let inherited = parent.and_then(|at| stems.get(at)?.path);
-            stems.push(Stem { text: text.into(), parent, exact, name, path: first(path, inherited) });
-        }
-        Self { patterns, stems }
-    }
-
-    /// The first pattern of the document that matches any of `spellings`, and its place.
-    #[must_use]
-    pub fn first_match(&self, spellings: &[String]) -> Option<(usize, &AllowlistPattern)> {
-        let place = spellings.iter().filter_map(|spelling| self.look_up(spelling)).min()?;
-        Some((place, self.patterns.get(place)?))
-    }
-
-    /// How many patterns there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.patterns.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
-    }
-
-    /// All of them, in the order of the document.
-    pub fn iter(&self) -> std::slice::Iter<'_, AllowlistPattern> {
-        self.patterns.iter()
-    }
-
-    /// All of them, in the order of the document.
-    #[must_use]
-    pub fn as_slice(&self) -> &[AllowlistPattern] {
-        &self.patterns
-    }
-
-    fn look_up(&self, spelling: &str) -> Option<usize> {
-        // Whatever stem the spelling begins with sorts between that stem and the spelling, so its
-        // neighbour below begins with all of them.
-        let below = self.stems.partition_point(|stem| *stem.text <= *spelling).checked_sub(1)?;
-        let neighbour = self.stems.get(below)?;
-        let shared = shared_bytes(&neighbour.text, spelling);
-        let mut stem = Some(neighbour);
-        while let Some(longer) = stem.filter(|stem| stem.text.len() > shared) {
-            stem = self.parent(longer);
-        }
-        let longest = stem?;
-        let exact = longest.exact.filter(|_| longest.text.len() == spelling.len());
-        // `*` reaches the end only from behind the last `/`.
-        let file = spelling.rfind('/').map_or(0, |slash| slash + 1);
-        let mut name = None;
-        while let Some(behind) = stem.filter(|stem| stem.text.len() >= file) {
-            name = first(name, behind.name);
-            stem = self.parent(behind);
-        }
-        first(exact, first(name, longest.path))
-    }
-
-    fn parent(&self, stem: &Stem) -> Option<&Stem> {
-        self.stems.get(stem.parent?)
-    }
-}
-
-impl<'a> IntoIterator for &'a Allowlist {
-    type Item = &'a AllowlistPattern;
-    type IntoIter = std::slice::Iter<'a, AllowlistPattern>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-fn first(one: Option<usize>, other: Option<usize>) -> Option<usize> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
-fn shared_bytes(one: &str, other: &str) -> usize {
-    one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const D: &str = "@sha256:abababababababababababababababababababababababababababababababab";
@@ -331,45 +202,6 @@ mod tests {
         for (one, other, covered) in rows {
             let [one, other] = [one, other].map(|text| AllowlistPattern::parse(text).unwrap());
             assert_eq!(one.covers(&other), covered, "{one} and {other}");
-        }
-    }
-
-    /// Written without stems and reaches.
-    fn naive(pattern: &str, spelling: &str) -> bool {
-        let glob: Vec<char> = pattern.chars().collect();
-        let text: Vec<char> = spelling.chars().collect();
-        let (plain, deep) = match glob.as_slice() {
-            [plain @ .., '*', '*'] => (plain, Some(true)),
-            [plain @ .., '*'] => (plain, Some(false)),
-            plain => (plain, None),
-        };
-        match deep {
-            None => plain == text.as_slice(),
-            Some(deep) => {
-                text.len() >= plain.len()
-                    && text.iter().zip(plain).all(|(a, b)| a == b)
-                    && (deep || text.iter().skip(plain.len()).all(|c| *c != '/'))
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_index_answers_as_a_scan_does(
-            patterns in prop::collection::vec("[ab]/[ab/:é]{0,5}\\*{0,2}|[ab]{1,3}", 0..40),
-            spellings in prop::collection::vec("[ab]/[ab/:é]{0,7}|[ab]{0,4}", 0..4),
-        ) {
-            let patterns: Vec<_> =
-                patterns.iter().map(|text| AllowlistPattern::parse(text).unwrap()).collect();
-            let by = |matches: &dyn Fn(&AllowlistPattern, &String) -> bool| {
-                patterns.iter().position(|pattern| spellings.iter().any(|one| matches(pattern, one)))
-            };
-            let scanned = by(&|pattern, spelling| pattern.matches(spelling));
-            prop_assert_eq!(by(&|pattern, spelling| naive(pattern.as_str(), spelling)), scanned);
-            let allowlist = Allowlist::new(patterns.clone());
-            let found = allowlist.first_match(&spellings);
-            prop_assert_eq!(found.map(|(place, _)| place), scanned);
-            prop_assert_eq!(found.map(|(_, pattern)| pattern), scanned.map(|place| &patterns[place]));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Everything that decides, as it is in force at one moment.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::{DenyList, Freshness, PlatformPolicy, Policy, SystemPolicy};
+use super::{BreakGlass, DenyList, Freshness, PlatformPolicy, Policy, SystemPolicy};
 use crate::attestation::key_ring::Asked;
 use crate::attestation::{Attestor, AttestorName, KeyRing};
 use crate::image::DigestKind;
@@ -46,6 +47,8 @@ pub struct Rulebook {
     pub policy: Option<Arc<Policy>>,
     /// Check sets, obeyed beside the policy.
     pub platform_policy: Option<Arc<PlatformPolicy>>,
+    /// What lets through what these refuse.
+    pub break_glass: Arc<BreakGlass>,
     /// Which digests an attestation may name.
     pub subjects: Subjects,
     /// Attestation is required by a digest in the image's own text, as Google has it.
@@ -59,6 +62,14 @@ impl Rulebook {
     pub fn attestors(&self) -> impl Iterator<Item = &AttestorName> {
         let policy = self.policy.iter().flat_map(|policy| policy.attestors());
         policy.chain(self.platform_policy.iter().flat_map(|platform| platform.signers()))
+    }
+
+    /// The next time after `now` at which something that decides begins or ends by itself.
+    #[must_use]
+    pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
+        let patterns = [self.policy.as_deref().map(Policy::allowlist), Some(self.system_policy.allowlist())];
+        let ends = patterns.into_iter().flatten().map(|allowlist| allowlist.next_end(now));
+        ends.chain([self.deny_list.next_end(now), self.break_glass.next_change(now)]).flatten().min()
     }
 
     /// The part of `key_ring` that any decision could ask, with the authorities that checks carry

@@ -18,9 +18,9 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use super::allowlist::Allowlist;
 use super::digest_list::{self, ListError};
-use super::document::{MAX_PATTERNS, PatternDocument, patterns};
-use super::pattern::{Allowlist, PatternError};
+use super::document::{EntryError, MAX_PATTERNS, PatternDocument, patterns};
 use crate::document::{self, DocumentError, Format, Object, Version};
 use crate::image::Digest;
 
@@ -69,9 +69,9 @@ pub enum SystemPolicyError {
     /// More than [`MAX_PATTERNS`].
     #[error("admissionWhitelistPatterns: {0} patterns, more than the {MAX_PATTERNS} allowed")]
     TooManyPatterns(usize),
-    /// A pattern, by its place in the list.
-    #[error("admissionWhitelistPatterns[{0}].namePattern: {1}")]
-    Pattern(usize, PatternError),
+    /// An entry, by its place in the list.
+    #[error("admissionWhitelistPatterns[{0}].{1}")]
+    Pattern(usize, EntryError),
 }
 
 impl SystemPolicy {
@@ -92,7 +92,7 @@ impl SystemPolicy {
             return Err(SystemPolicyError::TooManyPatterns(named.len()));
         }
         let patterns = patterns(&named).map_err(|(index, cause)| SystemPolicyError::Pattern(index, cause))?;
-        Ok(Self { digests, allowlist: Allowlist::new(patterns), version: Some(Version::of(bytes)) })
+        Ok(Self { digests, allowlist: Allowlist::with_terms(patterns), version: Some(Version::of(bytes)) })
     }
 
     /// Why `digest` is allowed, if it is listed.

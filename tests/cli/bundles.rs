@@ -2,18 +2,16 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use super::bench::{Bench, ENFORCED, Ran, app};
+use super::bench::{Bench, ENFORCED, Ran};
+use super::node::Node;
 
 const FOREVER: &str = "--expires 2099-01-01T00:00:00Z";
-
-/// Changes are in force within a second; the machine may be busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 fn bench() -> Bench {
     let bench = Bench::with_attestor();
@@ -131,123 +129,29 @@ fn what_no_node_would_take_is_not_signed() {
 }
 
 /// A daemon that obeys bundles from the folder `bundles`, signed with `ci` or `rsa`.
-struct Node {
-    bench: Bench,
-    daemon: Option<Child>,
-}
-
-impl Node {
-    fn new() -> Self {
-        let bench = bench();
-        bench.chmod(".", 0o755);
-        for folder in ["bundles", "occurrences", "etc/attestors", "keys"] {
-            fs::create_dir_all(bench.at(folder)).unwrap();
-        }
-        for key in ["ci", "rsa"] {
-            fs::copy(bench.at(&format!("{key}.pub")), bench.at(&format!("keys/{key}.pem"))).unwrap();
-        }
-        let at = |name: &str| bench.at(name).display().to_string();
-        let config = format!(
-            "config_version = 1\ndeny_list = '{deny}'\nsystem_policy = '{system}'\nattestors = '{attestors}'\n\
-             state_dir = '{state}'\nruntime_dir = '{run}'\n\
-             [policy]\npath = '{policy}'\nbundle = 'file://{bundles}'\nbundle_keys = ['{ci}', '{rsa}']\n\
-             project = 'shop'\n[containerd]\naddress = '{none}'\nnri_socket = '{none}'\n\
-             [[sources]]\nname = 'local'\nurl = 'file://{occurrences}'\n[audit]\nfile = '{audit}'\n",
-            deny = at("etc/deny.yaml"),
-            system = at("etc/system-policy.yaml"),
-            attestors = at("etc/attestors"),
-            state = at("state"),
-            run = at("run"),
-            policy = at("etc/policy.yaml"),
-            bundles = at("bundles"),
-            ci = at("keys/ci.pem"),
-            rsa = at("keys/rsa.pem"),
-            none = at("none.sock"),
-            occurrences = at("occurrences"),
-            audit = at("audit.jsonl"),
-        );
-        bench.write("config.toml", config);
-        bench.run("config check config.toml").gave(0, "valid:         yes");
-        Self { bench, daemon: None }
+fn obeying() -> Node {
+    let bench = bench();
+    for folder in ["bundles", "keys"] {
+        fs::create_dir_all(bench.at(folder)).unwrap();
     }
-
-    fn start(&mut self) {
-        let daemon = Command::new(env!("CARGO_BIN_EXE_binauthd"))
-            .arg("--config")
-            .arg(self.bench.at("config.toml"))
-            .env_remove("NOTIFY_SOCKET")
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.daemon = Some(daemon);
-        self.until("the daemon to answer", |node| node.run("status").code == 0);
+    for key in ["ci", "rsa"] {
+        fs::copy(bench.at(&format!("{key}.pub")), bench.at(&format!("keys/{key}.pem"))).unwrap();
     }
-
-    /// `kill -9`.
-    fn kill(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            daemon.kill().unwrap();
-            daemon.wait().unwrap();
-        }
-    }
-
-    fn terminate(&mut self) {
-        let mut daemon = self.daemon.take().unwrap();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        assert!(daemon.wait().unwrap().success());
-    }
-
-    fn run(&self, line: &str) -> Ran {
-        self.bench.run(&format!("--config config.toml {line}"))
-    }
-
-    fn status(&self) -> Value {
-        self.run("status -o json").gave(0, "").json()
-    }
-
-    fn version(&self) -> Option<u64> {
-        self.status()["bundle"]["version"].as_u64()
-    }
-
-    fn verdict(&self) -> Value {
-        self.run(&format!("evaluate {} -o json", app())).json()
-    }
-
-    #[track_caller]
-    fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !done(self) {
-            assert!(Instant::now() < deadline, "{what}: {:?}", self.run("status"));
-            sleep(Duration::from_millis(20));
-        }
-    }
-
-    #[track_caller]
-    fn until_version(&self, version: u64) {
-        self.until(&format!("version {version}"), |node| node.version() == Some(version));
-    }
-
-    fn alarms(&self) -> String {
-        self.status()["alarms"].to_string()
-    }
-
-    #[track_caller]
-    fn until_alarm(&self, part: &str) {
-        self.until(part, |node| node.alarms().contains(part));
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.kill();
-    }
+    let at = |name: &str| bench.at(name).display().to_string();
+    let policy = format!(
+        "[policy]\npath = '{policy}'\nbundle = 'file://{bundles}'\nbundle_keys = ['{ci}', '{rsa}']\n\
+         project = 'shop'\n",
+        policy = at("etc/policy.yaml"),
+        bundles = at("bundles"),
+        ci = at("keys/ci.pem"),
+        rsa = at("keys/rsa.pem"),
+    );
+    Node::of(bench, "", &policy)
 }
 
 #[test]
 fn a_node_obeys_bundles_over_restarts() {
-    let mut node = Node::new();
+    let mut node = obeying();
     node.start();
     let refused = node.verdict();
     assert_eq!(refused["reason"], "POLICY_MISSING");
@@ -280,7 +184,7 @@ fn a_node_obeys_bundles_over_restarts() {
 
 #[test]
 fn what_was_recorded_is_never_lower_than_what_was_used() {
-    let mut node = Node::new();
+    let mut node = obeying();
     let mut highest = 0;
     node.start();
     for round in 1..=10 {
@@ -299,7 +203,7 @@ fn what_was_recorded_is_never_lower_than_what_was_used() {
 
 #[test]
 fn what_was_accepted_is_forgotten_by_root_alone() {
-    let mut node = Node::new();
+    let mut node = obeying();
     for version in [3, 9] {
         signed(&node.bench, version, "ALWAYS_DENY", &format!("bundles/{version}.json"));
     }
@@ -340,7 +244,7 @@ fn what_was_accepted_is_forgotten_by_root_alone() {
 
 #[test]
 fn with_nothing_left_of_what_was_accepted_every_image_is_refused() {
-    let mut node = Node::new();
+    let mut node = obeying();
     signed(&node.bench, 3, "ALWAYS_ALLOW", "bundles/3.json");
     node.start();
     node.until_version(3);
@@ -375,7 +279,7 @@ fn with_nothing_left_of_what_was_accepted_every_image_is_refused() {
 
 #[test]
 fn a_clock_that_went_back_is_told_and_believed_again_on_request() {
-    let mut node = Node::new();
+    let mut node = obeying();
     signed(&node.bench, 3, "ALWAYS_ALLOW", "bundles/3.json");
     node.start();
     node.until_version(3);
@@ -407,14 +311,14 @@ fn a_clock_that_went_back_is_told_and_believed_again_on_request() {
 
 #[test]
 fn a_bundle_is_carried_to_a_node_that_takes_its_own_alone() {
-    let mut node = Node::new();
+    let mut node = obeying();
     signed(&node.bench, 3, "ALWAYS_ALLOW", "bundles/3.json");
     node.start();
     node.until_version(3);
     let exported = node.run("bundle export --to carried -o json").gave(0, "").json();
     assert_eq!(exported["policyBundle"], 3, "{exported}");
 
-    let mut other = Node::new();
+    let mut other = obeying();
     fs::copy(node.bench.at("carried"), other.bench.at("carried")).unwrap();
     other.run("bundle import carried").gave(2, "it is not signed by a bundle key of this node");
     fs::copy(node.bench.at("keys/ci.pem"), other.bench.at("keys/ci.pem")).unwrap();

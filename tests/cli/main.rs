@@ -10,10 +10,12 @@
 )]
 
 mod bench;
+mod node;
 
 mod attestations;
 mod attestors;
 mod audit;
+mod break_glass;
 mod bundles;
 mod containerd;
 mod evaluate;

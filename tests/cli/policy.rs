@@ -217,3 +217,67 @@ fn an_exported_policy_is_the_same_every_time() {
     let json = bench.run("policy export first.yaml -o json").json();
     assert_eq!(json["defaultAdmissionRule"]["requireAttestationsBy"][0], "projects/p/attestors/ci");
 }
+
+#[test]
+fn exceptions_are_listed_warned_of_and_kept() {
+    let bench = Bench::with_attestor();
+    let day = |ahead: i64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let time =
+            std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.saturating_add_signed(ahead * 86_400));
+        humantime::format_rfc3339_seconds(time).to_string()
+    };
+    let (past, soon, late) = (day(-1), day(3), day(400));
+    let text = format!(
+        "admissionWhitelistPatterns:\n\
+         - {{namePattern: 'r.io/p/a@*', binauthdExpires: '{past}', binauthdOwner: web}}\n\
+         - {{namePattern: 'r.io/p/b@*', binauthdExpires: '{soon}', binauthdOwner: 'web team', binauthdTicket: T-1}}\n\
+         - {{name_pattern: 'r.io/p/c@*', binauthd_expires: '{late}', binauthd_owner: web}}\n\
+         - namePattern: r.io/p/d@*\n\
+         defaultAdmissionRule: {{evaluationMode: ALWAYS_DENY, enforcementMode: {ENFORCED}}}\n"
+    );
+    bench.write("policy.yaml", &text);
+    let report = bench.run("policy check policy.yaml -o json").gave(0, "").json();
+    let codes: Vec<_> = report["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| warning["code"].as_str().unwrap())
+        .collect();
+    let expected =
+        ["EXCEPTION_ENDED", "EXCEPTION_ENDS_SOON", "EXCEPTION_WITHOUT_END", "EXCEPTION_WITHOUT_OWNER"];
+    assert_eq!(codes, expected);
+    let listed = bench.run("policy exceptions policy.yaml").gave(0, "PATTERN");
+    for row in [
+        vec!["r.io/p/a@*", "web", "-", &past, "ended"],
+        vec!["r.io/p/b@*", "web team", "T-1", &soon, "ends soon"],
+        vec!["r.io/p/c@*", "web", "-", &late, "holds"],
+        vec!["r.io/p/d@*", "-", "-", "-", "without end"],
+    ] {
+        let found = listed.out.lines().find(|line| line.starts_with(row[0])).unwrap();
+        let cells: Vec<_> = found.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(cells, row);
+    }
+    bench.run("policy exceptions policy.yaml --strict").gave(1, "ended");
+    let json = bench.run("policy exceptions policy.yaml -o json").json();
+    assert_eq!(
+        (&json[1]["state"], &json[1]["place"]),
+        (&"ends-soon".into(), &"admissionWhitelistPatterns[1]".into())
+    );
+    // Exported and imported again it says the same.
+    let exported = bench.run("policy export policy.yaml").gave(0, "binauthdTicket: T-1").out;
+    bench.write("exported.yaml", &exported);
+    assert_eq!(bench.run("policy export exported.yaml").out, exported);
+    bench.run("policy import exported.yaml --to there.yaml").gave(0, "is in");
+    assert_eq!(bench.run("policy exceptions there.yaml").out, listed.out);
+    bench.write("bad.yaml", text.replace(&late, "soon"));
+    bench
+        .run("policy check bad.yaml")
+        .gave(1, "admissionWhitelistPatterns[2].binauthdExpires: `soon` is not a time");
+    bench.write("bad.yaml", text.replace("binauthdTicket", "binauthdIssue"));
+    bench.run("policy check bad.yaml").gave(1, "unknown field `binauthdIssue`");
+    // What is over exempts nothing.
+    let image = |name: &str| format!("evaluate r.io/p/{name}@{} --policy policy.yaml", super::bench::D);
+    bench.run(&image("a")).gave(1, "ALWAYS_DENY");
+    bench.run(&image("b")).gave(0, "(owner web team, T-1, until ");
+}

@@ -15,10 +15,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::authority::Authority;
+use super::break_glass;
 use super::gated::{Gated, Gates, Settings, configure};
 use super::guarded::{DAEMON, ENFORCE, Guarded, OBSERVE, SOON, Share, policy, requires, verifier};
 use super::kubelet::{Answer, Question, Server};
 use super::rig::{Daemon, Generation, Image, Node, eventually, program};
+use super::signer::Signer;
 
 /// Faults that do not happen here, and what lasts for a moment only.
 const MAY_BE_NOTHING: [&str; 4] = [
@@ -193,7 +195,7 @@ async fn every_family_is_set_by_what_happens() {
         let remote =
             "\n[running]\nperiod = \"10s\"\n[[sources]]\nname = \"remote\"\nurl = \"http://127.0.0.1:1\"\n";
         configure(node, &Settings { more: "", containerd: "allow_handlers = [\"bare\"]" });
-        let config = fs::read_to_string(node.etc.config()).unwrap() + remote;
+        let config = fs::read_to_string(node.etc.config()).unwrap() + remote + &break_glass::table(node, "");
         fs::write(node.etc.config(), config).unwrap();
         node.install_verifier(ENFORCE, &verifier());
         node.etc.write_occurrence("broken.json", "no occurrence");
@@ -292,6 +294,18 @@ async fn every_family_is_set_by_what_happens() {
     );
     seen.push(scraped);
 
+    // An image that runs by break-glass.
+    let (fix, fix_id) = gated.bring("shop/fix", &Image::proves("fix")).await;
+    let grant = break_glass::grant(&Signer::new("glass"), "one", &fix, "default", Duration::from_secs(600));
+    break_glass::drop_there(&guarded.node, "one.json", &grant);
+    until(guarded, "binauthd_break_glass_active", |value| value == 1.0).await;
+    gated.runs("fix", &fix_id, &fix.tagged(), "fix").await;
+    let broken = "verdict=\"ALLOW\",reason=\"BREAK_GLASS\",mode=\"break_glass\"";
+    let used = "binauthd_break_glass_uses_total{by=\"grant\"}";
+    let scraped = until(guarded, used, |value| value >= 2.0).await;
+    assert!(scraped.sum(&["binauthd_decisions_total{gate=\"create\"", broken]) > 0.0, "{scraped:#?}");
+    seen.push(scraped);
+
     // Dry run, what runs violates, and a document that cannot be read keeps its last good version.
     let rule = requires(&[&guarded.qa]).replace("ENFORCED_BLOCK_AND_AUDIT_LOG", "DRYRUN_AUDIT_LOG_ONLY");
     gated.obey(&policy(&guarded.node, &rule)).await;
@@ -323,6 +337,9 @@ async fn every_family_is_set_by_what_happens() {
         .iter()
         .map(|question| (question.target.clone(), serde_json::from_str(&question.body).unwrap()))
         .collect();
+    let of_fix = |event: &Value| event["involvedObject"]["name"] == "fix";
+    let (_, event) = told.iter().find(|(_, event)| of_fix(event)).unwrap();
+    assert_eq!(event["reason"], "BinauthdBreakGlass");
     for (pod, reason) in [("bad", "BinauthdDenied"), ("dry", "BinauthdDryRun")] {
         let of_pod = |event: &Value| {
             let code = event["message"].as_str().unwrap_or_default();

@@ -112,6 +112,18 @@ impl Signer {
         })
     }
 
+    /// A sealed document: a DSSE envelope of this type over `payload`.
+    pub(crate) fn sealed(&self, payload_type: &str, payload: &Value) -> String {
+        let payload = payload.to_string();
+        let signature: Signature = self.key.sign(&dsse::pae(payload_type, payload.as_bytes()));
+        json!({
+            "payloadType": payload_type,
+            "payload": base64(payload.as_bytes()),
+            "signatures": [{ "keyid": self.key_id(), "sig": base64(signature.to_der().as_bytes()) }],
+        })
+        .to_string()
+    }
+
     /// An entry of `signatures` under this key's id.
     pub(crate) fn signature(&self, bytes: &[u8]) -> Value {
         json!({ "publicKeyId": self.key_id(), "signature": base64(bytes) })

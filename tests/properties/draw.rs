@@ -169,6 +169,7 @@ fn pod() -> impl Strategy<Value = Workload> {
             namespace: Some(namespace.into()),
             service_account: Some(account.into()),
             mesh_identity: Some(format!("spiffe://mesh/ns/{namespace}/sa/{account}")),
+            break_glass: false,
         })
 }
 
@@ -180,6 +181,7 @@ pub(crate) fn partly(pod: &Workload, known: [bool; 4]) -> Workload {
         namespace: keep(&pod.namespace, known[1]),
         service_account: keep(&pod.service_account, known[2]),
         mesh_identity: keep(&pod.mesh_identity, known[3]),
+        break_glass: pod.break_glass,
     }
 }
 

@@ -7,7 +7,7 @@ use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence};
 use binauthd::decision::{Case, Known, Ladder, Looks, Subject, Verdict};
 use binauthd::document::Format;
 use binauthd::image::{Digest, DigestKind, Workload};
-use binauthd::policy::{DenyList, Options, PlatformPolicy, Policy, Rulebook, SystemPolicy};
+use binauthd::policy::{BreakGlass, DenyList, Options, PlatformPolicy, Policy, Rulebook, SystemPolicy};
 use serde_json::{Value, json};
 
 use super::filed::{Filed, pkix};
@@ -239,7 +239,13 @@ impl World {
 
     /// Judges the world; with the ladder, where that is asked for.
     pub(crate) fn judge(&self) -> Verdict {
-        let (rulebook, subject) = (self.rulebook(), self.subject());
+        self.judge_with(BreakGlass::default())
+    }
+
+    /// The same with break-glass.
+    pub(crate) fn judge_with(&self, glass: BreakGlass) -> Verdict {
+        let rulebook = Rulebook { break_glass: Arc::new(glass), ..self.rulebook() };
+        let subject = self.subject();
         let occurrences = self.occurrences();
         let key_ring = rulebook.narrow(&KeyRing::new(self.parties.iter().map(Party::read)));
         let case = Case::new(&subject, &rulebook, now());

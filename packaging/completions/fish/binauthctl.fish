@@ -38,6 +38,7 @@ complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "config" -d 'T
 complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "containerd" -d 'What containerd is told, so that it asks binauthd'
 complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "floor" -d 'What this node needs before it can reach anything'
 complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "trust" -d 'What this node remembers of what it has accepted'
+complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "break-glass" -d 'Let images run although the policy refuses them: signed, for a while, by digest and namespace'
 complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "evaluate" -d 'Judge an image, by files or by the daemon'
 complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "bundle" -d 'Carry policy bundle and attestations to where no network leads'
 complete -c binauthctl -n "__fish_binauthctl_needs_command" -f -a "cache" -d 'What the daemon on this node has on file, and where from'
@@ -209,18 +210,19 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from help" -f -a "list" -d 'List attestations and whether they verify'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that an image is attested'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -s h -l help -d 'Print help'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -s V -l version -d 'Print version'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export sign show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "exceptions" -d 'List what the allowlist exempts: who answers for each entry, where more is said, and when it ends'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l policy -d 'The same as FILE' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
@@ -245,6 +247,13 @@ json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l strict -d 'Exit 1 where an entry is over'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from sign" -l project -d 'Whose nodes it is for: `project` of their `[policy]`' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from sign" -l version -d 'Higher than that of every bundle before it' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from sign" -l expires -d 'From when on it is not accepted: RFC 3339, such as 2027-01-01T00:00:00Z' -r
@@ -276,6 +285,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "exceptions" -d 'List what the allowlist exempts: who answers for each entry, where more is said, and when it ends'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -378,16 +388,96 @@ json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from reset" -l bundle -d 'Forget the policy bundle and its version: any version is accepted again, and until one is, every image is refused'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from reset" -l time -d 'Forget the latest time seen: the clock is believed again'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from reset" -l all -d 'Forget both, and the last good versions of all documents'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from reset" -l all -d 'Forget both, and the last good versions of all documents; revoked break-glass grants stay so'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from reset" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from reset" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tell the highest policy bundle that was accepted, the documents kept and the latest time seen'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from help" -f -a "reset" -d 'Forget what was accepted, so that something else can be'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand trust; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -f -a "grant" -d 'Sign a grant: these digests may run in these namespaces, until then, for this reason'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -f -a "apply" -d 'Check a grant or a revocation by this node\'s keys and put it into its folder'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -f -a "revoke" -d 'Revoke grants on this node, at once and for good; with --to, sign that for many nodes'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -f -a "list" -d 'List the grants of this node, how each stands and how often it was used, and what is revoked'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and not __fish_seen_subcommand_from grant apply revoke list help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l digest -d 'What may run: the digest of an index, of a platform manifest or of a config; again for more. A pull knows that of index or manifest alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l namespace -d 'Where it may, again for more' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l reason -d 'Why: everybody will read it' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l ticket -d 'Where more is said' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l issuer -d 'Who grants it, for people' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l expires -d 'When it ends: a duration from its beginning, such as 4h, or a time of RFC 3339' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l not-before -d 'When it begins, RFC 3339 [default: now]' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l serial -d 'What tells it from every other grant [default: made up]' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l cluster -d 'The cluster that it holds in, as LOCATION.NAME, again for more [default: any]' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l node -d 'The node that it holds on, again for more [default: any]' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l private-key-file -l key -d 'PEM file with an EC P-256 private key, SEC1 or PKCS#8, not encrypted' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l pkcs11-key -d 'A private key on a PKCS#11 token (RFC 7512): pkcs11:token=T;object=O, EC or RSA. The PIN is read from `?pin-source=file:/PATH`, or from the environment as BINAUTHCTL_PKCS11_PIN' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l pkcs11-module -d 'The token\'s library [default: `?module-path=` of the URI]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l keyversion -d 'A key version of Google Cloud KMS: its name in full, or its number beside the four flags below' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l keyversion-project -d 'The project of its key' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l keyversion-location -d 'The location of its key ring' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l keyversion-keyring -d 'The key ring' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l keyversion-key -d 'The key' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l kms-url -d 'Where KMS is asked; plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l kms-token-file -d 'File with the token for KMS [default: BINAUTHCTL_KMS_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l kms-ca -d 'Certificates (PEM) that vouch for KMS, and no others [default: the system\'s]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l to -d 'Where it is written to' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l any-namespace -d 'It may anywhere'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -l kms-metadata-server -d 'Sign as the service account of this machine of Google\'s: ask its metadata server for the token'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from grant" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from apply" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from apply" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from apply" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l reason -d 'Why, for people' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l private-key-file -l key -d 'PEM file with an EC P-256 private key, SEC1 or PKCS#8, not encrypted' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l pkcs11-key -d 'A private key on a PKCS#11 token (RFC 7512): pkcs11:token=T;object=O, EC or RSA. The PIN is read from `?pin-source=file:/PATH`, or from the environment as BINAUTHCTL_PKCS11_PIN' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l pkcs11-module -d 'The token\'s library [default: `?module-path=` of the URI]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l keyversion -d 'A key version of Google Cloud KMS: its name in full, or its number beside the four flags below' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l keyversion-project -d 'The project of its key' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l keyversion-location -d 'The location of its key ring' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l keyversion-keyring -d 'The key ring' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l keyversion-key -d 'The key' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l kms-url -d 'Where KMS is asked; plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l kms-token-file -d 'File with the token for KMS [default: BINAUTHCTL_KMS_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l kms-ca -d 'Certificates (PEM) that vouch for KMS, and no others [default: the system\'s]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l to -d 'Sign a revocation and write it there' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -l kms-metadata-server -d 'Sign as the service account of this machine of Google\'s: ask its metadata server for the token'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from list" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from list" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from help" -f -a "grant" -d 'Sign a grant: these digests may run in these namespaces, until then, for this reason'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Check a grant or a revocation by this node\'s keys and put it into its folder'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke grants on this node, at once and for good; with --to, sign that for many nodes'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the grants of this node, how each stands and how often it was used, and what is revoked'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand break-glass; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l policy -d 'Policy to judge by [default: the configured one, and none beside --platform-policy]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l platform-policy -d 'Platform policy (check sets) to judge by as well [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l deny-list -d 'Deny list to judge by [default: the configured one, where there is one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l system-policy -d 'System policy to judge by [default: the configured one, where there is one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l break-glass -d 'Break-glass grant to judge by as well, again for more [default: none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l break-glass-key -d 'PEM file of a key that grants may be signed with, again for more [default: the configured ones]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l occurrences -d 'Folder of occurrence documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l cluster -d 'Cluster as LOCATION.NAME [default: the configured one]' -r
@@ -403,6 +493,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -s o -l 
 json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l break-glass-label -d 'The pod carries the label image-policy.k8s.io/break-glass: "true"'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l explain -d 'Tell how the verdict comes about: each step, each attestor, each signature that is looked at'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l strict -d 'Exit 1 also for what is allowed in dry run only'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l offline -d 'Judge by files even where no flag names one'
@@ -569,21 +660,22 @@ json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand completion" -s h -l help -d 'Print help'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand completion" -s V -l version -d 'Print version'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "create-signature-payload" -d 'Print the payload that an attestation of an image signs'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "attestors" -d 'Who may attest: attestors and their keys'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "attestations" -d 'What was attested: sign, file, list and verify'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "policy" -d 'The policy document: check, import, export; signed bundles: sign, show'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "config" -d 'The daemon\'s configuration file'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "containerd" -d 'What containerd is told, so that it asks binauthd'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "floor" -d 'What this node needs before it can reach anything'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "trust" -d 'What this node remembers of what it has accepted'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "evaluate" -d 'Judge an image, by files or by the daemon'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "bundle" -d 'Carry policy bundle and attestations to where no network leads'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "cache" -d 'What the daemon on this node has on file, and where from'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "audit" -d 'The audit trail: whether it is what the daemon wrote'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "status" -d 'Tell what the daemon on this node knows and does'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "completion" -d 'Print what a shell needs to complete command lines'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust evaluate bundle cache audit status completion help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "create-signature-payload" -d 'Print the payload that an attestation of an image signs'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "attestors" -d 'Who may attest: attestors and their keys'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "attestations" -d 'What was attested: sign, file, list and verify'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "policy" -d 'The policy document: check, import, export; signed bundles: sign, show'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "config" -d 'The daemon\'s configuration file'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "containerd" -d 'What containerd is told, so that it asks binauthd'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "floor" -d 'What this node needs before it can reach anything'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "trust" -d 'What this node remembers of what it has accepted'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "break-glass" -d 'Let images run although the policy refuses them: signed, for a while, by digest and namespace'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "evaluate" -d 'Judge an image, by files or by the daemon'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "bundle" -d 'Carry policy bundle and attestations to where no network leads'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "cache" -d 'What the daemon on this node has on file, and where from'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "audit" -d 'The audit trail: whether it is what the daemon wrote'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "status" -d 'Tell what the daemon on this node knows and does'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "completion" -d 'Print what a shell needs to complete command lines'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and not __fish_seen_subcommand_from create-signature-payload attestors attestations policy config containerd floor trust break-glass evaluate bundle cache audit status completion help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from attestors" -f -a "create" -d 'Write the document of a new attestor, without keys'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from attestors" -f -a "list" -d 'List the attestors'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from attestors" -f -a "describe" -d 'Show one attestor'
@@ -596,6 +688,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_s
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "exceptions" -d 'List what the allowlist exempts: who answers for each entry, where more is said, and when it ends'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Check that a configuration is valid and that every key in it is known'
@@ -604,6 +697,10 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_s
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from floor" -f -a "check" -d 'Tell which images of a list, or of this node, are not in the system policy'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from trust" -f -a "show" -d 'Tell the highest policy bundle that was accepted, the documents kept and the latest time seen'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from trust" -f -a "reset" -d 'Forget what was accepted, so that something else can be'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from break-glass" -f -a "grant" -d 'Sign a grant: these digests may run in these namespaces, until then, for this reason'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from break-glass" -f -a "apply" -d 'Check a grant or a revocation by this node\'s keys and put it into its folder'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from break-glass" -f -a "revoke" -d 'Revoke grants on this node, at once and for good; with --to, sign that for many nodes'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from break-glass" -f -a "list" -d 'List the grants of this node, how each stands and how often it was used, and what is revoked'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "export" -d 'Write what this node has into one file'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "import" -d 'Put what is in such a file where this node\'s daemon reads it'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "stats" -d 'How full memory and disk are, and how each source does'

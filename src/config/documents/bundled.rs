@@ -20,8 +20,8 @@ use crate::config::slot::{Presence, Slot};
 use crate::config::trust::{self, Kept, Trust};
 use crate::config::{BundleConfig, BundleOrigin};
 use crate::document::Format;
-use crate::policy::bundle::{BundleKey, Contents, Terms};
-use crate::policy::{Bundle, BundleError, DenyList, Options, SystemPolicy};
+use crate::policy::bundle::{Contents, Terms};
+use crate::policy::{Bundle, BundleError, DenyList, Options, SealKey, SealedError, SystemPolicy};
 
 pub use status::{BundleStatus, KeyStatus, RefusalStatus};
 
@@ -52,7 +52,7 @@ pub enum OfferError {
 pub(super) struct Bundled {
     config: BundleConfig,
     options: Options,
-    keys: Vec<(PathBuf, Slot<BundleKey>)>,
+    keys: Vec<(PathBuf, Slot<SealKey>)>,
     /// What the kept bundle was last held against.
     tried: Vec<KeyId>,
     in_force: Option<InUse>,
@@ -80,8 +80,8 @@ struct Refusal {
     problem: String,
 }
 
-fn read_key(text: &str, _: Format) -> Result<BundleKey, String> {
-    BundleKey::parse(text).map_err(|error| format!("is not a bundle key: {error}"))
+fn read_key(text: &str, _: Format) -> Result<SealKey, String> {
+    SealKey::parse(text).map_err(|error| format!("is not a bundle key: {error}"))
 }
 
 impl Bundled {
@@ -200,7 +200,8 @@ impl Bundled {
         if highest != Some(rank) {
             bundle.contents().within_time(now)?;
         }
-        let envelope = String::from_utf8(bytes.to_vec()).map_err(|_| BundleError::Encoding)?;
+        let envelope =
+            String::from_utf8(bytes.to_vec()).map_err(|_| BundleError::from(SealedError::Encoding))?;
         trust
             .record(Kept::new(rank, envelope), now)
             .map_err(|cause| OfferError::NotRecorded { version: rank.version, cause })?;
@@ -218,11 +219,11 @@ impl Bundled {
         self.refused.insert(from, refusal);
     }
 
-    fn keys(&self) -> Vec<BundleKey> {
-        self.keys.iter().filter_map(|(_, slot)| slot.good()).map(|key| BundleKey::clone(key)).collect()
+    fn keys(&self) -> Vec<SealKey> {
+        self.keys.iter().filter_map(|(_, slot)| slot.good()).map(|key| SealKey::clone(key)).collect()
     }
 
-    fn terms<'a>(&'a self, keys: &'a [BundleKey]) -> Terms<'a> {
+    fn terms<'a>(&'a self, keys: &'a [SealKey]) -> Terms<'a> {
         Terms { keys, project: &self.config.project, options: self.options }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::attestation::KeyRing;
 use crate::decision::Reason;
@@ -18,6 +19,10 @@ pub struct InForce {
     pub asked: Arc<KeyRing>,
     /// The version of the policy bundle that they come from, where they come from one.
     pub bundle: Option<u64>,
+    /// The time for which this was put together.
+    pub at: SystemTime,
+    /// The next time after that at which something in it begins or ends.
+    pub due: Option<SystemTime>,
 }
 
 /// What is obeyed, or why nothing is.

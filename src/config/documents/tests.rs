@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::attestation::key_ring::Entry;
 
+mod break_glass;
 mod bundles;
 
 const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEvgIMsXWHkzCb6RxjV0BrxMypUsr2\nIT8UiavysBcN5+KYYzCNoQ4It9Y1KOJuA3j067n4uRtXdYs/pWwLbpaPiQ==\n-----END PUBLIC KEY-----\n";

@@ -52,6 +52,10 @@ fn the_shipped_file_names_the_defaults() {
         cluster: Some("us-central1-a.prod".into()),
         platform_policy: Some("/etc/binauthd/platform-policy.yaml".into()),
         trust_domain: Some("cluster.local".into()),
+        break_glass: BreakGlassConfig {
+            keys: vec!["/etc/binauthd/break-glass-keys/on-call.pem".into()],
+            ..BreakGlassConfig::default()
+        },
         freshness: Freshness {
             max_staleness: Some(Duration::from_secs(24 * 3600)),
             ..Config::default().freshness
@@ -445,6 +449,7 @@ fn what_lies_elsewhere_is_guarded_too() {
     let expected = [
         "attestors",
         "audit.jsonl",
+        "break-glass",
         "containerd-root",
         "containerd-state",
         "containerd.sock",
@@ -526,4 +531,37 @@ fn servers() {
         assert!(error.contains(part), "{text:?} gave {error:?}, which lacks {part:?}");
         assert!(!error.contains("hidden"), "{error}");
     }
+}
+
+#[test]
+fn break_glass() {
+    let parse = |text: &str| parse(&format!("config_version = 1\n[break_glass]\n{text}"));
+    let config =
+        parse("pod_label = true\nkeys = ['/k/a.pem']\ngrants = '/srv/g'\nmax_duration = '90m'").unwrap();
+    let expected = BreakGlassConfig {
+        pod_label: true,
+        keys: vec!["/k/a.pem".into()],
+        grants: "/srv/g".into(),
+        max_duration: Duration::from_secs(5400),
+    };
+    assert_eq!((&config.break_glass, config.warnings.len()), (&expected, 0));
+    assert!(config.notes.iter().any(|note| note.contains("runs any image that is not on the deny list")));
+    for path in ["/k/a.pem", "/srv/g"] {
+        assert!(config.host_rules().guarded().any(|guarded| guarded == path), "{path}");
+    }
+    let keys = vec!["'/k'"; 17].join(", ");
+    let rows = [
+        (format!("keys = [{keys}]"), "break_glass.keys: at most 16 are taken"),
+        ("keys = ['k.pem']".to_owned(), "break_glass.keys: `k.pem` is not an absolute path"),
+        ("grants = 'g'".to_owned(), "break_glass.grants: `g` is not an absolute path"),
+        ("max_duration = '32d'".to_owned(), "`32d` is not between `1m` and `31d`"),
+        ("max_duration = '59s'".to_owned(), "is not between `1m` and `31d`"),
+        ("max_duration = 'long'".to_owned(), "`long` is not a duration such as `24h`"),
+        ("pod_label = 'yes'".to_owned(), "invalid type"),
+    ];
+    for (text, part) in rows {
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains(part), "{error:?} lacks {part:?}");
+    }
+    assert_eq!(parse("key = 'x'").unwrap().warnings, ["unknown key `break_glass.key`"]);
 }

@@ -100,7 +100,7 @@ fn with_no_copy_whole_nothing_is_known_until_it_is_reset() {
         trust.mark_time(at(3));
         assert_eq!(trust.record(kept(8), at(3)).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert!(node.open().lost());
-        trust.reset(Forget::Broken).unwrap();
+        trust.reset(Forget::Broken, SystemTime::now()).unwrap();
         trust.record(kept(1), at(4)).unwrap();
         let trust = node.open();
         assert_eq!((trust.bundle(), trust.problems().count()), (Some(&kept(1)), 0));
@@ -122,8 +122,8 @@ fn only_what_is_named_is_forgotten() {
         let mut trust = node.open();
         trust.keep(documents("x"), at(5));
         trust.record(kept(7), at(5)).unwrap();
-        assert!(matches!(trust.reset(Forget::Broken), Err(ResetError::Whole)));
-        trust.reset(what).unwrap();
+        assert!(matches!(trust.reset(Forget::Broken, SystemTime::now()), Err(ResetError::Whole)));
+        trust.reset(what, SystemTime::now()).unwrap();
         // In both copies.
         for spoilt in [None, Some(0)] {
             spoilt.into_iter().for_each(|copy| node.spoil(copy));

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::creation::is_static;
+use super::creation::{asks_for_break_glass, is_static};
 use super::made::Origin;
 use super::{CreateGate, Creation, PodOf, Stage};
 use crate::containerd::{PidNamespace, Pointer, ReadError, Record, Root, Snapshot};
@@ -313,6 +313,7 @@ async fn complete(gate: &CreateGate, creation: &mut Creation, record: &Record) -
         name: sandbox.name,
         uid: sandbox.uid,
         handler: sandbox.runtime_handler,
+        break_glass: asks_for_break_glass(|key| sandbox.labels.get(key).cloned()),
         is_static: is_static(|key| sandbox.annotations.get(key).cloned()),
     });
     Ok(())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::gate::message::AskedContainer;
 use crate::image::Digest;
 use crate::nri::api;
+use crate::policy::break_glass::POD_LABEL;
 
 /// Annotations by which containerd marks what comes out of a checkpoint.
 const RESTORED: [&str; 3] = ["restored", "checkpointedAt", "checkpointImage"];
@@ -69,6 +70,8 @@ pub(in crate::daemon) struct PodOf {
     pub(super) uid: String,
     /// Runtime handler; empty for the default one.
     pub(super) handler: String,
+    /// Its label asks for break-glass.
+    pub(super) break_glass: bool,
     /// kubelet has it from a file or an address of its own, not from the API server.
     pub(super) is_static: bool,
 }
@@ -79,6 +82,12 @@ const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
 /// Whether these annotations of a sandbox are a static pod's.
 pub(super) fn is_static(mut annotation: impl FnMut(&str) -> Option<String>) -> bool {
     annotation(CONFIG_SOURCE).is_some_and(|source| source != "api")
+}
+
+/// Whether these labels of a sandbox ask for break-glass: by that label and by that value alone.
+pub(super) fn asks_for_break_glass(mut label: impl FnMut(&str) -> Option<String>) -> bool {
+    let (key, value) = POD_LABEL;
+    label(key).is_some_and(|found| found == value)
 }
 
 /// What of the host it reaches.
@@ -212,6 +221,7 @@ impl From<&api::PodSandbox> for PodOf {
             name: pod.name.clone(),
             uid: pod.uid.clone(),
             handler: pod.runtime_handler.clone(),
+            break_glass: asks_for_break_glass(|key| pod.labels.get(key).cloned()),
             is_static: is_static(|key| pod.annotations.get(key).cloned()),
         }
     }
@@ -339,6 +349,33 @@ mod tests {
         assert!(creation.restored && creation.pod.is_none());
         let elsewhere = AskedContainer { namespace: Some("default".into()), ..AskedContainer::default() };
         assert_eq!(Creation::by_hook("k8s.io", &elsewhere).namespace, "default");
+    }
+
+    #[test]
+    fn pods_that_ask_for_break_glass() {
+        let by = |value: Option<&str>| {
+            asks_for_break_glass(|key| {
+                value.filter(|_| key == "image-policy.k8s.io/break-glass").map(str::to_owned)
+            })
+        };
+        let rows = [
+            (Some("true"), true),
+            (Some("True"), false),
+            (Some("1"), false),
+            (Some(""), false),
+            (None, false),
+        ];
+        for (value, asks) in rows {
+            assert_eq!(by(value), asks, "{value:?}");
+        }
+        let pod = |key: &str| {
+            let labels = [(key.to_owned(), "true".to_owned())].into();
+            PodOf::from(&api::PodSandbox { labels, ..api::PodSandbox::default() }).break_glass
+        };
+        assert!(pod("image-policy.k8s.io/break-glass") && !pod("alpha.image-policy.k8s.io/break-glass"));
+        // As an annotation it asks for nothing.
+        let annotations = [(POD_LABEL.0.to_owned(), POD_LABEL.1.to_owned())].into();
+        assert!(!PodOf::from(&api::PodSandbox { annotations, ..api::PodSandbox::default() }).break_glass);
     }
 
     #[test]

@@ -252,7 +252,9 @@ impl CreateGate {
         if verdict.allows() {
             match timeout_at(until, self.of_volumes(creation, &workload)).await {
                 Ok(None) => {}
-                Ok(Some(refusal)) => verdict = refusal,
+                // What is let through in dry run is less of a story than what broke the glass.
+                Ok(Some(volume)) if volume.allows() && verdict.break_glass.is_some() => {}
+                Ok(Some(volume)) => verdict = volume,
                 Err(_) => verdict = self.hindered(creation, Hindrance::late(creation.patience)),
             }
         }
@@ -363,6 +365,7 @@ impl CreateGate {
         let mut workload = self.engine.workload();
         let Some(pod) = &creation.pod else { return workload };
         workload.namespace = Some(pod.namespace.clone());
+        workload.break_glass = pod.break_glass;
         workload.service_account = self.known(pod, &creation.name).map(|facts| facts.service_account.clone());
         if let (Some(domain), Some(account)) = (&self.settings.trust_domain, &workload.service_account) {
             workload.mesh_identity = crate::image::workload::mesh_identity(domain, &pod.namespace, account);

@@ -56,7 +56,7 @@ impl Engine {
 }
 
 /// Versions of everything that is in force.
-pub(super) fn versions(in_force: &InForce) -> [Option<Version>; 6] {
+pub(super) fn versions(in_force: &InForce) -> [Option<Version>; 7] {
     let rulebook = in_force.state.rulebook();
     [
         in_force.bundle.map(|version| Version::of(&version.to_be_bytes())),
@@ -65,5 +65,6 @@ pub(super) fn versions(in_force: &InForce) -> [Option<Version>; 6] {
         rulebook.and_then(|book| book.deny_list.version().cloned()),
         rulebook.and_then(|book| book.system_policy.version().cloned()),
         Some(in_force.key_ring.version().clone()),
+        rulebook.and_then(|book| book.break_glass.version(in_force.at)),
     ]
 }

@@ -18,16 +18,20 @@ enum Mode {
     Enforced,
     /// A refusal that dry run made an allowance.
     DryRun,
+    /// A refusal that break-glass made one.
+    BreakGlass,
     /// A gate that observes got no answer.
     Observe,
 }
 
 impl Mode {
-    const ALL: [Self; 3] = [Self::Enforced, Self::DryRun, Self::Observe];
+    const ALL: [Self; 4] = [Self::Enforced, Self::DryRun, Self::BreakGlass, Self::Observe];
 
     fn of(verdict: &Verdict) -> Self {
         if verdict.reason == Reason::Unanswered {
             Self::Observe
+        } else if verdict.break_glass.is_some() {
+            Self::BreakGlass
         } else if verdict.allows() && verdict.would != Decision::Allow {
             Self::DryRun
         } else {
@@ -39,6 +43,7 @@ impl Mode {
         match self {
             Self::Enforced => "enforced",
             Self::DryRun => "dry_run",
+            Self::BreakGlass => "break_glass",
             Self::Observe => "observe",
         }
     }
@@ -111,6 +116,7 @@ pub(in crate::daemon) struct GateCounts {
     pub(in crate::daemon) denied: u64,
     pub(in crate::daemon) undecidable: u64,
     pub(in crate::daemon) dry_run: u64,
+    pub(in crate::daemon) break_glass: u64,
     pub(in crate::daemon) unanswered: u64,
 }
 
@@ -177,6 +183,7 @@ impl Counts {
             match mode {
                 Mode::Enforced => {}
                 Mode::DryRun => counts.dry_run += count,
+                Mode::BreakGlass => counts.break_glass += count,
                 Mode::Observe => counts.unanswered += count,
             }
         }
@@ -190,6 +197,7 @@ mod tests {
 
     use super::*;
     use crate::audit::Asked;
+    use crate::decision::BrokenGlass;
 
     #[test]
     fn each_decision_is_counted_in_its_place() {
@@ -199,7 +207,15 @@ mod tests {
         let last = *Reason::ALL.last().unwrap();
         let unanswered = refused(Reason::Unanswered).in_dry_run();
         let dry_run = refused(Reason::DenyListed).in_dry_run();
-        for verdict in [refused(Reason::DenyListed), dry_run, refused(last), refused(last), unanswered] {
+        let broken = BrokenGlass { overrides: Reason::NoAttestation, grant: None, pod_label: true };
+        let broken = Verdict {
+            verdict: Decision::Allow,
+            break_glass: Some(Box::new(broken)),
+            ..refused(Reason::BreakGlass)
+        };
+        for verdict in
+            [refused(Reason::DenyListed), dry_run, broken, refused(last), refused(last), unanswered]
+        {
             let occasion = Occasion::at(Gate::Pull, &asked, Duration::from_millis(3));
             counts.of(Gate::Pull).count(&verdict, &occasion);
         }
@@ -215,6 +231,7 @@ mod tests {
         };
         let mut wanted = [
             sample("ALLOW", "DENY_LISTED", "dry_run", 1),
+            sample("ALLOW", "BREAK_GLASS", "break_glass", 1),
             sample("ALLOW", "UNANSWERED", "observe", 1),
             sample("CANNOT_DECIDE", last.code(), "enforced", 2),
             sample("DENY", "DENY_LISTED", "enforced", 1),
@@ -223,11 +240,13 @@ mod tests {
         assert_eq!(samples, wanted);
         // One that nobody waited for took no time.
         assert!(
-            text.contains("binauthd_decision_duration_seconds_count{gate=\"pull\",cache=\"none\"} 4\n"),
+            text.contains("binauthd_decision_duration_seconds_count{gate=\"pull\",cache=\"none\"} 5\n"),
             "{text}"
         );
         assert!(counts.of(Gate::Pull).observes() && !counts.of(Gate::Create).observes());
-        let GateCounts { allowed, denied, undecidable, dry_run, unanswered } = counts.of(Gate::Pull).read();
-        assert_eq!((allowed, denied, undecidable, dry_run, unanswered), (2, 1, 2, 1, 1));
+        let GateCounts { allowed, denied, undecidable, dry_run, break_glass, unanswered } =
+            counts.of(Gate::Pull).read();
+        assert_eq!((allowed, denied, undecidable, dry_run, unanswered), (3, 1, 2, 1, 1));
+        assert_eq!(break_glass, 1);
     }
 }

@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use super::{AttestorStatus, CreateStatus, EvidenceStatus, Inputs, Status};
 use crate::config::DocumentStatus;
+use crate::daemon::engine::GlassStatus;
 use crate::metrics::process::Process;
 use crate::metrics::{Page, family};
 use crate::policy::{EvaluationMode, Policy};
@@ -44,6 +45,7 @@ impl Status {
             alarms,
             policy,
             bundle,
+            break_glass,
             documents,
             key_ring,
             sources: _,
@@ -68,6 +70,10 @@ impl Status {
                 page.set(&family::POLICY_BUNDLE_VERSION, [], version);
             }
         }
+        let (active, uses, label_uses) = break_glass.as_ref().map(GlassStatus::counts).unwrap_or_default();
+        page.set(&family::BREAK_GLASS_ACTIVE, [], active);
+        page.set(&family::BREAK_GLASS_USES, ["grant"], uses - label_uses);
+        page.set(&family::BREAK_GLASS_USES, ["label"], label_uses);
         let current = |document: &DocumentStatus| document.state == "current";
         page.set(&family::DOCUMENT_UP_TO_DATE, ["policy"], current(&policy.document));
         for document in documents {

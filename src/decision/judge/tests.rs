@@ -225,3 +225,5 @@ fn what_one_digest_lacks_makes_nothing_old_that_another_has() {
         assert_eq!(verdict.allows(), allowed, "{age:?} {of_absent:?}: {}", verdict.message);
     }
 }
+
+mod break_glass;

@@ -129,7 +129,7 @@ impl Payload {
         if self.version == 0 {
             return Err(BundleError::Version);
         }
-        let expires = document::time(&self.expires).filter(|time| *time >= SystemTime::UNIX_EPOCH);
+        let expires = document::writable_time(&self.expires);
         let expires = expires.ok_or_else(|| BundleError::Expires(shown(&self.expires, 60)))?;
         Ok(Head { version: self.version, expires })
     }

@@ -23,8 +23,8 @@ impl TestKey {
         p256::PublicKey::from(self.0.verifying_key()).to_public_key_pem(LineEnding::LF).unwrap()
     }
 
-    pub(crate) fn public(&self) -> BundleKey {
-        BundleKey::parse(&self.pem()).unwrap()
+    pub(crate) fn public(&self) -> SealKey {
+        SealKey::parse(&self.pem()).unwrap()
     }
 
     fn signature(&self, message: &[u8]) -> Vec<u8> {
@@ -33,8 +33,13 @@ impl TestKey {
     }
 
     pub(crate) fn seal(&self, payload: &[u8]) -> String {
-        let signature = self.signature(&Sealed::signed(payload));
-        Sealed::assemble(payload, &[(self.public().id().to_string(), signature)])
+        self.seal_as(&SEAL, payload)
+    }
+
+    /// An envelope of another kind.
+    pub(crate) fn seal_as(&self, seal: &Seal, payload: &[u8]) -> String {
+        let signature = self.signature(&seal.signed(payload));
+        seal.assemble(payload, &[(self.public().id().to_string(), signature)])
     }
 }
 
@@ -64,7 +69,7 @@ pub(crate) fn at(text: &str) -> SystemTime {
     humantime::parse_rfc3339(text).unwrap()
 }
 
-fn verify(envelope: &str, keys: &[BundleKey]) -> Result<Bundle, BundleError> {
+fn verify(envelope: &str, keys: &[SealKey]) -> Result<Bundle, BundleError> {
     let terms = Terms { keys, project: "p", options: Options::default() };
     Bundle::verify(envelope.as_bytes(), terms, at("2029-01-01T00:00:00Z"))
 }
@@ -102,10 +107,10 @@ fn a_bundle_is_what_it_says() {
 fn one_good_signature_is_enough_whatever_its_id_says() {
     let (key, stranger) = (TestKey::new(1), TestKey::new(3));
     let payload = bytes(&payload(1));
-    let signed = Sealed::signed(&payload);
+    let signed = SEAL.signed(&payload);
     let good = key.signature(&signed);
     let url = |text: String| text.replace('+', "-").replace('/', "_").replace('=', "");
-    let plain = |signatures: Value| json!({"payloadType": PAYLOAD_TYPE, "payload": base64::encode(&payload), "signatures": signatures});
+    let plain = |signatures: Value| json!({"payloadType": SEAL.payload_type, "payload": base64::encode(&payload), "signatures": signatures});
     let sig = base64::encode(&good);
     let bad = base64::encode(&stranger.signature(&signed));
     let rows = [
@@ -117,7 +122,7 @@ fn one_good_signature_is_enough_whatever_its_id_says() {
         (plain(json!([{"sig": base64::encode(&key.signature(&payload))}])), false),
         (plain(json!([])), false),
         (
-            json!({"payloadType": PAYLOAD_TYPE, "payload": url(base64::encode(&payload)), "more": 1,
+            json!({"payloadType": SEAL.payload_type, "payload": url(base64::encode(&payload)), "more": 1,
                 "signatures": [{"sig": sig}]}),
             true,
         ),
@@ -126,10 +131,11 @@ fn one_good_signature_is_enough_whatever_its_id_says() {
         let verified = verify(&envelope.to_string(), &[key.public()]);
         assert_eq!(verified.is_ok(), holds, "{envelope}");
         if !holds {
-            assert!(matches!(verified, Err(BundleError::Stranger(_))), "{envelope}");
+            assert!(matches!(verified, Err(BundleError::Sealed(SealedError::Stranger { .. }))), "{envelope}");
         }
     }
-    let sealed = Sealed::parse(plain(json!([{"sig": bad}, {"sig": sig}])).to_string().as_bytes()).unwrap();
+    let sealed = plain(json!([{"sig": bad}, {"sig": sig}])).to_string();
+    let sealed = Sealed::parse(sealed.as_bytes(), &[&SEAL]).unwrap();
     let keys = [key.public()];
     let told: Vec<_> = sealed.signatures(&keys).map(|(_, signer)| signer.is_some()).collect();
     assert_eq!(told, [false, true]);
@@ -155,11 +161,14 @@ fn refused_by_name() {
         ("[]".into(), "it is not a DSSE envelope: invalid type"),
         ("{\"payload\": \"\", \"payload\": \"\"}".into(), "duplicate field `payload`"),
         (envelope("text/plain", "", 1), "its payloadType is `text/plain`, not `application/vnd.binauthd"),
-        (envelope(PAYLOAD_TYPE, "%", 1), "its payload is not base64"),
-        (envelope(PAYLOAD_TYPE, "", 17), "it has 17 signatures, more than the 16 allowed"),
-        (envelope(PAYLOAD_TYPE, "", 0), "not signed by a bundle key of this node: it has no signature"),
+        (envelope(SEAL.payload_type, "%", 1), "its payload is not base64"),
+        (envelope(SEAL.payload_type, "", 17), "it has 17 signatures, more than the 16 allowed"),
+        (envelope(SEAL.payload_type, "", 0), "not signed by a bundle key of this node: it has no signature"),
         // What no key has signed is not read at all.
-        (envelope(PAYLOAD_TYPE, "e30=", 1), "no signature holds, those there are name a key without an id"),
+        (
+            envelope(SEAL.payload_type, "e30=", 1),
+            "no signature holds, those there are name a key without an id",
+        ),
         (TestKey::new(2).seal(whole.as_bytes()), "no signature holds, those there are name `ni:///sha-256;"),
         (sealed("{}"), "its payload cannot be read: missing field `project`"),
         (sealed("[\"p\", 3]"), "expected an object"),
@@ -196,7 +205,7 @@ fn refused_by_name() {
         let error = verify(&envelope, &[key.public()]).unwrap_err().to_string();
         assert!(error.contains(part), "{error:?} lacks {part:?}");
     }
-    assert!(matches!(verify(&sealed(&whole), &[]), Err(BundleError::NoKeys)));
+    assert!(matches!(verify(&sealed(&whole), &[]), Err(BundleError::Sealed(SealedError::NoKeys(_)))));
     // What was accepted before may expire.
     let terms = Terms { keys: &[key.public()], project: "p", options: Options::default() };
     let expired = change("/expires", json!("2001-01-01T00:00:00Z"));
@@ -230,10 +239,10 @@ fn versions_only_rise() {
 #[test]
 fn keys_of_other_kinds_are_refused() {
     let ed25519 = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
-    let error = BundleKey::parse(ed25519).unwrap_err().to_string();
+    let error = SealKey::parse(ed25519).unwrap_err().to_string();
     assert!(
         error.contains("the key is of the type Ed25519") || error.contains("the key is Ed25519"),
         "{error}"
     );
-    assert!(BundleKey::parse("").is_err());
+    assert!(SealKey::parse("").is_err());
 }

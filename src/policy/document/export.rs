@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Policy, SystemPolicyUse};
 use crate::document::Format;
+use crate::policy::allowlist::Terms;
 use crate::policy::maps::{RuleMap, Scope};
 use crate::policy::pattern::AllowlistPattern;
 use crate::policy::rule::AdmissionRule;
@@ -23,7 +24,8 @@ impl Policy {
             admission_whitelist_patterns: self
                 .allowlist
                 .iter()
-                .map(|name_pattern| ExportedPattern { name_pattern })
+                .enumerate()
+                .map(|(place, name_pattern)| ExportedPattern::of(name_pattern, self.allowlist.terms(place)))
                 .collect(),
             cluster_admission_rules: map(Scope::Cluster),
             kubernetes_namespace_admission_rules: map(Scope::Namespace),
@@ -81,6 +83,23 @@ struct Exported<'a> {
 #[serde(rename_all = "camelCase")]
 struct ExportedPattern<'a> {
     name_pattern: &'a AllowlistPattern,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binauthd_expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binauthd_owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binauthd_ticket: Option<&'a str>,
+}
+
+impl<'a> ExportedPattern<'a> {
+    fn of(name_pattern: &'a AllowlistPattern, terms: &'a Terms) -> Self {
+        Self {
+            name_pattern,
+            binauthd_expires: terms.end(),
+            binauthd_owner: terms.owner.as_deref(),
+            binauthd_ticket: terms.ticket.as_deref(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn policy(rules: &[(&str, &str, &str)], default: &str) -> Policy {
 fn pod(known: [&str; 4]) -> Workload {
     let [cluster, namespace, service_account, mesh_identity] =
         known.map(|text| Some(text.to_owned()).filter(|text| text != "?"));
-    Workload { cluster, namespace, service_account, mesh_identity }
+    Workload { cluster, namespace, service_account, mesh_identity, ..Workload::default() }
 }
 
 const C: &str = "clusterAdmissionRules";
@@ -233,7 +233,7 @@ fn some_pod() -> impl Strategy<Value = Workload> {
                 let name = |known: &Option<String>| known.clone().unwrap_or("a".into());
                 format!("{scheme}{domain}/ns/{}/sa/{}", name(&namespace), name(&service_account))
             });
-            Workload { cluster, namespace, service_account, mesh_identity }
+            Workload { cluster, namespace, service_account, mesh_identity, ..Workload::default() }
         })
 }
 

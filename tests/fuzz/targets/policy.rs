@@ -22,6 +22,7 @@ fuzz_target!(|data: &[u8]| {
             namespace: Some("shop".to_owned()),
             service_account: Some("web".to_owned()),
             mesh_identity: Some("mesh/ns/shop/sa/web".to_owned()),
+            ..Workload::default()
         };
         assert_eq!(policy.candidates(&known).len(), 1);
         let told = |policy: &Policy| {
