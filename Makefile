@@ -85,7 +85,10 @@ fuzz: ## Every parser and the check against made-up input, FUZZ_SECONDS (300) fo
 	tests/fuzz/run.sh
 
 .PHONY: test-full
-test-full: test ## The same, and what takes minutes: kill loops, longer floods (root)
+test-full: test ## The same, and what takes minutes: kill loops, longer floods, the .rpm (root)
+	tests/rig/install.sh --rpm
+	packaging/build.sh --fast --rpm $(TARGET_DIR)/debug $(BINAUTHD_PACKAGES)
+	packaging/rpm/check.sh $(BINAUTHD_PACKAGES)
 	$(CARGO) test --locked --test e2e --test node --test sources -- --ignored --nocapture --test-threads 1
 
 .PHONY: bench

@@ -9,7 +9,7 @@
 #   --sbom   a bill of materials (CycloneDX) of each package
 #   --fast   larger packages, sooner: for tests
 #
-# The tools come from tests/rig/install.sh --package. The same files make the same packages, byte for byte: times are those
+# The tools come from tests/rig/install.sh --deb --rpm. The same files make the same packages, byte for byte: times are those
 # of the last commit.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -53,7 +53,12 @@ cargo deb "${deb[@]}" --variant binauthd >/dev/null
 
 if [[ -n $rpm ]]; then
   strip --strip-unneeded -- "${programs[@]/#/$work/release/}"
-  options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req disabled)
+  # cargo-deb compresses manual pages by itself.
+  mkdir "$work/release/man"
+  cp -- packaging/man/* "$work/release/man/"
+  gzip -9n -- "$work"/release/man/*
+  # The versions of the C library's symbols are asked for: where it is older, it is the installation that fails, not the start.
+  options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req builtin)
   [[ -z $fast ]] || options+=(--payload-compress none)
   for variant in '' binauthd; do
     name=${variant:-binauthctl}

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Users and folders, the sockets, the daemon. containerd is not touched: that is `binauthctl containerd`'s.
 systemd-sysusers binauthd.conf || :
 systemd-tmpfiles --create binauthd.conf || :

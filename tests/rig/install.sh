@@ -6,7 +6,7 @@
 #   --bench        also cosign and notation, which the benchmarks compare with
 #   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
 #   --deb          also cargo-deb, built likewise, and lintian
-#   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm and rpmlint
+#   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm, rpmlint and what compiles SELinux modules
 #
 # Build tools (protoc, a C compiler, pkg-config), openssl, gpg, curl and SoftHSM are installed with apt when they are missing.
 # Everything that runs as a service elsewhere (containerd, runc, docker-registry) is only
@@ -93,6 +93,8 @@ command -v gpg >/dev/null && command -v gpgconf >/dev/null || tools+=(gnupg)
 [[ -z $deb ]] || command -v dpkg-shlibdeps >/dev/null || tools+=(dpkg-dev)
 [[ -z $rpm ]] || command -v rpm >/dev/null || tools+=(rpm)
 [[ -z $rpm ]] || command -v rpmlint >/dev/null || tools+=(rpmlint)
+[[ -z $rpm || -e /usr/share/selinux/devel/Makefile ]] || tools+=(selinux-policy-dev)
+[[ -z $rpm ]] || command -v semodule_package >/dev/null || tools+=(semodule-utils)
 [[ -e /usr/include/stdlib.h ]] || tools+=(libc6-dev)
 [[ -e /etc/ssl/certs/ca-certificates.crt ]] || tools+=(ca-certificates)
 # runc of the host's suite is linked to it.
