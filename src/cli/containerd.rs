@@ -1,10 +1,9 @@
 //! `containerd`: what containerd is told, so that it asks binauthd.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -15,7 +14,10 @@ use super::output::{Answer, fields};
 use super::{files, write};
 use crate::config::Config;
 use crate::containerd::base_spec::{self, BaseSpecError, MAX_BYTES};
-use crate::containerd::{Containerd, CreateHook};
+use crate::containerd::{Containerd, CreateHook, output};
+
+/// How long `ctr` is waited for.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -164,32 +166,16 @@ impl BaseSpec {
             wanted: wanted.to_owned(),
             why,
         };
-        let ask = |args: &[&str]| self.ctr_output(args).map_err(|error| failed(error.to_string()));
+        let ask = |args: &[&str]| {
+            let mut command = Command::new(&self.ctr);
+            output(command.args(args), MAX_BYTES, DEADLINE).map_err(|error| failed(error.to_string()))
+        };
         let version = ask(&["--version"])?;
         let found = version.split_whitespace().last().unwrap_or_default();
         if found.trim_start_matches('v') != wanted.trim_start_matches('v') {
             return Err(failed(format!("it is of version {found}")));
         }
         ask(&["oci", "spec"])
-    }
-
-    fn ctr_output(&self, args: &[&str]) -> io::Result<String> {
-        let mut child = Command::new(&self.ctr)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let output = child.stdout.take().map(|stdout| File::from(OwnedFd::from(stdout)));
-        let output = output.map_or(Ok(Vec::new()), |output| files::read_capped(output, MAX_BYTES));
-        if output.is_err() {
-            let _ = child.kill();
-        }
-        let status = child.wait()?;
-        if !status.success() {
-            return Err(io::Error::other(format!("`{}` ended with {status}", args.join(" "))));
-        }
-        String::from_utf8(output?).map_err(io::Error::other)
     }
 }
 

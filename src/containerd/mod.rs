@@ -10,6 +10,7 @@
 //! | what runs, and what is made and starts | [`Containerd::running`], [`Containerd::events`] |
 //! | which runtime handlers there are, and which carry the create hook | [`Handlers`] |
 //! | the base runtime spec through which they carry it | [`base_spec`] |
+//! | which program containerd is, which file it reads, what that comes to | [`Installed`] |
 //! | whether containerd answers and has the verifier plugin | [`Probe`] |
 
 pub mod base_spec;
@@ -21,10 +22,12 @@ mod cri;
 mod facts;
 mod handlers;
 mod images;
+mod installed;
 mod introspection;
 mod links;
 mod names;
 mod probe;
+mod run;
 mod snapshot;
 mod spec;
 mod stop;
@@ -36,10 +39,12 @@ pub use container::Record;
 pub use create_hook::CreateHook;
 pub use cri::{CriContainer, CriMount, CriSandbox, PidNamespace};
 pub use handlers::{Handler, Handlers, HandlersError, Hooked};
+pub use installed::{DEFAULT_FILE, Installed, InstalledError, Release, Running};
 pub use introspection::Plugin;
 pub use links::{Leaf, Links, Root};
 pub use names::Pointer;
 pub use probe::{Probe, ProbeStatus};
+pub use run::output;
 pub use snapshot::{Parents, Snapshot};
 pub use spec::{SpecFacts, SpecMount, SpecNamespace};
 pub use tasks::{Events, Happened, Step};
