@@ -75,3 +75,5 @@ mod service;
 mod signer;
 #[path = "e2e/ways.rs"]
 mod ways;
+#[path = "e2e/wiring.rs"]
+mod wiring;

@@ -2,6 +2,7 @@
 //!
 //! The lines are a chain ([`chain`]) over all files of the trail ([`files`]), which [`mod@verify`] looks for edits and gaps, and [`trail`] reads.
 
+pub mod blocked;
 pub mod chain;
 pub mod files;
 mod fold;

@@ -7,7 +7,9 @@ use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, Kind, Nam
 use crate::config::ConfigError;
 use crate::config::lock::LockError;
 use crate::config::trust::ResetError;
+use crate::containerd::InstalledError;
 use crate::containerd::base_spec::BaseSpecError;
+use crate::containerd::wiring::{PlanError, RecordError};
 use crate::decision::SubjectError;
 use crate::document::DocumentError;
 use crate::evidence::folder::ReadError;
@@ -305,18 +307,38 @@ pub enum CliError {
         #[source]
         cause: BaseSpecError,
     },
-    /// Nobody tells containerd's own defaults.
-    #[error(
-        "`{program}` does not tell the defaults of containerd {wanted}: {why}; name the right one with --ctr, or save its `ctr oci spec` and name that with --defaults"
-    )]
-    Ctr {
-        /// What was run.
-        program: String,
-        /// The containerd that runs.
-        wanted: String,
-        /// Why not.
+    /// containerd is left as it is.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The same, for its files alone.
+    #[error(transparent)]
+    Source(#[from] crate::containerd::wiring::SourceError),
+    /// Nothing is known of containerd.
+    #[error(transparent)]
+    Installed(#[from] InstalledError),
+    /// Nobody knows what was done to containerd.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Something went wrong on the way, and everything is as it was.
+    #[error("everything is as it was before{}", left(.problems))]
+    RolledBack {
+        /// What could not be put back.
+        problems: Vec<String>,
+        /// What went wrong.
+        #[source]
+        cause: Box<Self>,
+    },
+    /// containerd after a restart.
+    #[error("`systemctl restart {unit}`: {why}")]
+    Restart {
+        /// The unit.
+        unit: String,
+        /// What went wrong.
         why: String,
     },
+    /// Reasons against enforcing.
+    #[error("{0}")]
+    NotYet(String),
     /// containerd does not say which it is.
     #[error("{0}: name its version with --containerd-version")]
     ContainerdVersion(crate::containerd::ReadError),
@@ -393,9 +415,15 @@ pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
             | CliError::NotGranted(_)
             | CliError::NotApplied { .. }
             | CliError::NotRevoked(_)
+            | CliError::NotYet(_)
+            | CliError::RolledBack { .. }
             | CliError::NotVerified { .. }
             | CliError::StoredOtherwise { .. },
         ) => 1,
         Err(_) => 2,
     }
+}
+
+fn left(problems: &[String]) -> String {
+    if problems.is_empty() { String::new() } else { format!(", but for this: {}", problems.join("; ")) }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::error::CliError;
 
 const FILE_MODE: u32 = 0o644;
+const PROGRAM_MODE: u32 = 0o755;
 const FOLDER_MODE: u32 = 0o755;
 
 /// Makes the folder, not its parents, where it is not there.
@@ -29,7 +30,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, CliError> {
 
 /// Writes a document that is not there yet.
 pub(super) fn create(path: &Path, bytes: &[u8], way_out: &'static str) -> Result<(), CliError> {
-    let (temporary, _) = stage(path, |file| file.write_all(bytes)).map_err(at(path))?;
+    let (temporary, _) = stage(path, FILE_MODE, |file| file.write_all(bytes)).map_err(at(path))?;
     let linked = fs::hard_link(&temporary, path);
     let _ = fs::remove_file(&temporary);
     match linked {
@@ -51,12 +52,23 @@ pub(super) fn replace_with(
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), CliError> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let (temporary, file) = stage(&path, write).map_err(at(&path))?;
-    let replaced = keep_owner(&path, &file).and_then(|()| fs::rename(&temporary, &path));
+    let (temporary, file) = stage(&path, FILE_MODE, write).map_err(at(&path))?;
+    let kept = keep_owner(&path, &file);
+    put(&temporary, &path, kept).map_err(at(&path))
+}
+
+/// Puts a program in place, or replaces it: no moment without the one or the other.
+pub(super) fn program(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let (temporary, _) = stage(path, PROGRAM_MODE, |file| file.write_all(bytes)).map_err(at(path))?;
+    put(&temporary, path, Ok(())).map_err(at(path))
+}
+
+fn put(temporary: &Path, path: &Path, before: io::Result<()>) -> io::Result<()> {
+    let replaced = before.and_then(|()| fs::rename(temporary, path));
     if replaced.is_err() {
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
     }
-    replaced.and_then(|()| sync_folder(&path)).map_err(at(&path))
+    replaced.and_then(|()| sync_folder(path))
 }
 
 /// Removes a document.
@@ -65,10 +77,14 @@ pub(super) fn remove(path: &Path) -> Result<(), CliError> {
 }
 
 /// What is written, on disk beside `path`, under a hidden name that no reader takes for a document.
-fn stage(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<(PathBuf, File)> {
+fn stage(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let open = || OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
+    let open = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // Left by a process of the same id that did not come to its end.
@@ -78,7 +94,7 @@ fn stage(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Re
         opened => opened?,
     };
     let written = write(&mut file)
-        .and_then(|()| file.set_permissions(Permissions::from_mode(FILE_MODE)))
+        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
         .and_then(|()| file.sync_all());
     match written {
         Ok(()) => Ok((temporary, file)),

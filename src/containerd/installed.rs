@@ -74,6 +74,8 @@ pub struct Installed {
     pub version: String,
     /// The same, read.
     pub release: Release,
+    /// The `ctr` that came with it.
+    pub ctr: PathBuf,
     /// Its process, where it runs.
     pub running: Option<Running>,
 }
@@ -130,14 +132,9 @@ impl Installed {
             version: version.clone(),
         })?;
         let running = pid.map(|pid| Running { pid, started: started(pid) });
-        Ok(Self { program, file, version, release, running })
-    }
-
-    /// The `ctr` that came with it.
-    #[must_use]
-    pub fn ctr(&self) -> PathBuf {
-        let beside = self.program.with_file_name("ctr");
-        if beside.is_file() { beside } else { PathBuf::from("ctr") }
+        let beside = program.with_file_name("ctr");
+        let ctr = if beside.is_file() { beside } else { PathBuf::from("ctr") };
+        Ok(Self { program, file, version, release, ctr, running })
     }
 
     /// What a configuration file comes to, everything that it imports and every default included (`containerd config

@@ -33,6 +33,7 @@ mod spec;
 mod stop;
 mod tasks;
 mod waiting;
+pub mod wiring;
 
 pub use client::{Containerd, DEADLINE, ReadError};
 pub use container::Record;

@@ -3,7 +3,8 @@
 mod document;
 mod needs;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -18,6 +19,9 @@ use crate::image::Digest;
 use crate::policy::SystemPolicy;
 use document::Floor;
 use needs::{Need, Needs};
+
+/// Where kubelet looks for static pods.
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -49,7 +53,7 @@ struct From {
     #[arg(long, value_name = "IMAGE")]
     image: Vec<String>,
     /// The folder of static pods
-    #[arg(long, value_name = "DIR", default_value = "/etc/kubernetes/manifests")]
+    #[arg(long, value_name = "DIR", default_value = MANIFESTS)]
     manifests: PathBuf,
     /// Take all running containers of this Kubernetes namespace, such as calico-system; again for more
     #[arg(long, value_name = "NAMESPACE")]
@@ -120,6 +124,13 @@ impl Verb {
             Self::Check(verb) => verb.run(context),
         }
     }
+}
+
+/// The digests that this node needs before it can reach anything, and what could not be looked at.
+pub(super) fn of_node(context: &Context) -> Result<(BTreeSet<Digest>, Vec<String>), CliError> {
+    let settings = &context.defaults.settings.containerd;
+    let needs = runtime()?.block_on(needs::gather(settings, &[], Some(Path::new(MANIFESTS)), &[]));
+    Ok((needs.found.into_iter().filter_map(|need| need.digest).collect(), needs.problems))
 }
 
 impl From {

@@ -1,40 +1,23 @@
-//! `containerd`: what containerd is told, so that it asks binauthd.
+//! `containerd base-spec`: the base runtime spec with the create hook, by itself.
 
 use std::io;
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde::Serialize;
 
-use super::Context;
-use super::error::{CliError, Outcome};
-use super::output::{Answer, fields};
-use super::{files, write};
+use crate::cli::Context;
+use crate::cli::attestations::runtime;
+use crate::cli::error::{CliError, Outcome};
+use crate::cli::output::{Answer, fields};
+use crate::cli::{files, write};
 use crate::config::Config;
 use crate::containerd::base_spec::{self, BaseSpecError, MAX_BYTES};
-use crate::containerd::{Containerd, CreateHook, output};
-
-/// How long `ctr` is waited for.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Verb {
-    /// Print or write the base runtime spec that makes every container of a runtime handler pass the create gate
-    ///
-    /// With --from, everything in that spec stays, and the hook is put into it once. Without, the spec is what
-    /// this containerd starts from when a handler names none, so that containers get the hook and nothing else:
-    /// `ctr oci spec`, without the limits and security profiles that containerd takes out by itself. The version
-    /// it was made from is kept in the hook's arguments; write it anew when containerd changes.
-    ///
-    /// containerd uses it for handlers whose table names it as `base_runtime_spec`, and reads it when it starts:
-    /// restart it after the file has changed.
-    BaseSpec(BaseSpec),
-}
+use crate::containerd::wiring::default_spec;
+use crate::containerd::{Containerd, CreateHook};
 
 #[derive(Debug, Args)]
-pub(super) struct BaseSpec {
+pub(in crate::cli) struct BaseSpec {
     /// The base runtime spec that the handlers have already
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
@@ -75,15 +58,8 @@ struct Report {
     made_for: Option<String>,
 }
 
-impl Verb {
-    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let Self::BaseSpec(verb) = self;
-        verb.run(context)
-    }
-}
-
 impl BaseSpec {
-    fn run(self, context: &Context) -> Result<Answer, CliError> {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         if !self.hook.starts_with('/') || !CreateHook::is_run_by(&self.hook) {
             return Err(CliError::MalformedCommand(format!(
                 "`{}` cannot be the hook: it is named by an absolute path that ends in `{}`, by which it is found again",
@@ -142,40 +118,25 @@ impl BaseSpec {
             Some(version) => version.clone(),
             None => self.running(context)?,
         };
-        let (text, from) = match &self.defaults {
-            Some(path) => (read(path.clone())?, format!("`{}`", path.display())),
-            None => (self.ask_ctr(&version)?, format!("of `{} oci spec`", self.ctr.display())),
+        let (spec, from) = match &self.defaults {
+            Some(path) => {
+                let from = format!("`{}`", path.display());
+                let spec = base_spec::defaults(&read(path.clone())?);
+                (spec.map_err(|cause| CliError::BaseSpec { from: from.clone(), cause })?, from)
+            }
+            None => {
+                let from = format!("of `{} oci spec`", self.ctr.display());
+                (default_spec(&self.ctr, &version)?, from)
+            }
         };
-        let spec =
-            base_spec::defaults(&text).map_err(|cause| CliError::BaseSpec { from: from.clone(), cause })?;
         Ok((spec, Some(version), from))
     }
 
     fn running(&self, context: &Context) -> Result<String, CliError> {
         let address = self.address.as_ref().unwrap_or(&context.defaults.settings.containerd.address);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime
+        runtime()?
             .block_on(async { Containerd::new(address).version().await })
             .map_err(CliError::ContainerdVersion)
-    }
-
-    /// `ctr` is built from containerd's own tree: one of the same version prints the same defaults.
-    fn ask_ctr(&self, wanted: &str) -> Result<String, CliError> {
-        let failed = |why: String| CliError::Ctr {
-            program: self.ctr.display().to_string(),
-            wanted: wanted.to_owned(),
-            why,
-        };
-        let ask = |args: &[&str]| {
-            let mut command = Command::new(&self.ctr);
-            output(command.args(args), MAX_BYTES, DEADLINE).map_err(|error| failed(error.to_string()))
-        };
-        let version = ask(&["--version"])?;
-        let found = version.split_whitespace().last().unwrap_or_default();
-        if found.trim_start_matches('v') != wanted.trim_start_matches('v') {
-            return Err(failed(format!("it is of version {found}")));
-        }
-        ask(&["oci", "spec"])
     }
 }
 

@@ -1,0 +1,129 @@
+//! `containerd disable`
+
+use clap::Args;
+use serde::Serialize;
+
+use super::changes::{Changes, Shown, remove_folders, show, text};
+use super::{Restarting, Which};
+use crate::cli::Context;
+use crate::cli::error::{CliError, Outcome};
+use crate::cli::output::{Answer, plain, warn};
+use crate::cli::write;
+use crate::containerd::wiring::{BIN_DIR, Change, Kind, Places, Record, View, undone};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Disable {
+    /// Show what would be changed, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    restarting: Restarting,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    changed: bool,
+    changes: Vec<Shown>,
+    notes: Vec<String>,
+    restart_needed: bool,
+}
+
+impl Disable {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let places = self.which.places();
+        let _lock = places.folder.exists().then(|| write::lock(&places.folder)).transpose()?;
+        let record = Record::read(&places.record())?;
+        // Without a containerd there is nothing that could be asked, and the files are taken back all the same.
+        let installed = self.which.installed(context).map_err(|error| {
+            warn(&format!("containerd is not asked: {}", crate::chain(&error)));
+        });
+        let installed = installed.ok();
+        let root = match (&record, &installed) {
+            (Some(record), _) => record.root.path.clone(),
+            (None, Some(installed)) => installed.file.clone(),
+            (None, None) => crate::containerd::DEFAULT_FILE.into(),
+        };
+        let bin_dir = record.as_ref().and_then(|record| Some(record.verifier.as_ref()?.parent()?.to_owned()));
+        let bin_dir = bin_dir.or_else(|| View::of(installed.as_ref()?.dump(&root).ok()?).bin_dir());
+        let bin_dir = bin_dir.unwrap_or_else(|| BIN_DIR.into());
+        let undone = undone(record.as_ref(), &root, Some(&bin_dir), &places)?;
+        let goes_on = installed.as_ref().is_some_and(|installed| installed.running.is_some());
+        let mut first: Vec<Change> = undone.programs;
+        first.extend(undone.configuration);
+        let mut later = undone.kept;
+        let wired = record.as_ref().is_some_and(|record| record.enabled) || !first.is_empty();
+        // What runs may have read what is taken away.
+        let restart_needed =
+            goes_on && (wired || !later.is_empty()) && !self.is_newer(&places, installed.as_ref());
+        let keep = restart_needed && !self.restarting.restart;
+        let mut report =
+            Report { changed: !self.dry_run, changes: Vec::new(), notes: undone.notes, restart_needed: keep };
+        if !keep {
+            let copies = [places.record(), places.copy()].into_iter().filter(|path| path.exists());
+            later.extend(copies.map(|path| Change { path, after: None, kind: Kind::Ours }));
+        }
+        let all: Vec<_> = first.iter().chain(if keep { &[] } else { later.as_slice() }).cloned().collect();
+        report.changes = show(&all);
+        if !self.dry_run {
+            let mut changes = Changes::default();
+            if let Err(error) = first.iter().try_for_each(|change| changes.add(change)) {
+                return Err(changes.roll_back_for(error));
+            }
+            if let Some(installed) = &installed
+                && root.exists()
+                && let Err(error) = installed.dump(&root)
+            {
+                return Err(changes.roll_back_for(error.into()));
+            }
+            if keep {
+                self.remember(record.as_ref(), &places)?;
+            } else {
+                if restart_needed {
+                    self.restarting.go(context, None)?;
+                }
+                later.iter().try_for_each(|change| changes.add(change))?;
+                if let Some(record) = &record {
+                    remove_folders(&record.folders);
+                }
+            }
+        }
+        context.answer(Outcome::Fine, &report, || report.text(&self.restarting.unit))
+    }
+
+    /// What was wired is not any more, and a containerd that started before uses the copies still.
+    fn remember(&self, record: Option<&Record>, places: &Places) -> Result<(), CliError> {
+        let Some(record) = record.filter(|record| record.enabled) else { return Ok(()) };
+        let text = Record { enabled: false, ..record.clone() }.text().map_err(std::io::Error::other)?;
+        write::replace(&places.record(), text.as_bytes())
+    }
+
+    /// Whether containerd has started since the wiring was taken away.
+    fn is_newer(&self, places: &Places, installed: Option<&crate::containerd::Installed>) -> bool {
+        let Ok(Some(record)) = Record::read(&places.record()) else { return false };
+        let running = installed.and_then(|installed| installed.running);
+        !record.enabled && running.is_some_and(|running| !running.is_older_than(&places.record()))
+    }
+}
+
+impl Report {
+    fn text(&self, unit: &str) -> String {
+        let mut said = text(&self.changes);
+        for note in &self.notes {
+            said.push_str(&format!("note: {}\n", plain(note)));
+        }
+        if !self.changed {
+            said.push_str("nothing was changed\n");
+        } else if self.restart_needed {
+            said.push_str(&format!(
+                "containerd asks until it is restarted: systemctl restart {unit}\n\
+                 the hook's copy is kept until then; this verb, said again afterwards, takes it away\n"
+            ));
+        } else {
+            said.push_str("containerd does not ask binauthd\n");
+        }
+        said
+    }
+}

@@ -1,0 +1,191 @@
+//! `containerd enable`
+
+use clap::Args;
+use serde::Serialize;
+
+use super::changes::{Changes, Shown, missing, show, text};
+use super::{Restarting, Which, ready};
+use crate::cli::Context;
+use crate::cli::error::{CliError, Outcome};
+use crate::cli::output::{Answer, plain};
+use crate::cli::write;
+use crate::containerd::Installed;
+use crate::containerd::wiring::{Change, Kind, Made, Mode, Order, Places, Plan, Record};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Enable {
+    #[command(flatten)]
+    mode: Modes,
+    /// Show what would be changed, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on where a digest of the floor would have been blocked, the daemon does not answer, or containerd's file says
+    /// that it is generated
+    #[arg(long)]
+    force: bool,
+    /// Leave settings alone that lead kubelet's pulls around the verifier: creation judges alone then
+    #[arg(long)]
+    keep_pull_settings: bool,
+    /// The pause image, by digest, that containerd is told to use [default: the configured one, by the digest it has on this
+    /// node]
+    #[arg(long, value_name = "IMAGE@DIGEST")]
+    pause: Option<String>,
+    #[command(flatten)]
+    restarting: Restarting,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Modes {
+    /// A gate that gets no answer lets through, and leaves a record
+    #[arg(long)]
+    observe: bool,
+    /// A gate that gets no answer refuses
+    #[arg(long)]
+    enforce: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    mode: Mode,
+    containerd: String,
+    changed: bool,
+    changes: Vec<Shown>,
+    /// containerd's file as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy: Option<std::path::PathBuf>,
+    /// What of the last 24 hours would have been blocked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_block: Option<Vec<ready::Blocked>>,
+    notes: Vec<String>,
+    /// Whether containerd has to be restarted for it.
+    restart_needed: bool,
+}
+
+impl Enable {
+    pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
+        let mode = if self.mode.observe { Mode::Observe } else { Mode::Enforce };
+        let installed = self.which.installed(context)?;
+        let places = self.which.places();
+        let _lock = places.folder.exists().then(|| write::lock(&places.folder)).transpose()?;
+        let before = Record::read(&places.record())?;
+        let plan = Plan::new(&installed, before.as_ref(), &places)?;
+        let order = Order {
+            mode,
+            pause: ready::pause(context, &installed, plan.pause(), self.pause.as_deref())?,
+            pull_settings: !self.keep_pull_settings,
+            socket: context.gate_socket(),
+            force: self.force,
+        };
+        let made = plan.make(&order)?;
+        let shown = show(&made.changes);
+        let mut report = Report {
+            mode,
+            containerd: installed.version.clone(),
+            changed: !self.dry_run,
+            changes: shown,
+            copy: made.record.root.copy.clone(),
+            would_block: None,
+            notes: made.notes.clone(),
+            restart_needed: false,
+        };
+        if mode == Mode::Enforce {
+            let ready = ready::to_enforce(context)?;
+            let against = ready.against();
+            report.would_block = Some(ready.blocked);
+            report.notes.extend(ready.notes);
+            if let Some(against) = against.filter(|_| !self.force && !self.dry_run) {
+                return Err(CliError::NotYet(format!(
+                    "{}{against}",
+                    ready::text(report.would_block.as_deref().unwrap_or_default())
+                )));
+            }
+        }
+        if !self.dry_run {
+            self.write(context, &installed, &places, before.as_ref(), &made)?;
+            let wants_restart =
+                report.changes.iter().any(|one| Some(&one.file) != made.record.verifier.as_ref());
+            report.restart_needed = wants_restart && installed.running.is_some() && !self.restarting.restart;
+        }
+        context.answer(Outcome::Fine, &report, || report.text(&self.restarting.unit))
+    }
+
+    fn write(
+        &self,
+        context: &Context,
+        installed: &Installed,
+        places: &Places,
+        before: Option<&Record>,
+        made: &Made,
+    ) -> Result<(), CliError> {
+        let mut record = made.record.clone();
+        record.folders = before.map(|record| record.folders.clone()).unwrap_or_default();
+        let all = made.changes.iter().map(|change| change.path.clone()).chain([places.record()]);
+        for folder in all.flat_map(|path| missing(&path)) {
+            if !record.folders.contains(&folder) {
+                record.folders.push(folder);
+            }
+        }
+        let text = record.text().map_err(std::io::Error::other)?;
+        let told = Change { path: places.record(), after: Some(text.into_bytes()), kind: Kind::Ours };
+        let mut changes = Changes::default();
+        // Whatever happens from here on, what was begun is known.
+        let mut go = || -> Result<(), CliError> {
+            changes.add(&told)?;
+            // The verifier counts from the moment it is there: the rest must hold first.
+            let (verifier, rest): (Vec<_>, Vec<_>) =
+                made.changes.iter().partition(|change| in_bin_dir(change, &record));
+            rest.into_iter().try_for_each(|change| changes.add(change))?;
+            made.holds(installed)?;
+            verifier.into_iter().try_for_each(|change| changes.add(change))
+        };
+        if let Err(error) = go() {
+            return Err(changes.roll_back_for(error));
+        }
+        if self.restarting.restart
+            && let Err(error) = self.restarting.go(context, Some(&record))
+        {
+            let error = changes.roll_back_for(error);
+            self.restarting.back(context);
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+fn in_bin_dir(change: &Change, record: &Record) -> bool {
+    let dir = record.verifier.as_ref().and_then(|verifier| verifier.parent());
+    dir.is_some() && change.path.parent() == dir
+}
+
+impl Report {
+    fn text(&self, unit: &str) -> String {
+        let mut said = text(&self.changes);
+        for note in &self.notes {
+            said.push_str(&format!("note: {}\n", plain(note)));
+        }
+        if let Some(blocked) = &self.would_block {
+            said.push_str(&ready::text(blocked));
+        }
+        if !self.changed {
+            said.push_str("nothing was changed\n");
+            return said;
+        }
+        let mode = self.mode;
+        if self.changes.is_empty() {
+            said.push_str(&format!("containerd {} is wired already, to {mode}\n", self.containerd));
+        } else {
+            said.push_str(&format!("containerd {} is wired, to {mode}\n", self.containerd));
+        }
+        if let Some(copy) = &self.copy {
+            said.push_str(&format!("its configuration as it was: `{}`\n", copy.display()));
+        }
+        if self.restart_needed {
+            said.push_str(&format!("restart containerd for it to count: systemctl restart {unit}\n"));
+        }
+        said
+    }
+}
