@@ -23,6 +23,8 @@ mod recovery;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "e2e/signer.rs"]
 mod signer;
+#[path = "node/wiring.rs"]
+mod wiring;
 
 /// Waits until a shell line inside works.
 async fn comes_to_work(node: &rig::Booted, line: &str) {

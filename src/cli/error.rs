@@ -336,9 +336,6 @@ pub enum CliError {
         /// What went wrong.
         why: String,
     },
-    /// Reasons against enforcing.
-    #[error("{0}")]
-    NotYet(String),
     /// containerd does not say which it is.
     #[error("{0}: name its version with --containerd-version")]
     ContainerdVersion(crate::containerd::ReadError),
@@ -415,7 +412,6 @@ pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
             | CliError::NotGranted(_)
             | CliError::NotApplied { .. }
             | CliError::NotRevoked(_)
-            | CliError::NotYet(_)
             | CliError::RolledBack { .. }
             | CliError::NotVerified { .. }
             | CliError::StoredOtherwise { .. },

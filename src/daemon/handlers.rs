@@ -9,16 +9,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::containerd::{Containerd, CreateHook, Handlers as Found, HandlersError, Hooked};
 use crate::decision::Reason;
 
 const PERIOD: Duration = Duration::from_secs(30);
+/// The same while containerd does not tell.
+const SOON: Duration = Duration::from_secs(2);
 
 /// What is known of the handlers.
 pub(super) struct Handlers {
     address: PathBuf,
     allowed: BTreeSet<String>,
     last: Mutex<Option<Arc<Known>>>,
+    restarted: Notify,
 }
 
 /// One look at containerd's configuration.
@@ -39,14 +44,19 @@ pub(super) struct Ungated {
 
 impl Handlers {
     pub(super) fn new(address: PathBuf, allowed: BTreeSet<String>) -> Self {
-        Self { address, allowed, last: Mutex::default() }
+        Self { address, allowed, last: Mutex::default(), restarted: Notify::new() }
+    }
+
+    /// containerd has started, perhaps with another configuration.
+    pub(super) fn restarted(&self) {
+        self.restarted.notify_one();
     }
 
     /// Looks again and again.
     pub(super) async fn follow(&self) {
         loop {
-            self.look().await;
-            tokio::time::sleep(PERIOD).await;
+            let wait = if self.look().await.is_some() { PERIOD } else { SOON };
+            let _ = tokio::time::timeout(wait, self.restarted.notified()).await;
         }
     }
 

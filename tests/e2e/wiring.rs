@@ -170,14 +170,9 @@ fn every_generation_is_wired_and_unwired() {
     ] {
         let files = Files::new(generation, text);
         let case = format!("{generation:?} {text:?}");
-        if text.is_some() {
-            files.write(
-                "conf.d/10-other.toml",
-                &format!(
-                    "version = {}\n[debug]\nlevel = \"info\"\n",
-                    text.unwrap().chars().find(char::is_ascii_digit).unwrap()
-                ),
-            );
+        if let Some(text) = text {
+            let version = text.chars().find(char::is_ascii_digit).unwrap();
+            files.write("conf.d/10-other.toml", &format!("version = {version}\n[debug]\nlevel = \"info\"\n"));
         }
         files.run(&["refresh"]);
         let before = files.all();
@@ -248,8 +243,8 @@ fn every_generation_is_wired_and_unwired() {
             "{case}"
         );
         assert_eq!(files.all(), wired, "{case}");
-        let (code, _, error) = files.run(&["enable", "--enforce", "--pause", digest]);
-        assert!(code == 1 && error.contains("the daemon does not answer"), "{case}: {error}");
+        let (code, said, _) = files.run(&["enable", "--enforce", "--pause", digest]);
+        assert!(code == 1 && said.contains("against it: the daemon does not answer"), "{case}: {said}");
         assert_eq!(files.all(), wired, "{case}");
         files.fine(&["enable", "--enforce", "--pause", digest, "--force"]);
         assert!(!files.json("copies/base-spec-runc.json").to_string().contains("--observe"), "{case}");

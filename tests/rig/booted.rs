@@ -16,9 +16,6 @@ use super::image::architecture;
 use super::node::trust_plain_http;
 use super::{Cri, Home, Image, PATIENCE, Process, Pushed, Registry, eventually, fetched, program};
 
-/// What this repository holds.
-const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
-
 const CONTAINERD_UNIT: &str = "[Unit]\nDescription=containerd\nAfter=network.target local-fs.target\n\
     [Service]\nType=notify\nExecStart=/usr/local/bin/containerd\nRestart=always\nRestartSec=1\nDelegate=yes\n\
     KillMode=process\nOOMScoreAdjust=-999\n[Install]\nWantedBy=multi-user.target\n";
@@ -71,7 +68,7 @@ pub(crate) struct Booted {
 }
 
 impl Booted {
-    /// One that is not booted yet: containerd 2.1, wired by the shipped drop-ins, kubelet's stand-in, and binauthd with
+    /// One that is not booted yet: containerd 2.1, kubelet's stand-in, and binauthd with
     /// the shipped configuration, not wired.
     pub(crate) async fn new() -> Self {
         let node = Self::bare().await;
@@ -179,28 +176,9 @@ imports = ["/etc/containerd/conf.d/*.toml"]
 
     /// containerd asks binauthd from its next start on, and refuses without an answer.
     pub(crate) fn wire(&self) {
-        for name in ["50-binauthd.toml", "60-binauthd-nri.toml", "70-binauthd-hook.toml"] {
-            let text =
-                fs::read_to_string(Path::new(REPOSITORY).join("packaging/containerd").join(name)).unwrap();
-            self.write(&format!("etc/containerd/conf.d/{name}"), &text);
-        }
-        self.copy(&gate_program("binauthd-image-verifier"), "opt/containerd/image-verifier/bin/00-binauthd");
-        let output = Command::new(env!("CARGO_BIN_EXE_binauthctl"))
-            .args(["containerd", "base-spec", "--containerd-version"])
-            .arg(self.containerd_version())
-            .arg("--ctr")
-            .arg(program("containerd").with_file_name("ctr"))
-            .arg("--to")
-            .arg(self.at("etc/containerd/binauthd-base-spec.json"))
-            .output()
-            .unwrap();
+        // Neither of the two runs yet.
+        let output = self.chroot("binauthctl containerd enable --enforce --force");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn containerd_version(&self) -> String {
-        let output =
-            Command::new(program("containerd").with_file_name("ctr")).arg("--version").output().unwrap();
-        String::from_utf8(output.stdout).unwrap().split_whitespace().last().unwrap().to_owned()
     }
 
     fn enable(&self, units: &[&str]) {
@@ -350,21 +328,4 @@ pub(crate) fn package(name: &str) -> PathBuf {
             folder.display()
         )
     })
-}
-
-fn gate_program(name: &str) -> PathBuf {
-    let variable =
-        format!("BINAUTHD_{}", name.trim_start_matches("binauthd-").replace('-', "_").to_uppercase());
-    let variable = variable.replace("IMAGE_VERIFIER", "VERIFIER");
-    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let built = Path::new(env!("CARGO_BIN_EXE_binauthd"))
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join(triple)
-        .join("gate")
-        .join(name);
-    let path = std::env::var_os(variable).map_or(built, PathBuf::from);
-    assert!(path.exists(), "`{}` is not there: run `make gate` first, or `make test`", path.display());
-    path
 }

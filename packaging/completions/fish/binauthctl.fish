@@ -305,14 +305,61 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand config; and __fish
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand config; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check that a configuration is valid and that every key in it is known'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from base-spec help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from base-spec help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from base-spec help" -s h -l help -d 'Print help'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from base-spec help" -s V -l version -d 'Print version'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from base-spec help" -f -a "base-spec" -d 'Print or write the base runtime spec that makes every container of a runtime handler pass the create gate'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from base-spec help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -f -a "enable" -d 'Make containerd ask binauthd'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -f -a "disable" -d 'Make containerd as it was before it was made to ask'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -f -a "refresh" -d 'Give containerd the programs of this version, and base runtime specs of its own version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -f -a "base-spec" -d 'Print or write the base runtime spec that makes every container of a runtime handler pass the create gate'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l pause -d 'The pause image, by digest, that containerd is told to use [default: the configured one, by the digest it has on this node]' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l unit -d 'containerd\'s unit' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l containerd -d 'containerd\'s program [default: the one that runs, or the one on the path]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l containerd-config -d 'containerd\'s configuration file [default: the one that it was started with, or /etc/containerd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l ctr -d 'The `ctr` of containerd\'s own version [default: beside containerd\'s program]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l copies -d 'The folder of what is copied' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l programs -d 'The folder of the gate programs' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l observe -d 'A gate that gets no answer lets through, and leaves a record'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l enforce -d 'A gate that gets no answer refuses'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l dry-run -d 'Show what would be changed, and change nothing'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l force -d 'Go on where a digest of the floor would have been blocked, the daemon does not answer, or containerd\'s file says that it is generated'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l keep-pull-settings -d 'Leave settings alone that lead kubelet\'s pulls around the verifier: creation judges alone then'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l restart -d 'Restart containerd'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l unit -d 'containerd\'s unit' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l containerd -d 'containerd\'s program [default: the one that runs, or the one on the path]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l containerd-config -d 'containerd\'s configuration file [default: the one that it was started with, or /etc/containerd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l ctr -d 'The `ctr` of containerd\'s own version [default: beside containerd\'s program]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l copies -d 'The folder of what is copied' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l programs -d 'The folder of the gate programs' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l dry-run -d 'Show what would be changed, and change nothing'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l restart -d 'Restart containerd'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -l containerd -d 'containerd\'s program [default: the one that runs, or the one on the path]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -l containerd-config -d 'containerd\'s configuration file [default: the one that it was started with, or /etc/containerd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -l ctr -d 'The `ctr` of containerd\'s own version [default: beside containerd\'s program]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -l copies -d 'The folder of what is copied' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -l programs -d 'The folder of the gate programs' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from refresh" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from base-spec" -l from -d 'The base runtime spec that the handlers have already' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from base-spec" -l to -d 'Where to write it; replaced in one step [default: standard output]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from base-spec" -l hook -d 'The hook\'s program' -r
@@ -328,6 +375,9 @@ yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from base-spec" -l observe -d 'Let containers start for which the daemon gives no answer'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from base-spec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from base-spec" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from help" -f -a "enable" -d 'Make containerd ask binauthd'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from help" -f -a "disable" -d 'Make containerd as it was before it was made to ask'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from help" -f -a "refresh" -d 'Give containerd the programs of this version, and base runtime specs of its own version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from help" -f -a "base-spec" -d 'Print or write the base runtime spec that makes every container of a runtime handler pass the create gate'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand floor; and not __fish_seen_subcommand_from generate check help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
@@ -692,6 +742,9 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_s
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Check that a configuration is valid and that every key in it is known'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from containerd" -f -a "enable" -d 'Make containerd ask binauthd'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from containerd" -f -a "disable" -d 'Make containerd as it was before it was made to ask'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from containerd" -f -a "refresh" -d 'Give containerd the programs of this version, and base runtime specs of its own version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from containerd" -f -a "base-spec" -d 'Print or write the base runtime spec that makes every container of a runtime handler pass the create gate'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from floor" -f -a "generate" -d 'List what this node needs before it can reach anything, and make the system policy of it'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from floor" -f -a "check" -d 'Tell which images of a list, or of this node, are not in the system policy'

@@ -60,6 +60,9 @@ struct Report {
     /// What of the last 24 hours would have been blocked.
     #[serde(skip_serializing_if = "Option::is_none")]
     would_block: Option<Vec<ready::Blocked>>,
+    /// Why it had better not be done yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<String>,
     notes: Vec<String>,
     /// Whether containerd has to be restarted for it.
     restart_needed: bool,
@@ -85,10 +88,11 @@ impl Enable {
         let mut report = Report {
             mode,
             containerd: installed.version.clone(),
-            changed: !self.dry_run,
+            changed: false,
             changes: shown,
             copy: made.record.root.copy.clone(),
             would_block: None,
+            against: None,
             notes: made.notes.clone(),
             restart_needed: false,
         };
@@ -97,20 +101,20 @@ impl Enable {
             let against = ready.against();
             report.would_block = Some(ready.blocked);
             report.notes.extend(ready.notes);
-            if let Some(against) = against.filter(|_| !self.force && !self.dry_run) {
-                return Err(CliError::NotYet(format!(
-                    "{}{against}",
-                    ready::text(report.would_block.as_deref().unwrap_or_default())
-                )));
-            }
+            report.against = against.filter(|_| !self.force);
         }
-        if !self.dry_run {
+        let outcome = match &report.against {
+            Some(_) if !self.dry_run => Outcome::Failed,
+            _ => Outcome::Fine,
+        };
+        report.changed = !self.dry_run && outcome == Outcome::Fine;
+        if report.changed {
             self.write(context, &installed, &places, before.as_ref(), &made)?;
             let wants_restart =
                 report.changes.iter().any(|one| Some(&one.file) != made.record.verifier.as_ref());
             report.restart_needed = wants_restart && installed.running.is_some() && !self.restarting.restart;
         }
-        context.answer(Outcome::Fine, &report, || report.text(&self.restarting.unit))
+        context.answer(outcome, &report, || report.text(&self.restarting.unit))
     }
 
     fn write(
@@ -169,6 +173,9 @@ impl Report {
         }
         if let Some(blocked) = &self.would_block {
             said.push_str(&ready::text(blocked));
+        }
+        if let Some(against) = &self.against {
+            said.push_str(&format!("against it: {}\n", plain(against)));
         }
         if !self.changed {
             said.push_str("nothing was changed\n");

@@ -79,7 +79,11 @@ impl Edits {
         match at.get_mut(key) {
             Some(item) => *item = Item::Value(value),
             None => {
+                let indent = indent(at);
                 at.insert(key, Item::Value(value));
+                if let Some(mut key) = at.key_mut(key) {
+                    key.leaf_decor_mut().set_prefix(indent);
+                }
             }
         }
         self.values.push(edit);
@@ -179,6 +183,14 @@ pub(super) fn table<'a>(document: &'a mut DocumentMut, place: &[String]) -> Opti
     Some(at)
 }
 
+/// The blanks before the other keys of a table.
+fn indent(table: &dyn TableLike) -> String {
+    let key = table.iter().find(|(_, item)| item.is_value()).and_then(|(name, _)| table.key(name));
+    let prefix = key.and_then(|key| key.leaf_decor().prefix()?.as_str()).unwrap_or_default();
+    let line = prefix.rsplit('\n').next().unwrap_or_default();
+    if line.trim().is_empty() { line.to_owned() } else { String::new() }
+}
+
 fn text(value: &Value) -> String {
     let mut value = value.clone();
     value.decor_mut().clear();
@@ -251,7 +263,7 @@ required_plugins = ["a", "b"]
     runc = { runtime_type = "io.containerd.runc.v2" , base_runtime_spec = "/spec" }
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata] # strong
       runtime_type = "io.containerd.kata.v2"
-base_runtime_spec = "/spec"
+      base_runtime_spec = "/spec"
 
 [plugins."io.containerd.nri.v1.nri"]
 disable = false

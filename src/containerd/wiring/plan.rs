@@ -291,7 +291,11 @@ impl<'a> Plan<'a> {
             all.set(&mut text, &want.written, want.value.clone()).map_err(edit)?;
         }
         record.drop_in = Some(ours);
-        Ok((root.to_string(), Some(text.to_string())))
+        let root = match &self.sources.root {
+            Some(before) if record.root.edits.is_empty() => before.text.clone(),
+            _ => root.to_string(),
+        };
+        Ok((root, Some(text.to_string())))
     }
 
     /// What it comes to; it must be what is wanted, and nothing else.

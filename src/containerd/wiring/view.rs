@@ -14,6 +14,7 @@ const CRI: &str = "io.containerd.grpc.v1.cri";
 const CRI_IMAGES: &str = "io.containerd.cri.v1.images";
 const CRI_RUNTIME: &str = "io.containerd.cri.v1.runtime";
 const NRI: &str = "io.containerd.nri.v1.nri";
+const TRANSFER: &str = "io.containerd.transfer.v1.local";
 const VERIFIER: &str = "io.containerd.image-verifier.v1.bindir";
 
 /// The form of a file or of a dump, as far as places differ.
@@ -86,6 +87,18 @@ impl View {
     #[must_use]
     pub fn bin_dir(&self) -> Option<PathBuf> {
         Some(PathBuf::from(self.text(&verifier(&["bin_dir"])))).filter(|path| path.is_absolute())
+    }
+
+    /// Whether the transfer service, which asks verifiers, unpacks images for a snapshotter. Unless told otherwise it does for
+    /// containerd's default one.
+    pub(super) fn unpacks(&self, snapshotter: &str) -> bool {
+        let all = self.at(&plugin(TRANSFER, &["unpack_config"])).and_then(Value::as_array);
+        match all.filter(|all| !all.is_empty()) {
+            None => matches!(snapshotter, "" | "overlayfs"),
+            Some(all) => all.iter().any(|one| {
+                one.get("snapshotter").and_then(Value::as_str).is_some_and(|found| found == snapshotter)
+            }),
+        }
     }
 
     /// The version of the dump's form.
@@ -189,5 +202,8 @@ mod tests {
         assert!(one.differences(&one).is_empty());
         assert_eq!(one.text(&["t".to_owned(), "b".to_owned()]), "b");
         assert_eq!((one.version(), other.version()), (2, 3));
+        assert!(one.unpacks("overlayfs") && !one.unpacks("zfs"));
+        let zfs = "[[plugins.'io.containerd.transfer.v1.local'.unpack_config]]\nsnapshotter = 'zfs'";
+        assert!(view(zfs).unpacks("zfs") && !view(zfs).unpacks("overlayfs"));
     }
 }

@@ -107,7 +107,11 @@ impl Wanted {
         }
     }
 
-    fn pulls(&mut self, view: &View, shown: Form, written: Form, are_set: bool) {
+    fn pulls(&mut self, view: &View, shown: Form, written: Form, are_wanted: bool) {
+        let snapshotter =
+            shown.image_setting("snapshotter").map(|place| view.text(&place)).unwrap_or_default();
+        let is_unpacked = view.unpacks(snapshotter);
+        let are_set = are_wanted && is_unpacked;
         let mut around = Vec::new();
         for &name in PULL_SETTINGS {
             let value = match name {
@@ -124,6 +128,12 @@ impl Wanted {
             }
         }
         around.extend(PULL_TABLES.iter().filter(|name| !view.keys(&shown.registry(name)).is_empty()));
+        if !is_unpacked {
+            self.note(format!(
+                "pulls that reach a verifier fail with snapshotter `{snapshotter}`: no `unpack_config` of \
+                 `plugins.\"io.containerd.transfer.v1.local\"` names it. What leads pulls around the verifier is left as it is until one does"
+            ));
+        }
         if !around.is_empty() {
             self.note(format!(
                 "kubelet's pulls go around the verifier, and images are judged when containers are created: because of `{}`",

@@ -70,6 +70,7 @@ impl Plugin for NriPlugin {
             self.gate.meet(pod);
         }
         self.changed.notify_one();
+        self.gate.handlers.restarted();
         Ok(())
     }
 

@@ -1,0 +1,89 @@
+//! `binauthctl containerd enable` and `disable` on a running node, and what the package's removal leaves.
+
+use super::rig::{Booted, Image};
+
+#[tokio::test]
+async fn a_running_node_is_wired_step_by_step_and_unwired_by_removal() {
+    let mut node = Booted::new().await;
+    let app = node.registry.push("shop/app", "1", &Image::service("app")).await;
+    let other = node.registry.push("shop/other", "1", &Image::service("other")).await;
+    node.boot().await;
+    node.cri().await;
+    let containerd =
+        || node.run("cat /etc/containerd/config.toml; find /etc/containerd /opt 2>/dev/null | sort");
+    let before = containerd();
+    let process = || node.run("systemctl show --property ExecMainPID --value containerd");
+    let first = process();
+
+    // Without --restart the running one goes on, and is told so. Both gates ask once it has started again.
+    let said = node.run("binauthctl containerd enable --observe");
+    assert!(said.contains("systemctl restart containerd.service"), "{said}");
+    assert_eq!(process(), first);
+    node.run("binauthctl containerd enable --observe --restart");
+    super::comes_to_work(&node, "binauthctl status | grep -q 'asked by nri and hook'").await;
+    let cri = node.cri().await;
+    cri.pull(&app.tagged()).await.unwrap();
+    cri.run("judged", &app.tagged()).await.unwrap();
+    for gate in ["pull", "create"] {
+        let told = node.run(&format!("binauthctl audit query --gate {gate} --would DENY"));
+        assert!(told.contains("shop/app"), "{gate}: {told}");
+    }
+    // The daemon is gone: nothing is refused.
+    node.run("systemctl stop binauthd.service binauthd.socket binauthd-admin.socket");
+    cri.pull(&other.tagged()).await.unwrap();
+    cri.run("unanswered", &other.tagged()).await.unwrap();
+    node.run("systemctl start binauthd.service");
+    super::comes_to_work(&node, "binauthctl status").await;
+
+    // Enforcing shows what it means, and waits for what the node needs: the pause image is not in the floor.
+    let (code, said) = node.shell("binauthctl containerd enable --enforce --restart");
+    assert!(
+        code == 1 && said.contains("against it: the node needs `") && said.contains("pause@sha256:"),
+        "{said}"
+    );
+    assert!(said.contains("the last 24 hours would have blocked") && said.contains("shop/app"), "{said}");
+    node.run("ls /opt/containerd/image-verifier/bin/00-binauthd-observe");
+    node.run("binauthctl containerd enable --enforce --restart --force");
+    node.run("systemctl stop binauthd.service binauthd.socket binauthd-admin.socket");
+    let cri = node.cri().await;
+    let refusal = cri.pull(&app.tagged()).await.unwrap_err();
+    assert!(refusal.message.contains("binauthd"), "{refusal}");
+    node.run("systemctl start binauthd.service");
+
+    // Wired at each step of an upgrade, and the copies are those of the newer package.
+    let hook = "/opt/containerd/binauthd/binauthd-create-hook";
+    node.run(&format!("printf x >>{hook}"));
+    node.run("dpkg --install /var/tmp/binauthctl.deb /var/tmp/binauthd.deb");
+    node.run(&format!("cmp {hook} /usr/libexec/binauthd/binauthd-create-hook"));
+
+    // Removed: containerd is as it was, and runs; what ran goes on.
+    let running = node.run("ctr --namespace k8s.io tasks list --quiet | sort");
+    node.run("dpkg --purge binauthd");
+    assert_eq!(containerd(), before);
+    assert_eq!(node.run("ctr --namespace k8s.io tasks list --quiet | sort"), running);
+    node.cri().await.run("free", &other.tagged()).await.unwrap();
+    node.power_cut().await;
+    node.boot().await;
+    node.cri().await.run("afterwards", &other.tagged()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_containerd_that_does_not_come_back_is_as_it_was() {
+    let mut node = Booted::new().await;
+    node.boot().await;
+    node.cri().await;
+    let containerd =
+        || node.run("cat /etc/containerd/config.toml; find /etc/containerd /opt 2>/dev/null | sort");
+    let before = containerd();
+    // It takes the configuration, and then does not start with it.
+    let unit = "[Service]\\nExecStartPre=/bin/sh -c \"! test -e /etc/containerd/conf.d/99-binauthd.toml\"\\n";
+    node.run(&format!(
+        "mkdir -p /etc/systemd/system/containerd.service.d && printf '{unit}' >/etc/systemd/system/containerd.service.d/x.conf && \
+         systemctl daemon-reload"
+    ));
+    let (code, said) = node.shell("binauthctl containerd enable --observe --restart");
+    assert!(code == 1 && said.contains("everything is as it was before"), "{said}");
+    assert_eq!(containerd(), before);
+    node.cri().await;
+    node.run("systemctl is-active containerd");
+}
