@@ -14,6 +14,8 @@ mod rig;
 
 #[path = "node/boot.rs"]
 mod boot;
+#[path = "node/doctor.rs"]
+mod doctor;
 #[path = "node/kills.rs"]
 mod kills;
 #[path = "node/packages.rs"]

@@ -28,6 +28,8 @@ pub enum Outcome {
     Failed,
     /// The question has no answer.
     Undecided,
+    /// Answered as far as that goes without the daemon.
+    Unreachable,
 }
 
 /// Why there is no answer.
@@ -401,6 +403,7 @@ pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
         Ok(Outcome::Fine) => 0,
         Ok(Outcome::Failed) => 1,
         Ok(Outcome::Undecided) => 2,
+        Ok(Outcome::Unreachable) => 3,
         Err(CliError::Unreachable { .. }) => 3,
         Err(
             CliError::Exists { .. }

@@ -20,6 +20,7 @@ mod config;
 mod containerd;
 mod daemon;
 mod defaults;
+mod doctor;
 mod error;
 mod evaluate;
 mod files;
@@ -42,6 +43,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use defaults::Defaults;
+pub use doctor::NAMES as DOCTOR_ITEMS;
 pub use error::{CliError, Outcome, exit_code};
 pub use output::report;
 use output::{Answer, Format};
@@ -118,6 +120,12 @@ enum Command {
     Audit(audit::Verb),
     /// Tell what the daemon on this node knows and does
     Status,
+    /// Tell whether this node is asked, and refuses: item by item, with the fix
+    ///
+    /// Looks at what containerd's files come to, at its handlers, at the copies of our programs, at sockets, folders and units,
+    /// and asks the daemon. Nothing is changed, and whatever cannot be asked is told. Exits with 1 where something is broken, and
+    /// with 3 where the daemon does not answer, whatever else is wrong.
+    Doctor(doctor::Doctor),
     /// Print what a shell needs to complete command lines
     Completion(completion::Completion),
 }
@@ -143,15 +151,17 @@ impl Cli {
                     Defaults::of(defaults::path(config), crate::config::Config::default())
                 }
                 // A node whose daemon cannot start must be able to take its gates away.
-                Command::Containerd(_) => defaults::defaults(config).or_else(|error| {
-                    let path = defaults::path(config);
-                    let shown = path.display();
-                    output::warn(&format!(
-                        "`{shown}` counts for nothing, defaults do: {}",
-                        crate::chain(&error)
-                    ));
-                    Ok::<_, CliError>(Defaults::of(path, crate::config::Config::default()))
-                })?,
+                Command::Containerd(_) | Command::Doctor(_) => {
+                    defaults::defaults(config).or_else(|error| {
+                        let path = defaults::path(config);
+                        let shown = path.display();
+                        output::warn(&format!(
+                            "`{shown}` counts for nothing, defaults do: {}",
+                            crate::chain(&error)
+                        ));
+                        Ok::<_, CliError>(Defaults::of(path, crate::config::Config::default()))
+                    })?
+                }
                 _ => defaults::defaults(config)?,
             },
         };
@@ -178,6 +188,7 @@ impl Command {
             Self::Cache(verb) => verb.run(context),
             Self::Audit(verb) => verb.run(context),
             Self::Status => status::status(context),
+            Self::Doctor(verb) => verb.run(context),
             Self::Completion(verb) => verb.run(),
         }
     }

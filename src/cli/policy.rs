@@ -266,6 +266,16 @@ impl Check {
     }
 }
 
+/// What of a policy on this node is valid and probably not meant: code, place, message.
+pub(super) fn lints(context: &Context, path: &Path) -> Result<Vec<(&'static str, String, String)>, CliError> {
+    let policy = files::policy(path, options(false, context))?;
+    let key_ring = files::attestors(&context.defaults.attestors)
+        .map(|attestors| attestors.key_ring(&context.defaults.settings.dsse_types))
+        .ok();
+    let found = warnings(&Found::Policy(policy), key_ring.as_ref());
+    Ok(found.into_iter().map(|warning| (warning.code, warning.place, warning.message)).collect())
+}
+
 /// What is valid and probably not meant.
 fn warnings(found: &Found, key_ring: Option<&KeyRing>) -> Vec<Warning> {
     let of_keys = key_ring.map(lint::lint_attestors).unwrap_or_default();

@@ -21,6 +21,8 @@ pub const DEFAULT_FILE: &str = "/etc/containerd/config.toml";
 const MAX_DUMP: usize = 4 * 1024 * 1024;
 /// How long the program is waited for. It takes some 50 ms.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// How exactly it is known when a process started.
+const PRECISION: Duration = Duration::from_secs(2);
 
 /// Why nothing is known of it.
 #[derive(Debug, thiserror::Error)]
@@ -162,11 +164,12 @@ impl Installed {
 }
 
 impl Running {
-    /// Whether `file` was changed after this process started; not where nobody knows.
+    /// Whether `file` was changed after this process started; not where nobody knows. What happened within two seconds of its
+    /// start counts as before: it is not told more exactly.
     #[must_use]
     pub fn is_older_than(&self, file: &Path) -> bool {
         let changed = fs::metadata(file).and_then(|file| file.modified()).ok();
-        matches!((self.started, changed), (Some(started), Some(changed)) if started < changed)
+        matches!((self.started, changed), (Some(started), Some(changed)) if started + PRECISION < changed)
     }
 }
 

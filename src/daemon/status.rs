@@ -23,6 +23,7 @@ use crate::evidence::{CacheStatus, LookUpsStatus, SourceStatus, StoreStats};
 use crate::gate::server::{Counters, Counts};
 use crate::kubelet::{Pods, PodsStatus, Standing};
 use crate::nri::{self, State};
+use crate::policy::EvaluationMode;
 use crate::policy::Policy;
 
 /// Where the status comes from.
@@ -50,6 +51,8 @@ pub(super) struct Status {
     uptime_seconds: u64,
     /// Everything that wants looking at, one line each; empty when all is well.
     alarms: Alarms,
+    /// The same, by what they are about.
+    alarms_by_kind: BTreeMap<&'static str, Vec<String>>,
     policy: PolicyStatus,
     /// Where policy and attestors come from signed bundles.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,10 @@ struct PolicyStatus {
     /// Beside the default one.
     rules: usize,
     patterns: usize,
+    /// Whether no rule of it refuses anything.
+    enforces_nothing: bool,
+    /// Whether its default rule allows every image.
+    always_allows: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -159,6 +166,10 @@ struct NriStatus {
     runtime: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
+    /// Whether it asks once more after other plugins have had their say (VALIDATE): without that a plugin that ends over a
+    /// question lets it through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validates: Option<bool>,
     answered: u64,
     refused: u64,
     late: u64,
@@ -196,6 +207,8 @@ impl NriStatus {
             cause,
             runtime: found.map(|found| format!("{} {}", found.runtime.name, found.runtime.version)),
             since: found.map(|found| humantime::format_rfc3339_seconds(found.since).to_string()),
+            validates: found
+                .map(|found| found.runtime.events.contains(nri::Event::ValidateContainerAdjustment)),
             answered: status.answered,
             refused: status.refused,
             late: status.late,
@@ -289,12 +302,16 @@ impl Inputs {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
+            alarms_by_kind: alarms.0.iter().filter(|(_, all)| !all.is_empty()).cloned().collect(),
             alarms,
             policy: PolicyStatus {
                 document: policy_document,
                 default_rule: policy.map(rule),
                 rules: policy.map_or(0, |policy| policy.rules().count() - 1),
                 patterns: policy.map_or(0, |policy| policy.allowlist().len()),
+                enforces_nothing: self.engine.enforces_nothing(),
+                always_allows: policy
+                    .is_some_and(|policy| policy.default_rule().evaluation == EvaluationMode::AlwaysAllow),
             },
             bundle,
             break_glass: self.engine.break_glass(),

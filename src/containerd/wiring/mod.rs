@@ -13,9 +13,11 @@
 //! | where a value is in which form of the file | `view` |
 //! | which files there are, and which imports which | `sources` |
 //! | how a value is changed and taken back | `edit` |
+//! | what of it decides whether the gates are asked | [`Effective`] |
 //! | what was done | [`Record`] |
 
 mod edit;
+mod effective;
 mod plan;
 mod record;
 mod refresh;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use edit::{EditError, Edits};
+pub use effective::{Around, Effective, Nri, VERIFIER_PLUGIN, Verifiers, files, not_imported};
 pub use plan::{Made, Order, Plan, PlanError, default_spec};
 pub use record::{Record, RecordError, RootFile, Spec};
 pub use refresh::{Refreshed, refreshed};

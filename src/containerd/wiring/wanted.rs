@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use toml_edit::{Array, Value};
 
 use super::edit::Place;
+use super::effective::Around;
 use super::sources::Sources;
 use super::view::{Form, View, nri, required, verifier};
 use super::{Mode, Pause};
@@ -13,15 +14,16 @@ use crate::containerd::Release;
 /// What a verifier is given at least. Ours answers within 3 s where nobody answers it, and waits for a look-up.
 const VERIFIER_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 /// Each set otherwise makes CRI fetch images by itself, around every verifier (`CheckLocalImagePullConfigs`).
-const PULL_SETTINGS: &[&str] = &[
-    "disable_snapshot_annotations",
-    "discard_unpacked_layers",
-    "image_pull_with_sync_fs",
-    "max_concurrent_downloads",
-    "use_local_image_pull",
+const PULL_SETTINGS: &[(&str, &str)] = &[
+    ("use_local_image_pull", "false"),
+    ("disable_snapshot_annotations", "true"),
+    ("discard_unpacked_layers", "false"),
+    ("max_concurrent_downloads", "3"),
+    ("image_pull_with_sync_fs", "false"),
 ];
 /// The same, where only whoever wrote them can take them away.
-const PULL_TABLES: &[&str] = &["mirrors", "configs", "auths"];
+const PULL_TABLES: &[(&str, &str)] =
+    &[("mirrors", "registry.mirrors"), ("configs", "registry.configs"), ("auths", "registry.auths")];
 /// By this name containerd knows the daemon's NRI plugin.
 const PLUGIN: &str = "binauthd";
 const RUNC: &str = "io.containerd.runc.v2";
@@ -112,32 +114,28 @@ impl Wanted {
             shown.image_setting("snapshotter").map(|place| view.text(&place)).unwrap_or_default();
         let is_unpacked = view.unpacks(snapshotter);
         let are_set = are_wanted && is_unpacked;
-        let mut around = Vec::new();
-        for &name in PULL_SETTINGS {
-            let value = match name {
-                "disable_snapshot_annotations" => Value::from(true),
-                "max_concurrent_downloads" => 3.into(),
-                _ => false.into(),
+        let mut remain = around(view, shown);
+        for (name, wanted) in PULL_SETTINGS.iter().filter(|_| are_set) {
+            let (Some(place), Some(written)) = (shown.image_setting(name), written.image_setting(name))
+            else {
+                continue;
             };
-            let Some(place) = shown.image_setting(name) else { continue };
-            let is_so = view.at(&place).is_none_or(|found| is(found, &value));
-            match written.image_setting(name) {
-                Some(written) if are_set && view.at(&place).is_some() => self.want(&place, &written, value),
-                _ if is_so => {}
-                _ => around.push(name),
+            if let (Some(_), Ok(value)) = (view.at(&place), wanted.parse::<Value>()) {
+                self.want(&place, &written, value);
+                remain.retain(|one| one.key != *name);
             }
         }
-        around.extend(PULL_TABLES.iter().filter(|name| !view.keys(&shown.registry(name)).is_empty()));
         if !is_unpacked {
             self.note(format!(
                 "pulls that reach a verifier fail with snapshotter `{snapshotter}`: no `unpack_config` of \
                  `plugins.\"io.containerd.transfer.v1.local\"` names it. What leads pulls around the verifier is left as it is until one does"
             ));
         }
-        if !around.is_empty() {
+        let remain: Vec<_> = remain.iter().map(|one| one.key).collect();
+        if !remain.is_empty() {
             self.note(format!(
                 "kubelet's pulls go around the verifier, and images are judged when containers are created: because of `{}`",
-                around.join("`, `")
+                remain.join("`, `")
             ));
         }
         let place = shown.registry("config_path");
@@ -254,6 +252,20 @@ impl Wanted {
             }
         }
     }
+}
+
+/// The settings that lead kubelet's pulls around the verifiers.
+pub(super) fn around(view: &View, shown: Form) -> Vec<Around> {
+    let settings = PULL_SETTINGS.iter().filter_map(|(key, wanted)| {
+        let found = view.at(&shown.image_setting(key)?)?;
+        let is_so = wanted.parse::<Value>().is_ok_and(|value| is(found, &value));
+        (!is_so).then(|| Around { key, found: found.to_string(), wanted })
+    });
+    let tables = PULL_TABLES.iter().filter_map(|(name, key)| {
+        let found = view.keys(&shown.registry(name));
+        (!found.is_empty()).then(|| Around { key, found: found.join(", "), wanted: "empty" })
+    });
+    settings.chain(tables).collect()
 }
 
 /// Whether a dump shows what was written.

@@ -7,7 +7,6 @@ use crate::config::DocumentStatus;
 use crate::daemon::engine::GlassStatus;
 use crate::metrics::process::Process;
 use crate::metrics::{Page, family};
-use crate::policy::{EvaluationMode, Policy};
 
 impl Inputs {
     /// All metrics as they are now. Takes no lock that a decision waits for longer than a moment.
@@ -20,11 +19,7 @@ impl Inputs {
             page.set(&family::OBSERVING, [gate], wired.observes);
         }
         let in_force = self.engine.in_force();
-        let policy = in_force.state.rulebook().and_then(|rulebook| rulebook.policy.as_deref());
-        let allows = |policy: &Policy| policy.default_rule().evaluation == EvaluationMode::AlwaysAllow;
         page.set(&family::POLICY_OBEYED, [], in_force.state.rulebook().is_some());
-        page.set(&family::POLICY_DRY_RUN, [], self.engine.enforces_nothing());
-        page.set(&family::POLICY_ALWAYS_ALLOW, [], policy.is_some_and(allows));
         for (outcome, count) in self.metrics.outcomes.counts() {
             page.set(&family::SCRAPES, [outcome], count);
         }
@@ -43,6 +38,7 @@ impl Status {
             pid: _,
             uptime_seconds: _, // as process_start_time_seconds
             alarms,
+            alarms_by_kind: _, // the same
             policy,
             bundle,
             break_glass,
@@ -64,6 +60,8 @@ impl Status {
         }
         page.set(&family::POLICY_RULES, [], policy.rules);
         page.set(&family::POLICY_PATTERNS, [], policy.patterns);
+        page.set(&family::POLICY_DRY_RUN, [], policy.enforces_nothing);
+        page.set(&family::POLICY_ALWAYS_ALLOW, [], policy.always_allows);
         if let Some(bundle) = bundle {
             page.set(&family::POLICY_BUNDLE_EXPIRED, [], bundle.expired);
             if let Some(version) = bundle.version {
