@@ -44,6 +44,7 @@ const TOPICS: &[(&str, usize)] = &[
 /// Reasons that no case gives: most of them because the judge is not asked. Each is reached by the tests
 /// named beside it.
 const ELSEWHERE: &[(Reason, &str)] = &[
+    (Reason::Canary, "decision::canary::tests, tests/properties.rs, tests/node/doctor.rs"),
     (Reason::Unanswered, "daemon::unanswered::tests, tests/e2e/pulls.rs"),
     (Reason::EvidenceUnread, "daemon::engine::tests"),
     (Reason::MediaTypeUnknown, "daemon::pull::tests, tests/e2e/broken.rs"),

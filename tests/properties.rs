@@ -275,6 +275,18 @@ fn the_deny_list_only_refuses() {
     });
 }
 
+#[test]
+fn the_canary_is_never_let_through() {
+    let worlds = (kind_world(), any::<bool>());
+    holds(200, &worlds, |(world, pod_label)| {
+        let mut glass = BreakGlass::default();
+        glass.pod_label = pod_label;
+        let verdict = world.judge_canary(glass);
+        prop_assert!(!verdict.allows() && verdict.enforced && verdict.reason == Reason::Canary);
+        Ok(())
+    });
+}
+
 /// A grant for one of the digests, in a namespace or in any; whether it holds when worlds are judged.
 fn granted(which: usize, namespace: Option<&str>, holds: bool) -> Arc<Grant> {
     let key = SigningKey::from_slice(&[9; 32]).unwrap();

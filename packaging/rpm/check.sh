@@ -75,7 +75,7 @@ enabled || fail "it is not enabled"
 chroot "$root" binauthctl config check >/dev/null || fail "the shipped configuration is not in order"
 
 echo '# mine' >>"$root/etc/binauthd/policy.yaml"
-chroot "$root" systemctl disable binauthd.service binauthd.socket binauthd-admin.socket >/dev/null 2>&1
+chroot "$root" systemctl disable binauthd.service binauthd.socket binauthd-admin.socket binauthd-canary.timer >/dev/null 2>&1
 in_root --upgrade --replacepkgs --oldpackage "${packages[@]}"
 grep -q '^# mine' "$root/etc/binauthd/policy.yaml" || fail "an upgrade overwrote the policy"
 ! enabled || fail "an upgrade enabled what was disabled"

@@ -8,7 +8,7 @@ if [ -d /run/systemd/system ]; then
 fi
 if [ "$1" -eq 1 ]; then
   # Debian enables by itself, here it is asked by presets; whoever has none enables by hand.
-  systemctl --no-reload preset binauthd.service binauthd.socket binauthd-admin.socket >/dev/null 2>&1 || :
+  systemctl --no-reload preset binauthd.service binauthd.socket binauthd-admin.socket binauthd-canary.timer >/dev/null 2>&1 || :
 fi
 [ ! -e /opt/containerd/binauthd/wiring.json ] || binauthctl containerd refresh ||
   echo "binauthd: containerd keeps the programs that it has; see \`binauthctl containerd refresh\`" >&2

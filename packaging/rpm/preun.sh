@@ -6,8 +6,8 @@ if [ "$1" -eq 0 ]; then
   else
     binauthctl containerd disable || exit 1
   fi
-  systemctl --no-reload disable binauthd.service binauthd.socket binauthd-admin.socket >/dev/null 2>&1 || :
+  systemctl --no-reload disable binauthd.service binauthd.socket binauthd-admin.socket binauthd-canary.timer >/dev/null 2>&1 || :
   if [ -d /run/systemd/system ]; then
-    systemctl stop binauthd.socket binauthd-admin.socket binauthd.service >/dev/null 2>&1 || :
+    systemctl stop binauthd-canary.timer binauthd.socket binauthd-admin.socket binauthd.service >/dev/null 2>&1 || :
   fi
 fi

@@ -1,5 +1,6 @@
 //! Asks the daemon on this node, on its admin socket.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
@@ -51,6 +52,14 @@ pub(super) fn trust(socket: &Path) -> Result<Value, CliError> {
     }
 }
 
+/// Tells it what became of the canary.
+pub(super) fn canary(socket: &Path, refused: BTreeMap<String, bool>) -> Result<(), CliError> {
+    match ask(socket, &AdminAsk::Canary { refused })? {
+        AdminAnswer::Canary(_) => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Revokes break-glass grants.
 pub(super) fn revoke(socket: &Path, serials: &[Serial]) -> Result<Value, CliError> {
     let serials = serials.iter().map(ToString::to_string).collect();
@@ -80,6 +89,7 @@ fn unexpected(answer: AdminAnswer) -> CliError {
         | AdminAnswer::Verdict(_)
         | AdminAnswer::PolicyBundle(_)
         | AdminAnswer::BreakGlass(_)
+        | AdminAnswer::Canary(_)
         | AdminAnswer::Cache(_)
         | AdminAnswer::Trust(_) => {
             CliError::Daemon { reason: "INTERNAL".into(), message: "it answered another question".into() }

@@ -125,6 +125,11 @@ enum Command {
     /// Looks at what containerd's files come to, at its handlers, at the copies of our programs, at sockets, folders and units,
     /// and asks the daemon. Nothing is changed, and whatever cannot be asked is told. Exits with 1 where something is broken, and
     /// with 3 where the daemon does not answer, whatever else is wrong.
+    ///
+    /// With --canary the real runtime is shown an image that is a part of this program and refused before every policy, mode
+    /// and grant: a pull of it from a registry on the loopback, and a container of it in a sandbox on the host's network, with
+    /// nothing in it that could run. Whatever that needs is removed again. binauthd-canary.timer does so every 15 minutes
+    /// where `containerd enable` has wired the gates.
     Doctor(doctor::Doctor),
     /// Print what a shell needs to complete command lines
     Completion(completion::Completion),

@@ -11,9 +11,11 @@
 //! | which runtime handlers there are, and which carry the create hook | [`Handlers`] |
 //! | the base runtime spec through which they carry it | [`base_spec`] |
 //! | which program containerd is, which file it reads, what that comes to | [`Installed`] |
+//! | what becomes of an image that nobody may let through | [`canary`] |
 //! | whether containerd answers and has the verifier plugin | [`Probe`] |
 
 pub mod base_spec;
+pub mod canary;
 mod client;
 mod container;
 mod content;

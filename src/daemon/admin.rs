@@ -110,6 +110,12 @@ fn answer(inputs: &Inputs, ask: &AdminAsk) -> AdminAnswer {
         AdminAsk::PolicyBundle => AdminAnswer::PolicyBundle(inputs.engine.documents().kept_bundle()),
         AdminAsk::Revoke { serials } => revoke(&inputs.engine, serials),
         AdminAsk::Cache(ask) => cache::answer(&inputs.engine, ask),
+        AdminAsk::Canary { refused } => {
+            if inputs.canary.note(refused) {
+                tracing::info!(?refused, "what became of the canary");
+            }
+            serde_json::to_value(inputs.canary.last()).map_or_else(internal, AdminAnswer::Canary)
+        }
     }
 }
 

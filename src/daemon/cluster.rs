@@ -50,6 +50,10 @@ impl PodEvents {
             return;
         };
         let Some(reason) = self.reason(verdict) else { return };
+        if verdict.reason == Reason::Canary {
+            // There is no such pod.
+            return;
+        }
         let code = verdict.reason.code();
         // In which list of its pod it stands is not always known: the message names it, not a field path.
         let container = match place.name.as_str() {

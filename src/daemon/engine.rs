@@ -17,7 +17,7 @@ use super::cluster::PodEvents;
 use crate::attestation::KeyRing;
 use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
 use crate::config::{Documents, InForce, State};
-use crate::decision::{Cached, Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict};
+use crate::decision::{Cached, Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict, canary};
 use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources, UnderWay};
 use crate::image::{Digest, Workload};
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
@@ -218,9 +218,10 @@ impl Engine {
                 };
                 Verdict { cached, ..case.judge(&known) }
             }
-            state => match state.hindrance() {
-                Some(why) => refuse(subject, why.reason, &why.cause, &why.remedy),
-                None => unread(subject),
+            state => match (canary::refusal(subject), state.hindrance()) {
+                (Some(refusal), _) => refusal,
+                (None, Some(why)) => refuse(subject, why.reason, &why.cause, &why.remedy),
+                (None, None) => unread(subject),
             },
         };
         verdict.key_ring_version = Some(in_force.key_ring.version().clone());

@@ -6,6 +6,7 @@
 
 mod admin;
 mod bundles;
+mod canary;
 mod clock;
 mod cluster;
 mod create;
@@ -202,6 +203,7 @@ async fn serve(
         unfit,
         metrics: exposition,
         cluster,
+        canary: canary::Canary::default(),
         started: Instant::now(),
     });
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::bundles::Fetcher;
+use super::canary::{Canary, Proof};
 use super::cluster::{Cluster, ClusterStatus};
 use super::create::{CreateGate, LastPass, OwnTimesStatus};
 use super::engine::{Engine, GateCounts, GlassStatus, LastProblem};
@@ -39,6 +40,7 @@ pub(super) struct Inputs {
     pub(super) unfit: Vec<String>,
     pub(super) metrics: Arc<Exposition>,
     pub(super) cluster: Cluster,
+    pub(super) canary: Canary,
     pub(super) started: Instant,
 }
 
@@ -72,6 +74,9 @@ pub(super) struct Status {
     metrics: MetricsStatus,
     /// What the cluster is told, where it is.
     cluster: ClusterStatus,
+    /// What became of the canary, where it was shown since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<Proof>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_reload_error: Option<LastProblem>,
 }
@@ -338,6 +343,7 @@ impl Inputs {
             create,
             metrics,
             cluster: self.cluster.status(),
+            canary: self.canary.last(),
             last_reload_error: self.engine.last_problem(),
         }
     }

@@ -109,7 +109,7 @@ impl Case<'_> {
     /// Whether this is a refusal that break-glass may override.
     fn may_break(&self, verdict: &Verdict) -> bool {
         let is_overridable = match self.ground {
-            Ground::Denied(_) => false,
+            Ground::Canary | Ground::Denied(_) => false,
             Ground::SystemDigest(..)
             | Ground::SystemPattern(..)
             | Ground::Pattern(..)

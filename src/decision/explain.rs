@@ -187,11 +187,18 @@ fn step(step: &str, outcome: StepOutcome, detail: impl Into<String>) -> Step {
 fn exemptions(case: &Case<'_>, ladder: &mut Vec<Step>) {
     use StepOutcome::{Allows, Denies, Passes, Skipped};
     let list = &case.rulebook.deny_list;
-    if let Ground::Denied(denied) = case.ground {
-        let detail = format!("{} is on the deny list: {}", denied.digest, denied.reason);
-        ladder.push(step("denyList", Denies, detail));
+    let refused = match case.ground {
+        Ground::Canary => Some(step("canary", Denies, "it is the canary, which is always refused")),
+        Ground::Denied(denied) => {
+            let detail = format!("{} is on the deny list: {}", denied.digest, denied.reason);
+            Some(step("denyList", Denies, detail))
+        }
+        _ => None,
+    };
+    if let Some(refused) = refused {
+        ladder.push(refused);
         for (name, detail) in [
-            ("systemPolicy", "a denied digest is refused before anything else"),
+            ("systemPolicy", "that is refused before anything else"),
             ("admissionWhitelistPatterns", "as above"),
             ("defaultAdmissionRule", "as above"),
         ] {
@@ -297,7 +304,7 @@ fn looks_of(looks: &Looks, name: &AttestorName) -> Vec<Looked> {
 
 fn checks(case: &Case<'_>, verdict: &Verdict, looks: &Looks, ladder: &mut Vec<Step>) {
     let Some(platform) = case.rulebook.platform_policy.as_deref() else { return };
-    if matches!(case.ground, Ground::Denied(_)) {
+    if matches!(case.ground, Ground::Canary | Ground::Denied(_)) {
         ladder.push(step("checkSets", StepOutcome::Skipped, "as above"));
         return;
     }
@@ -336,6 +343,7 @@ fn break_glass(case: &Case<'_>, verdict: &Verdict) -> Option<Step> {
     let glass = &case.rulebook.break_glass;
     Some(match &verdict.break_glass {
         None if glass.is_empty() => return None,
+        None if matches!(case.ground, Ground::Canary) => of(Skipped, "it does not override the canary"),
         None if matches!(case.ground, Ground::Denied(_)) => of(Skipped, "it does not override the deny list"),
         None if verdict.allows() => of(Skipped, "nothing refuses"),
         None => of(

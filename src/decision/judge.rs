@@ -1,6 +1,6 @@
 //! The judge. No IO, no clock, no environment.
 //!
-//! Order (Binary Authorization, evaluation order): deny list, system policy, allowlist patterns, the
+//! Order (Binary Authorization, evaluation order; the canary is ours): canary, deny list, system policy, allowlist patterns, the
 //! specific rule, the default rule; and beside these the check sets of a platform policy. AND over the
 //! required attestors. Dry run and, last, break-glass turn a refusal into an allowance that says so.
 
@@ -8,6 +8,7 @@ use std::cell::LazyCell;
 use std::time::{Duration, SystemTime};
 
 use super::attestors::{Lack, remedy, weigh};
+use super::canary;
 use super::conformance::{self, Conformity, Facts, Outcome};
 use super::reason::Reason;
 use super::subject::Subject;
@@ -74,6 +75,8 @@ pub struct Case<'a> {
 /// What decides.
 #[derive(Debug, Clone)]
 pub(super) enum Ground<'a> {
+    /// It is the canary.
+    Canary,
     /// An entry of the deny list.
     Denied(&'a Denied),
     /// The system policy lists this digest, for this reason.
@@ -117,7 +120,7 @@ impl<'a> Case<'a> {
         let all = AllKnown { each: &known, evidence: &evidence, age: age.flatten(), lack };
         let mut verdict = self.by_ground(all);
         if let (Some(platform), false) =
-            (&self.rulebook.platform_policy, matches!(self.ground, Ground::Denied(_)))
+            (&self.rulebook.platform_policy, matches!(self.ground, Ground::Canary | Ground::Denied(_)))
         {
             let facts = Facts { subject: self.subject, evidence: &evidence, now: self.now };
             let conformity = conformance::conform(platform, facts);
@@ -135,6 +138,7 @@ impl<'a> Case<'a> {
             Verdict::allow(subject, reason, rule.to_owned(), format!("Image {image} allowed by {message}"))
         };
         match &self.ground {
+            Ground::Canary => canary::verdict(subject),
             Ground::Denied(denied) => {
                 let message =
                     format!("Image {image} denied by deny list: {} ({})", denied.digest, denied.reason);
@@ -362,6 +366,9 @@ pub fn judge(subject: &Subject, known: &[Known<'_>], rulebook: &Rulebook, now: S
 }
 
 fn ground<'a>(subject: &Subject, rulebook: &'a Rulebook, now: SystemTime) -> Ground<'a> {
+    if canary::is_in(subject) {
+        return Ground::Canary;
+    }
     if let Some(denied) = subject.deniable().find_map(|digest| rulebook.deny_list.entry(digest, now)) {
         return Ground::Denied(denied);
     }
@@ -378,7 +385,7 @@ fn ground<'a>(subject: &Subject, rulebook: &'a Rulebook, now: SystemTime) -> Gro
 
 fn needs_evidence(ground: &Ground<'_>, subject: &Subject, rulebook: &Rulebook) -> bool {
     let by_rule = match ground {
-        Ground::Denied(_) => return false,
+        Ground::Canary | Ground::Denied(_) => return false,
         Ground::Rules(rules) => rules.iter().any(|(_, rule)| requires_attestation(rule)),
         Ground::SystemDigest(..) | Ground::SystemPattern(..) | Ground::Pattern(..) | Ground::NoPolicy => {
             false

@@ -3,11 +3,12 @@
 //!
 //! A [`Case`] finds first what decides and which digests that needs evidence of; judging it gives the
 //! [`Verdict`]. Rules and their attestors are judged in [`judge`](mod@judge) and [`attestors`], check sets
-//! in `conformance`, and what break-glass lets through in `break_glass`. Beside the image, [`host_access`] judges what a container would reach of the node.
+//! in `conformance`, what break-glass lets through in `break_glass`, and what is refused before everything in [`canary`]. Beside the image, [`host_access`] judges what a container would reach of the node.
 //! [`explain`] tells afterwards how a verdict came about, and changes none.
 
 pub mod attestors;
 mod break_glass;
+pub mod canary;
 mod conformance;
 pub mod explain;
 pub mod host_access;
@@ -18,6 +19,7 @@ pub mod verdict;
 
 pub use attestors::{Lack, weigh};
 pub use break_glass::{BrokenGlass, UsedGrant};
+pub use canary::Canary;
 pub use explain::{Ladder, Looks};
 pub use host_access::{Finding, HostAccess, HostRules, Reached, reaches};
 pub use judge::{Case, Known, judge};

@@ -78,6 +78,8 @@ reasons! {
     Allowed Unanswered => "UNANSWERED",
     /// A container was started without having passed a gate; recorded afterwards.
     Allowed UngatedStart => "UNGATED_START",
+    /// It is the image that binauthd refuses to prove that it is asked; see `binauthctl doctor --canary`.
+    Denied Canary => "CANARY",
     /// The deny list names the index, the manifest or the config of the image.
     Denied DenyListed => "DENY_LISTED",
     /// The rule denies everything.

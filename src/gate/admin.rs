@@ -1,5 +1,7 @@
 //! What operators ask on the admin socket, in the gate's framing. What changes something only root may ask.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::server::Refusal;
@@ -41,6 +43,11 @@ pub enum AdminAsk {
     },
     /// About evidence.
     Cache(CacheAsk),
+    /// Tells what became of the canary; for root.
+    Canary {
+        /// Whether it was refused as what it is, by gate.
+        refused: BTreeMap<String, bool>,
+    },
 }
 
 impl AdminAsk {
@@ -49,7 +56,7 @@ impl AdminAsk {
     pub fn changes(&self) -> bool {
         match self {
             Self::Status | Self::Trust | Self::PolicyBundle | Self::Evaluate { .. } => false,
-            Self::TrustReset { .. } | Self::Revoke { .. } => true,
+            Self::TrustReset { .. } | Self::Revoke { .. } | Self::Canary { .. } => true,
             Self::Cache(ask) => match ask {
                 CacheAsk::List { .. } | CacheAsk::Show { .. } | CacheAsk::Export { .. } => false,
                 CacheAsk::Refresh { .. } | CacheAsk::Drop { .. } | CacheAsk::AcceptDeletions { .. } => true,
@@ -153,6 +160,8 @@ pub enum AdminAnswer {
     BreakGlass(serde_json::Value),
     /// What was asked about evidence, or what became of it.
     Cache(serde_json::Value),
+    /// What is remembered of the canary.
+    Canary(serde_json::Value),
     /// The question cannot be answered.
     Error {
         /// Stable code.

@@ -70,6 +70,10 @@ families! {
         "Whether the gate is wired so that a refusal of this daemon, or no answer, refuses. What the policy makes of it is binauthd_policy_dry_run and binauthd_policy_always_allow."
     OBSERVING: Gauge "binauthd_observing" ["gate"]
         "Whether the gate is wired to observe: no answer allows."
+    CANARY_SUCCESS: Gauge "binauthd_canary_success" ["gate"]
+        "Whether the canary, an image that nobody may let through, was refused as what it is when it was last shown at the gate; absent before it was."
+    CANARY_TIME: Gauge "binauthd_canary_last_timestamp_seconds" []
+        "When the canary was last shown (`binauthctl doctor --canary`), as Unix time; absent before it was."
     POLICY_OBEYED: Gauge "binauthd_policy_obeyed" []
         "Whether there is a policy to obey; without one everything is refused."
     POLICY_DRY_RUN: Gauge "binauthd_policy_dry_run" []

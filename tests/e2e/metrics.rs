@@ -306,6 +306,14 @@ async fn every_family_is_set_by_what_happens() {
     assert!(scraped.sum(&["binauthd_decisions_total{gate=\"create\"", broken]) > 0.0, "{scraped:#?}");
     seen.push(scraped);
 
+    // The canary is shown to both gates, of which the verifier has not been put in place here. What else the doctor finds on a
+    // node in a folder of its own does not matter.
+    let _ = guarded.binauthctl("doctor --canary").await;
+    for (gate, refused) in [("pull", 0.0), ("create", 1.0)] {
+        let shown = format!("binauthd_canary_success{{gate=\"{gate}\"}}");
+        seen.push(until(guarded, &shown, |value| (value - refused).abs() < 0.5).await);
+    }
+
     // Dry run, what runs violates, and a document that cannot be read keeps its last good version.
     let rule = requires(&[&guarded.qa]).replace("ENFORCED_BLOCK_AND_AUDIT_LOG", "DRYRUN_AUDIT_LOG_ONLY");
     gated.obey(&policy(&guarded.node, &rule)).await;

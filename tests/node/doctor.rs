@@ -14,8 +14,8 @@ const FOLDER: &str = "/opt/containerd/image-verifier/bin";
 const COPIES: &str = "/opt/containerd/binauthd";
 
 /// What the doctor says: the items, by state and name; exit code.
-fn examined(node: &Booted) -> (i32, Vec<(String, String, String)>) {
-    let (code, text) = node.shell("binauthctl doctor -o json 2>/dev/null");
+fn examined(node: &Booted, flag: &str) -> (i32, Vec<(String, String, String)>) {
+    let (code, text) = node.shell(&format!("binauthctl doctor {flag} -o json 2>/dev/null"));
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let item = |item: &Value| {
         let of = |key: &str| item[key].as_str().unwrap_or_default().to_owned();
@@ -46,15 +46,22 @@ async fn healthy() -> Booted {
 #[tokio::test]
 async fn is_content_with_a_node_that_is_as_it_should_be_and_finds_what_is_not() {
     let node = healthy().await;
-    let (code, items) = examined(&node);
+    let (code, items) = examined(&node, "--canary");
     let ill: Vec<_> = items.iter().filter(|(state, ..)| state != "fine").collect();
     assert!(code == 0 && ill.is_empty(), "{ill:#?}");
     assert!(items.len() > 30, "{items:#?}");
 
+    // The unit does the same, and the daemon hears of it; nothing of it is left.
+    node.run("systemctl start binauthd-canary.service");
+    let status: Value = serde_json::from_str(&node.run("binauthctl status -o json")).unwrap();
+    assert_eq!(status["canary"]["refused"], serde_json::json!({"create": true, "pull": true}));
+    let left = "ctr -n k8s.io images ls -q; ctr -n k8s.io containers ls -q; ctr -n k8s.io leases ls -q";
+    assert!(!node.run(left).contains("canary") && node.run("ctr -n k8s.io tasks ls -q").is_empty());
+
     // What is in a drop-in of somebody's, and what the doctor calls it.
     let mut seen: BTreeSet<String> = items.iter().map(|(_, name, _)| name.clone()).collect();
     let mut found = |what: &str, state: &str, name: &str, part: &str| {
-        let (code, items) = examined(&node);
+        let (code, items) = examined(&node, "");
         let is_it = |(is, called, says): &(String, String, String)| {
             is == state && called == name && says.contains(part)
         };
@@ -302,7 +309,7 @@ async fn is_content_with_a_node_that_is_as_it_should_be_and_finds_what_is_not() 
     // All that it may say, but for what containerd 2.2 and later have.
     let unseen =
         binauthd::cli::DOCTOR_ITEMS.iter().map(|(name, _)| *name).filter(|name| !seen.contains(*name));
-    assert_eq!(unseen.collect::<Vec<_>>(), ["nri-required", "nri-tolerated", "nri-validate"]);
+    assert_eq!(unseen.collect::<Vec<_>>(), ["canary-told", "nri-required", "nri-tolerated", "nri-validate"]);
 
     // What the daemon sees by itself takes it a moment.
     let policy = std::fs::read_to_string(node.at("etc/binauthd/policy.yaml")).unwrap();
@@ -335,16 +342,79 @@ async fn is_content_with_a_node_that_is_as_it_should_be_and_finds_what_is_not() 
 
     // Nobody to ask: what can be looked at is looked at.
     node.run("systemctl stop binauthd.service binauthd.socket binauthd-admin.socket");
-    let (code, items) = examined(&node);
+    let (code, items) = examined(&node, "");
     let names: Vec<_> = items.iter().map(|(_, name, _)| name.as_str()).collect();
     assert!(code == 3 && names.contains(&"pull-path") && names.contains(&"handler"), "{items:#?}");
     let broken: Vec<_> =
         items.iter().filter(|(state, ..)| state == "broken").map(|(_, name, _)| name.as_str()).collect();
     assert!(["daemon", "units"].iter().all(|name| broken.contains(name)), "{items:#?}");
     node.run("systemctl stop containerd");
-    let (code, items) = examined(&node);
+    let (code, items) = examined(&node, "");
     let is_down = |(state, name, _): &(String, String, String)| state == "broken" && name == "containerd";
     assert!(code == 3 && items.iter().any(is_down), "{items:#?}");
     node.run(&format!("echo nonsense >{config}"));
-    assert_eq!(examined(&node).0, 3);
+    assert_eq!(examined(&node, "").0, 3);
+}
+
+#[tokio::test]
+async fn the_canary_shows_which_gate_is_not_asked_and_leaves_nothing() {
+    let node = healthy().await;
+    let canary = |name: &str| {
+        let (_, items) = examined(&node, "--canary");
+        let (state, _, says) = items.into_iter().find(|(_, called, _)| called == name).unwrap();
+        (state, says)
+    };
+    let nothing_is_left = || {
+        let left = node.run(
+            "for what in 'images ls -q' 'containers ls -q' 'tasks ls -q' 'leases ls -q' 'content ls -q'; do \
+             ctr -n k8s.io $what; done",
+        );
+        let digest =
+            binauthd::decision::Canary::of(if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" })
+                .digest();
+        assert!(!left.contains("canary") && !left.contains(&digest.to_string()), "{left}");
+    };
+    // Each of the two refuses by itself, also in dry run, with an allowlist and without a policy.
+    assert_eq!(canary("canary-pull").1, "the canary was refused, by the verifier | ");
+    assert_eq!(canary("canary-create").1, "the canary was refused, by the nri | ");
+    for policy in [
+        "defaultAdmissionRule: {evaluationMode: ALWAYS_ALLOW, enforcementMode: DRYRUN_AUDIT_LOG_ONLY}\n",
+        "[",
+    ] {
+        node.write("etc/binauthd/policy.yaml", policy);
+        super::comes_to_work(&node, "binauthctl evaluate r.example/a@sha256:ecfe873bc725c88c42f1cfd176d96ea814b6d89207ea016be3f2f64969968283 | grep CANARY").await;
+        assert_eq!(canary("canary-pull").0, "fine", "{policy}");
+    }
+    node.write("etc/binauthd/policy.yaml", "defaultAdmissionRule: {evaluationMode: ALWAYS_ALLOW, enforcementMode: ENFORCED_BLOCK_AND_AUDIT_LOG}\n");
+    super::comes_to_work(&node, "binauthctl evaluate r.example/a:1 | grep ALLOW").await;
+    let without = |text: &str| {
+        node.write("etc/containerd/conf.d/zz.toml", &format!("version = 3\n{text}"));
+        node.run("systemctl restart containerd");
+    };
+    without("[plugins.'io.containerd.nri.v1.nri']\ndisable = true\n");
+    node.cri().await;
+    assert_eq!(canary("canary-create").1, "the canary was refused, by the hook | ");
+    nothing_is_left();
+    // Nobody is asked.
+    without(
+        "[plugins.'io.containerd.nri.v1.nri']\ndisable = true\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]\nbase_runtime_spec = ''\n",
+    );
+    node.cri().await;
+    node.run(&format!("mv {FOLDER}/00-binauthd /root/"));
+    for name in ["canary-pull", "canary-create"] {
+        let (state, says) = canary(name);
+        assert!(state == "broken" && says.contains("got through"), "{name}: {says}");
+    }
+    nothing_is_left();
+    // Cut off: the next one clears up.
+    node.shell("timeout --signal=KILL 0.4 binauthctl doctor --canary");
+    canary("canary-create");
+    nothing_is_left();
+    let page =
+        node.run("curl -s --unix-socket /run/binauthd/metrics.sock http://metrics/metrics 2>/dev/null; true");
+    assert!(page.is_empty() || page.contains("binauthd_canary_success{gate=\"create\"} 0"), "{page}");
+    // Without the daemon gates refuse, and prove nothing.
+    node.run(&format!("mv /root/00-binauthd {FOLDER}/ && systemctl stop binauthd.service binauthd.socket binauthd-admin.socket"));
+    let (state, says) = canary("canary-pull");
+    assert!(state == "warning" && says.contains("not as the canary"), "{says}");
 }

@@ -79,6 +79,8 @@ fn hold_what_they_should() {
         "/usr/lib/systemd/system/binauthd.service",
         "/usr/lib/systemd/system/binauthd.socket",
         "/usr/lib/systemd/system/binauthd-admin.socket",
+        "/usr/lib/systemd/system/binauthd-canary.service",
+        "/usr/lib/systemd/system/binauthd-canary.timer",
         "/usr/lib/sysusers.d/binauthd.conf",
         "/usr/lib/tmpfiles.d/binauthd.conf",
         "/usr/share/man/man8/binauthd.8.gz",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use binauthd::attestation::{Attestor, Evidence, KeyRing, Occurrence};
-use binauthd::decision::{Case, Known, Ladder, Looks, Subject, Verdict};
+use binauthd::decision::{Canary, Case, Known, Ladder, Looks, Subject, Verdict};
 use binauthd::document::Format;
 use binauthd::image::{Digest, DigestKind, Workload};
 use binauthd::policy::{BreakGlass, DenyList, Options, PlatformPolicy, Policy, Rulebook, SystemPolicy};
@@ -252,6 +252,18 @@ impl World {
         let evidence: Vec<_> =
             case.asks().iter().map(|digest| Evidence::gather(*digest, &occurrences, &key_ring)).collect();
         case.judge(&known(&evidence))
+    }
+
+    /// What becomes of the canary in this world, with every digest of it allowed by the system policy.
+    pub(crate) fn judge_canary(&self, glass: BreakGlass) -> Verdict {
+        let canary = Canary::of("amd64").digest();
+        let system = json!({"digests": [{"digest": canary.to_string(), "reason": "x"}]}).to_string();
+        let system = SystemPolicy::parse(system.as_bytes(), Format::Json).unwrap();
+        let rulebook =
+            Rulebook { break_glass: Arc::new(glass), system_policy: Arc::new(system), ..self.rulebook() };
+        let subject =
+            Subject::named(&format!("{IMAGE}@{canary}")).unwrap().in_workload(self.workload.clone());
+        Case::new(&subject, &rulebook, now()).judge(&[])
     }
 
     /// The same, watched and told.

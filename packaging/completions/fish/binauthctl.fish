@@ -712,6 +712,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand doctor" -l config 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand doctor" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand doctor" -l canary -d 'Also show the real runtime an image that nobody may let through, at the pull and at creation, and see what becomes of it'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand doctor" -l problems -d 'Show only what is not fine'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand doctor" -s V -l version -d 'Print version'

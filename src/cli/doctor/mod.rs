@@ -1,7 +1,9 @@
 //! `doctor`: whether this node is asked, and refuses.
 //!
-//! What containerd's files come to is looked at here, as they are now; what the daemon sees, it says itself. Nothing is changed.
+//! What containerd's files come to is looked at here, as they are now; what the daemon sees, it says itself. Nothing is changed; the canary leaves
+//! nothing behind.
 
+mod canary;
 mod create;
 mod item;
 mod knowledge;
@@ -29,6 +31,9 @@ pub const NAMES: &[(&str, &str)] = &[
     ("audit", "whether the audit trail can be written"),
     ("base-spec", "whether a base runtime spec is made for the containerd that runs"),
     ("break-glass", "grants that are in force, and the keys under which they are accepted"),
+    ("canary-create", "with --canary: whether a container of the canary is refused"),
+    ("canary-pull", "with --canary: whether a pull of the canary is refused (2.1 and later)"),
+    ("canary-told", "with --canary: whether the daemon could be told of it, for metrics and alerts"),
     ("clock", "whether the clock was set back before what the node remembers"),
     ("config", "config.toml of the daemon: unknown keys, values of the wrong kind"),
     ("containerd", "which containerd it is, and whether it answers"),
@@ -83,6 +88,9 @@ pub(super) struct Doctor {
     /// The folder of the gate programs of this version
     #[arg(long, value_name = "DIR", default_value = Places::PROGRAMS)]
     programs: PathBuf,
+    /// Also show the real runtime an image that nobody may let through, at the pull and at creation, and see what becomes of it
+    #[arg(long)]
+    canary: bool,
     /// Show only what is not fine
     #[arg(long)]
     problems: bool,
@@ -145,6 +153,9 @@ impl Doctor {
         pull::look(&patient, &mut items);
         create::look(&patient, &mut items);
         knowledge::look(&patient, &mut items);
+        if self.canary {
+            canary::show(&patient, &mut items)?;
+        }
         let state = items.0.iter().map(|item| item.state).max().unwrap_or(State::Fine);
         let outcome = match (&patient.status, state) {
             (Err(CliError::Unreachable { .. }), _) => Outcome::Unreachable,

@@ -52,11 +52,19 @@ impl Status {
             create: _,
             metrics: _, // its problem is an alarm
             cluster,
+            canary,
             last_reload_error: _, // of the past; what is wrong now is an alarm
         } = self;
         page.set(&family::BUILD_INFO, [version], true);
         for (kind, alarms) in &alarms.0 {
             page.set(&family::ALARMS, [kind], alarms.len());
+        }
+        if let Some(proof) = canary {
+            for (gate, refused) in &proof.refused {
+                page.set(&family::CANARY_SUCCESS, [gate], *refused);
+            }
+            let time = proof.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            page.set(&family::CANARY_TIME, [], time);
         }
         page.set(&family::POLICY_RULES, [], policy.rules);
         page.set(&family::POLICY_PATTERNS, [], policy.patterns);
