@@ -77,6 +77,7 @@ lint: ## Formatting, clippy with warnings denied, licences, bans and sources of 
 
 .PHONY: test
 test: root lint package-test ## Everything that must hold, end to end on a private containerd (root)
+	tests/rig/install.sh --browser
 	$(CARGO) test --locked
 	FUZZ_SECONDS=4 tests/fuzz/run.sh
 

@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::trail::{Filter, Lines};
+use serde::{Serialize, Serializer};
+
+use super::trail::{Entry, Filter, Lines};
 use crate::image::Digest;
 
 /// Images that are told apart, for each reason; those beyond it are counted alone.
@@ -14,11 +16,13 @@ pub const MOST: usize = 10_000;
 const NAMESPACES: usize = 32;
 
 /// An image that was refused, or would have been.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Blocked {
     /// Its name as it was asked for; empty where none was known.
     pub image: String,
     /// Its digest, where one was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Why: a reason code.
     pub reason: String,
@@ -29,13 +33,15 @@ pub struct Blocked {
     /// How often it was refused indeed.
     pub refused: u64,
     /// The first time.
+    #[serde(serialize_with = "rfc3339")]
     pub first: SystemTime,
     /// The last time.
+    #[serde(serialize_with = "rfc3339")]
     pub last: SystemTime,
 }
 
 /// All of a span, the most frequent first.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize)]
 pub struct WouldBlock {
     /// By image, digest and reason.
     pub images: Vec<Blocked>,
@@ -49,26 +55,38 @@ pub struct WouldBlock {
 /// # Errors
 /// Where the trail cannot be read.
 pub fn would_block(file: &Path, since: SystemTime, until: SystemTime) -> io::Result<WouldBlock> {
-    let filter = Filter {
-        since: Some(since),
-        until: Some(until),
-        would: Some("DENY".to_owned()),
-        ..Filter::default()
-    };
-    let mut found: BTreeMap<(String, String, String), Blocked> = BTreeMap::new();
-    let mut beyond = 0;
+    let filter = Filter { since: Some(since), until: Some(until), ..Filter::default() };
+    let mut collected = Collected::default();
     let mut lines = Lines::of(file)?;
     while let Some(entry) = lines.next_entry()? {
-        if !matches!(entry.kind(), "decision" | "repeats") || !filter.takes(&entry) {
-            continue;
+        if filter.takes(&entry) {
+            collected.take(&entry);
+        }
+    }
+    Ok(collected.end())
+}
+
+/// What was taken so far.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    found: BTreeMap<(String, String, String), Blocked>,
+    beyond: u64,
+}
+
+impl Collected {
+    /// Takes a line, if it tells of a question at a gate that would have been refused.
+    pub(super) fn take(&mut self, entry: &Entry) {
+        let is_decision = matches!(entry.kind(), "decision" | "repeats") && entry.text("/gate") != "running";
+        if !is_decision || entry.text("/would") != "DENY" || entry.text("/reason") == "CANARY" {
+            return;
         }
         let key = ["/digest", "/image", "/reason"].map(|pointer| entry.text(pointer).to_owned());
         let key: (String, String, String) = key.into();
-        if found.len() >= MOST && !found.contains_key(&key) {
-            beyond += entry.count();
-            continue;
+        if self.found.len() >= MOST && !self.found.contains_key(&key) {
+            self.beyond += entry.count();
+            return;
         }
-        let blocked = found.entry(key).or_insert_with_key(|(digest, image, reason)| Blocked {
+        let blocked = self.found.entry(key).or_insert_with_key(|(digest, image, reason)| Blocked {
             image: image.clone(),
             digest: digest.parse().ok(),
             reason: reason.clone(),
@@ -89,9 +107,16 @@ pub fn would_block(file: &Path, since: SystemTime, until: SystemTime) -> io::Res
             blocked.namespaces.insert(namespace.to_owned());
         }
     }
-    let mut images: Vec<_> = found.into_values().collect();
-    images.sort_by(|one, other| other.count.cmp(&one.count).then(one.image.cmp(&other.image)));
-    Ok(WouldBlock { images, beyond })
+
+    pub(super) fn end(self) -> WouldBlock {
+        let mut images: Vec<_> = self.found.into_values().collect();
+        images.sort_by(|one, other| other.count.cmp(&one.count).then(one.image.cmp(&other.image)));
+        WouldBlock { images, beyond: self.beyond }
+    }
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_seconds(*time))
 }
 
 #[cfg(test)]
@@ -118,7 +143,7 @@ mod tests {
             line(1, "decision", "DENY", "ALLOW", ",\"container\":{\"podNamespace\":\"x\"}"),
             line(2, "decision", "ALLOW", "ALLOW", ""),
             line(3, "repeats", "DENY", "DENY", ",\"count\":7,\"container\":{\"podNamespace\":\"y\"}"),
-            line(4, "violation", "DENY", "ALLOW", ""),
+            line(4, "decision", "DENY", "ALLOW", ",\"gate\":\"running\""),
             line(5, "decision", "DENY", "ALLOW", "").replace("NO_ATTESTATION", "OTHER"),
             "nonsense\n".to_owned(),
             line(9, "decision", "DENY", "ALLOW", ""), // too late

@@ -10,6 +10,7 @@ pub mod head;
 pub mod journal;
 mod queue;
 pub mod record;
+pub mod report;
 pub mod trail;
 mod trail_file;
 pub mod verify;

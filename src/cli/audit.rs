@@ -1,6 +1,7 @@
 //! `audit`: what the trail says, and whether it is what the daemon wrote.
 
 mod reading;
+mod report;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,12 @@ pub(super) enum Verb {
     /// All that is given must fit. Denials of a day: `audit query --since 24h --verdict DENY`; what enforcement would
     /// refuse: `audit query --since 14d --verdict ALLOW --would DENY`. A trail of any size takes little memory.
     Query(reading::Query),
+    /// Tell what the trail comes to: what would be blocked, by whom, over time; and the table of controls
+    ///
+    /// The page that a dry run ends with, and that an auditor gets: as Markdown, as JSON, or as one HTML page that needs nothing
+    /// else. What is counted: decisions at gates; what a policy in dry run or break-glass let through would be blocked. Whether
+    /// the trail is what the daemon wrote stands at its top. A trail of any size takes little memory.
+    Report(report::Report),
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +59,7 @@ impl Verb {
             Self::Verify(verb) => verb.run(context),
             Self::Tail(verb) => verb.run(context),
             Self::Query(verb) => verb.run(context),
+            Self::Report(verb) => verb.run(context),
         }
     }
 }

@@ -266,6 +266,33 @@ impl Check {
     }
 }
 
+/// An exception of the policy on this node.
+#[derive(Debug, Serialize)]
+pub(super) struct Excepted {
+    pub(super) pattern: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ticket: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ends: Option<String>,
+    pub(super) state: &'static str,
+}
+
+/// All of them.
+pub(super) fn excepted(context: &Context) -> Result<Vec<Excepted>, CliError> {
+    let policy = files::policy(&context.defaults.policy, Options { allow_multiple_rule_maps: true })?;
+    let reports = exceptions(&policy, SystemTime::now()).map(ExceptionReport::from);
+    let excepted = reports.map(|one| Excepted {
+        pattern: one.pattern.to_string(),
+        owner: one.owner.map(str::to_owned),
+        ticket: one.ticket.map(str::to_owned),
+        ends: one.ends.clone(),
+        state: one.state.as_str(),
+    });
+    Ok(excepted.collect())
+}
+
 /// What of a policy on this node is valid and probably not meant: code, place, message.
 pub(super) fn lints(context: &Context, path: &Path) -> Result<Vec<(&'static str, String, String)>, CliError> {
     let policy = files::policy(path, options(false, context))?;

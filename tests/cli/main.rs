@@ -24,3 +24,4 @@ mod forms;
 mod general;
 mod ladder;
 mod policy;
+mod report;

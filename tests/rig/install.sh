@@ -1,9 +1,10 @@
 #!/bin/bash
 # Puts everything the test rig runs into one private folder (target/rig by default).
 #
-#   tests/rig/install.sh [--bench] [--cargo-deny] [--deb] [--rpm]
+#   tests/rig/install.sh [--bench] [--browser] [--cargo-deny] [--deb] [--rpm]
 #
 #   --bench        also cosign and notation, which the benchmarks compare with
+#   --browser      also a headless Chromium, installed with apt unless one is on PATH
 #   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
 #   --deb          also cargo-deb, built likewise, and lintian
 #   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm, rpmlint and what compiles SELinux modules
@@ -37,11 +38,13 @@ key_suites=(trixie bookworm bullseye)
 
 newer=(containerd)
 cargo_tools=()
+browser=
 deb=
 rpm=
 for option in "$@"; do
   case $option in
     --bench) newer+=(cosign notation) ;;
+    --browser) browser=1 ;;
     --cargo-deny) cargo_tools+=(cargo-deny) ;;
     --deb) cargo_tools+=(cargo-deb); deb=1 ;;
     --rpm) cargo_tools+=(cargo-generate-rpm cargo-cyclonedx); rpm=1 ;;
@@ -89,6 +92,8 @@ command -v openssl >/dev/null || tools+=(openssl)
 command -v softhsm2-util >/dev/null || tools+=(softhsm2)
 command -v curl >/dev/null || tools+=(curl)
 command -v gpg >/dev/null && command -v gpgconf >/dev/null || tools+=(gnupg)
+[[ -z $browser ]] || command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
+  tools+=(chromium-headless-shell)
 [[ -z $deb ]] || command -v lintian >/dev/null || tools+=(lintian)
 [[ -z $deb ]] || command -v dpkg-shlibdeps >/dev/null || tools+=(dpkg-dev)
 [[ -z $rpm ]] || command -v rpm >/dev/null || tools+=(rpm)

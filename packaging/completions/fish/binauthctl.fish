@@ -640,16 +640,17 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Forget a digest, or everything; the sources give it again'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "accept-deletions" -d 'Let go what a source no longer gives and what was kept because that looked like a fault'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -s h -l help -d 'Print help'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -s V -l version -d 'Print version'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "tail" -d 'Show the newest lines of the trail, and with -f those that follow'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "query" -d 'Find lines of the trail: by time, namespace, image, verdict, reason, rule'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -f -a "tail" -d 'Show the newest lines of the trail, and with -f those that follow'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -f -a "query" -d 'Find lines of the trail: by time, namespace, image, verdict, reason, rule'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -f -a "report" -d 'Tell what the trail comes to: what would be blocked, by whom, over time; and the table of controls'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and not __fish_seen_subcommand_from verify tail query report help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l file -d 'One file alone: where it begins and ends proves nothing' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l head -d 'A line that must be there, from the journal' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
@@ -695,9 +696,32 @@ json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l file -d 'The trail\'s newest file; the rotated ones beside it are read too [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l kind -d 'Decisions (`decision`, `repeats`), or `change`, `start`, `gap` …' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l gate -d 'Where it was asked: pull, pod, create or running' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l verdict -d 'What was decided: ALLOW, DENY or CANNOT_DECIDE' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l would -d 'What it would be without dry run' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l reason -d 'A reason code, see binauthd-reasons(7)' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l rule -d 'A part of the rule\'s name' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l namespace -d 'The pod\'s namespace; pulls have none' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l image -d 'A part of the image\'s name' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l digest -d 'The image\'s digest' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l since -d 'Not before: a time (RFC 3339), or so long ago, such as 24h or 14d' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l until -d 'Before' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l format -d 'What it is written as; `-o json` is JSON too [default: markdown]' -r -f -a "markdown\t''
+html\t''
+json\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l to -d 'Where to write it; replaced in one step [default: standard output]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "tail" -d 'Show the newest lines of the trail, and with -f those that follow'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "query" -d 'Find lines of the trail: by time, namespace, image, verdict, reason, rule'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "report" -d 'Tell what the trail comes to: what would be blocked, by whom, over time; and the table of controls'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand status" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand status" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
@@ -778,3 +802,4 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_s
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Look the trail over for edits, and for lines that are missing or moved'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "tail" -d 'Show the newest lines of the trail, and with -f those that follow'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "query" -d 'Find lines of the trail: by time, namespace, image, verdict, reason, rule'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "report" -d 'Tell what the trail comes to: what would be blocked, by whom, over time; and the table of controls'

@@ -23,7 +23,7 @@ const MOST: u32 = 100_000;
 
 /// Which lines, and of which trail.
 #[derive(Debug, Args)]
-struct Wanted {
+pub(super) struct Wanted {
     /// The trail's newest file; the rotated ones beside it are read too [default: the configured one]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -100,7 +100,23 @@ struct Found<'a> {
 }
 
 impl Wanted {
-    fn filter(&self) -> Filter {
+    /// What is asked for, for people.
+    pub(super) fn shown(&self) -> Vec<String> {
+        let all = [
+            ("kind", &self.kind),
+            ("gate", &self.gate),
+            ("verdict", &self.verdict),
+            ("would", &self.would),
+            ("reason", &self.reason),
+            ("rule", &self.rule),
+            ("namespace", &self.namespace),
+            ("image", &self.image),
+            ("digest", &self.digest),
+        ];
+        all.into_iter().filter_map(|(name, wanted)| Some(format!("{name} {}", wanted.as_ref()?))).collect()
+    }
+
+    pub(super) fn filter(&self) -> Filter {
         Filter {
             since: None,
             until: None,
@@ -116,7 +132,7 @@ impl Wanted {
         }
     }
 
-    fn file<'a>(&'a self, context: &'a Context) -> &'a Path {
+    pub(super) fn file<'a>(&'a self, context: &'a Context) -> &'a Path {
         self.file.as_deref().unwrap_or(&context.defaults.settings.audit_file)
     }
 }
@@ -256,12 +272,12 @@ fn follow(mut lines: Lines, path: &Path, filter: &Filter, format: Format) -> Res
     }
 }
 
-fn cannot(path: &Path) -> impl Fn(io::Error) -> CliError {
+pub(super) fn cannot(path: &Path) -> impl Fn(io::Error) -> CliError {
     move |cause| CliError::Read { what: "audit trail", path: path.to_owned(), cause }
 }
 
 /// A time, or so long ago.
-fn moment(text: &str) -> Result<SystemTime, String> {
+pub(super) fn moment(text: &str) -> Result<SystemTime, String> {
     if let Ok(time) = humantime::parse_rfc3339(text) {
         return Ok(time);
     }
