@@ -79,18 +79,18 @@ lint: ## Formatting, clippy with warnings denied, licences, bans and sources of 
 test: root lint package-test ## Everything that must hold, end to end on a private containerd (root)
 	tests/rig/install.sh --browser
 	$(CARGO) test --locked
-	FUZZ_SECONDS=4 tests/fuzz/run.sh
 
 .PHONY: fuzz
 fuzz: ## Every parser and the check against made-up input, FUZZ_SECONDS (300) for each target
 	tests/fuzz/run.sh
 
 .PHONY: test-full
-test-full: test ## The same, and what takes minutes: kill loops, longer floods, the .rpm (root)
+test-full: test ## The same, and what takes minutes: kill loops, longer floods, the .rpm, fuzzing (root)
 	tests/rig/install.sh --rpm
 	packaging/build.sh --fast --rpm $(TARGET_DIR)/debug $(BINAUTHD_PACKAGES)
 	packaging/rpm/check.sh $(BINAUTHD_PACKAGES)
 	$(CARGO) test --locked --test e2e --test node --test sources -- --ignored --nocapture --test-threads 1
+	FUZZ_SECONDS=30 tests/fuzz/run.sh
 
 .PHONY: bench
 bench: root build ## One table of how fast it is, beside cosign and notation (root)

@@ -16,6 +16,8 @@ mod rig;
 mod boot;
 #[path = "node/doctor.rs"]
 mod doctor;
+#[path = "node/floor.rs"]
+mod floor;
 #[path = "node/kills.rs"]
 mod kills;
 #[path = "node/packages.rs"]

@@ -5,7 +5,7 @@
 //! the journal was given.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -15,6 +15,12 @@ use super::chain::{Head, Link};
 use super::files::rotated;
 use crate::image::Digest;
 
+/// The longest line that is read, in bytes: what is longer is none of a trail's.
+const MAX_LINE: u64 = 1024 * 1024;
+/// Bytes of lines that belong to no chain, one behind the other, of which it is known what they are.
+const MAX_LOOSE: usize = 4 * 1024 * 1024;
+/// Problems, and notes, that are told one by one.
+pub const MOST: usize = 10_000;
 /// How often it is tried to open all files while they are being rotated.
 const TRIES: usize = 5;
 
@@ -36,6 +42,14 @@ pub struct Report {
     pub problems: Vec<Finding>,
     /// What is told by the trail itself, or could not be looked at.
     pub notes: Vec<Finding>,
+    /// Problems and notes beyond [`MOST`] of each.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub further: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One thing that was found.
@@ -126,14 +140,24 @@ impl Walk {
         let (mut line, mut number) = (Vec::new(), 0);
         loop {
             line.clear();
-            if reader.read_until(b'\n', &mut line)? == 0 {
+            let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+            if read == 0 {
                 return Ok(());
             }
             number += 1;
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
-            match Link::of(text) {
+            let is_cut = read as u64 == MAX_LINE && text.len() == line.len();
+            match Link::of(text).filter(|_| !is_cut) {
                 Some(link) => self.linked(text, link, path, number),
                 None => self.unlinked(text, path, number),
+            }
+            // The rest of one that is too long.
+            let mut more = is_cut;
+            while more {
+                line.clear();
+                let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+                more = read > 0 && line.last() != Some(&b'\n');
+                self.loosen(&line);
             }
         }
     }
@@ -142,9 +166,16 @@ impl Walk {
         if self.loose_at.is_none() {
             self.loose_at = Some((path.to_owned(), number));
         } else {
-            self.loose.push(b'\n');
+            self.loosen(b"\n");
         }
-        self.loose.extend_from_slice(text);
+        self.loosen(text);
+    }
+
+    /// More of what belongs to no chain. What is too much is no torn line of the daemon's, whatever it is.
+    fn loosen(&mut self, bytes: &[u8]) {
+        if self.loose.len() <= MAX_LOOSE {
+            self.loose.extend_from_slice(bytes);
+        }
     }
 
     fn linked(&mut self, text: &[u8], link: Link, path: &Path, number: u64) {
@@ -265,11 +296,21 @@ impl Walk {
     }
 
     fn problem(&mut self, what: &'static str, file: &Path, line: u64, seq: Option<u64>, detail: String) {
-        self.report.problems.push(Finding { what, file: file.to_owned(), line, seq, detail });
+        let finding = Finding { what, file: file.to_owned(), line, seq, detail };
+        keep(&mut self.report.problems, &mut self.report.further, finding);
     }
 
     fn note(&mut self, what: &'static str, file: &Path, line: u64, seq: Option<u64>, detail: String) {
-        self.report.notes.push(Finding { what, file: file.to_owned(), line, seq, detail });
+        let finding = Finding { what, file: file.to_owned(), line, seq, detail };
+        keep(&mut self.report.notes, &mut self.report.further, finding);
+    }
+}
+
+fn keep(kept: &mut Vec<Finding>, further: &mut u64, finding: Finding) {
+    if kept.len() < MOST {
+        kept.push(finding);
+    } else {
+        *further += 1;
     }
 }
 

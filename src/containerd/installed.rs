@@ -147,14 +147,24 @@ impl Installed {
     /// # Errors
     /// [`InstalledError`] where containerd refuses the file, says so in another form than TOML, or takes over 20 s.
     pub fn dump(&self, file: &Path) -> Result<toml::Table, InstalledError> {
-        let mut command = Command::new(&self.program);
-        if file.exists() {
-            command.arg("--config").arg(file).args(["config", "dump"]);
-        } else {
-            command.args(["config", "default"]);
+        if !file.exists() {
+            return self.defaults();
         }
+        let mut command = Command::new(&self.program);
+        self.printed(command.arg("--config").arg(file).args(["config", "dump"]))
+    }
+
+    /// The same without a file.
+    ///
+    /// # Errors
+    /// As [`Installed::dump`].
+    pub fn defaults(&self) -> Result<toml::Table, InstalledError> {
+        self.printed(Command::new(&self.program).args(["config", "default"]))
+    }
+
+    fn printed(&self, command: &mut Command) -> Result<toml::Table, InstalledError> {
         let program = || self.program.display().to_string();
-        let text = output(&mut command, MAX_DUMP, DEADLINE).map_err(|cause| InstalledError::Program {
+        let text = output(command, MAX_DUMP, DEADLINE).map_err(|cause| InstalledError::Program {
             program: program(),
             what: "configuration",
             cause,

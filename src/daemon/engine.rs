@@ -324,7 +324,8 @@ impl Engine {
         let former = self.in_force();
         let is_over = former.due.is_some_and(|due| due <= in_force.at);
         let changed = is_over || versions(&in_force) != versions(&former);
-        let (policy, attestors) = (documents.policy_status(), documents.attestor_statuses());
+        let (policy, others, attestors) =
+            (documents.policy_status(), documents.other_statuses(), documents.attestor_statuses());
         // Before anybody else may change them: a later state must not be overtaken by this one.
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
         drop(documents);
@@ -332,7 +333,7 @@ impl Engine {
         self.announce_problems(&before);
         if changed {
             self.announce_versions();
-            self.tell_changes(&former, &policy, &attestors);
+            self.tell_changes(&former, &policy, &others, &attestors);
             self.tell_grants(&former);
             self.changed.notify_one();
             if let Some(sync) = self.sync() {

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::config::ContainerdConfig as Settings;
-use crate::containerd::{Containerd, Handlers, Record};
+use crate::containerd::wiring::{Effective, View};
+use crate::containerd::{Containerd, Handlers, Installed, InstalledError, Record};
 use crate::image::{Digest, Reference};
 use crate::kubelet::static_pods;
 use crate::text::shown;
@@ -98,6 +99,12 @@ struct Node<'a> {
     seen: BTreeSet<(String, Option<Digest>)>,
 }
 
+/// The pause image that a containerd would use that starts now.
+fn configured_pause(address: &Path) -> Result<String, InstalledError> {
+    let installed = Installed::find(address, None, None)?;
+    Ok(Effective::of(&View::of(installed.dump(&installed.file)?)).pause)
+}
+
 impl Node<'_> {
     async fn static_pods(&mut self, folder: &Path) {
         match static_pods(folder) {
@@ -118,7 +125,11 @@ impl Node<'_> {
     async fn pause(&mut self) {
         match Handlers::ask(&self.settings.address).await {
             Ok(Handlers { sandbox_image: Some(image), .. }) => self.need("pause".to_owned(), &image).await,
-            Ok(_) => {} // containerd 2 tells it nowhere but in its configuration file: the running ones say it.
+            // containerd 2 tells it nowhere but in its configuration file.
+            Ok(_) => match configured_pause(&self.settings.address) {
+                Ok(image) => self.need("pause".to_owned(), &image).await,
+                Err(error) => self.needs.problems.push(format!("the pause image: {}", crate::chain(&error))),
+            },
             Err(error) => self.needs.problems.push(format!("the pause image: {error}")),
         }
     }

@@ -173,7 +173,7 @@ impl<'a> Plan<'a> {
         let sources = Sources::of(root, undone.root.clone(), &ours)?;
         let view = match &undone.root {
             Some(text) => try_out(installed, root, text, sources.listed(false), None)?,
-            None => View::of(installed.dump(Path::new("/nonexistent/config.toml"))?),
+            None => View::of(installed.defaults()?),
         };
         let handlers = Form::of(view.version()).handlers();
         if view.keys(&handlers).is_empty() {

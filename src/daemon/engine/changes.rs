@@ -22,6 +22,7 @@ impl Engine {
         &self,
         before: &InForce,
         policy: &DocumentStatus,
+        others: &[DocumentStatus],
         attestors: &[DocumentStatus],
     ) {
         let after = self.in_force();
@@ -36,7 +37,11 @@ impl Engine {
             let who = match (what, after.bundle) {
                 (_, Some(version)) => json!({"bundle": version}),
                 ("policy", None) => owner(&policy.path),
-                _ => Value::Null,
+                _ => {
+                    let name = what.replace('_', " ");
+                    let of_it = |one: &&DocumentStatus| one.name.as_ref() == Some(&name);
+                    others.iter().find(of_it).map_or(Value::Null, |one| owner(&one.path))
+                }
             };
             self.audit.change(&Change { what, name: String::new(), before: old, after: new, who });
         }

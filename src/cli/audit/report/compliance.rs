@@ -66,7 +66,7 @@ pub(super) fn controls(trail: &Trail, chain: &Chain, exceptions: &[Excepted]) ->
     let integrity = if chain.intact {
         format!("the chain over {} records in {} files is intact", chain.records, chain.files)
     } else {
-        format!("the chain is broken in {} places", chain.problems.len() + chain.further)
+        format!("the chain is broken in {} places", chain.problems.len() as u64 + chain.further)
     };
     vec![
         Control {

@@ -142,7 +142,7 @@ fn chain(page: &mut String, document: &Document) {
                 problem.detail.clone(),
             ]
         });
-        table(page, "What is wrong with it", &["What", "Where", "Detail"], rows, chain.further as u64);
+        table(page, "What is wrong with it", &["What", "Where", "Detail"], rows, chain.further);
     }
     if trail.passed_over > 0 {
         let _ = writeln!(page, "<p class=\"bad\">{} lines are none of a trail.</p>", trail.passed_over);

@@ -34,7 +34,7 @@ pub(super) fn page(document: &Document) -> String {
                 problem.detail.clone(),
             ]
         });
-        table(&mut page, &["What", "Where", "Detail"], rows, chain.further as u64);
+        table(&mut page, &["What", "Where", "Detail"], rows, chain.further);
     }
     if trail.passed_over > 0 {
         let _ = writeln!(page, "{} lines are none of a trail.\n", trail.passed_over);

@@ -77,7 +77,7 @@ struct Chain {
     files: usize,
     problems: Vec<Finding>,
     /// Those beyond the ones that are told.
-    further: usize,
+    further: u64,
 }
 
 /// A question that is asked of such a trail, and how to ask it.
@@ -102,7 +102,7 @@ impl Report {
             intact: chain.problems.is_empty(),
             records: chain.records,
             files: chain.files.len(),
-            further: chain.problems.len().saturating_sub(MOST_FINDINGS),
+            further: chain.further + chain.problems.len().saturating_sub(MOST_FINDINGS) as u64,
             problems: chain.problems.into_iter().take(MOST_FINDINGS).collect(),
         };
         let rfc3339 = |time| humantime::format_rfc3339_seconds(time).to_string();
