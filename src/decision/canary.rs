@@ -17,53 +17,77 @@ const ARCHITECTURES: &[&str] = &["amd64", "arm64", "arm", "386", "ppc64le", "s39
 const FOLDER: &[u8] = b"binauthd-canary/";
 const BLOCK: usize = 512;
 
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
 /// The canary for one architecture, as a registry holds it (OCI image specification, 1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
-    /// A tar archive of one empty folder.
-    pub layer: Vec<u8>,
-    /// The image config.
-    pub config: Vec<u8>,
     /// The image manifest.
-    pub manifest: Vec<u8>,
+    pub manifest: Blob,
+    /// The image config.
+    pub config: Blob,
+    /// A tar archive of one empty folder.
+    pub layer: Blob,
+}
+
+/// Some content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Its media type.
+    pub kind: &'static str,
+    /// Itself.
+    pub bytes: Vec<u8>,
+}
+
+impl Blob {
+    fn new(kind: &'static str, bytes: Vec<u8>) -> Self {
+        Self { digest: Digest::of(&bytes), kind, bytes }
+    }
+
+    /// As a manifest names it.
+    fn descriptor(&self) -> String {
+        format!(
+            "{{\"digest\":\"{}\",\"mediaType\":\"{}\",\"size\":{}}}",
+            self.digest,
+            self.kind,
+            self.bytes.len()
+        )
+    }
 }
 
 impl Canary {
-    /// Media type of the manifest.
-    pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-    /// Media type of the config.
-    pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-    /// Media type of the layer.
-    pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-
     /// Of an architecture as Go names it; one that is not known gives an image that no machine runs.
     #[must_use]
     pub fn of(architecture: &str) -> Self {
-        let layer = layer();
-        let of_layer = Digest::of(&layer);
+        let layer = Blob::new(LAYER, layer());
         let config = format!(
             "{{\"architecture\":\"{architecture}\",\"config\":{{\"Cmd\":[\"/nothing\"]}},\"os\":\"linux\",\
-             \"rootfs\":{{\"diff_ids\":[\"{of_layer}\"],\"type\":\"layers\"}}}}"
-        )
-        .into_bytes();
+             \"rootfs\":{{\"diff_ids\":[\"{}\"],\"type\":\"layers\"}}}}",
+            layer.digest
+        );
+        let config = Blob::new(CONFIG, config.into_bytes());
         let manifest = format!(
-            "{{\"config\":{{\"digest\":\"{}\",\"mediaType\":\"{}\",\"size\":{}}},\"layers\":[{{\"digest\":\"{of_layer}\",\
-             \"mediaType\":\"{}\",\"size\":{}}}],\"mediaType\":\"{}\",\"schemaVersion\":2}}",
-            Digest::of(&config),
-            Self::CONFIG,
-            config.len(),
-            Self::LAYER,
-            layer.len(),
-            Self::MANIFEST
-        )
-        .into_bytes();
-        Self { layer, config, manifest }
+            "{{\"config\":{},\"layers\":[{}],\"mediaType\":\"{MANIFEST}\",\"schemaVersion\":2}}",
+            config.descriptor(),
+            layer.descriptor()
+        );
+        Self { manifest: Blob::new(MANIFEST, manifest.into_bytes()), config, layer }
     }
 
     /// The digest of the manifest: that of the image.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.manifest)
+    pub const fn digest(&self) -> Digest {
+        self.manifest.digest
+    }
+
+    /// All of it.
+    #[must_use]
+    pub const fn blobs(&self) -> [&Blob; 3] {
+        [&self.manifest, &self.config, &self.layer]
     }
 }
 
@@ -72,7 +96,7 @@ pub(super) fn is_in(subject: &Subject) -> bool {
     static RESERVED: OnceLock<Vec<Digest>> = OnceLock::new();
     let reserved = RESERVED.get_or_init(|| {
         let all = ARCHITECTURES.iter().map(|architecture| Canary::of(architecture));
-        all.flat_map(|canary| [canary.digest(), Digest::of(&canary.config)]).collect()
+        all.flat_map(|canary| [canary.digest(), canary.config.digest]).collect()
     });
     subject.deniable().any(|digest| reserved.contains(&digest))
 }
@@ -133,8 +157,8 @@ mod tests {
                 "sha256:95004509c9f1c6f376bff957598e24f16c45ae36663214564b29ad79cf6464a4",
             )
         );
-        assert_eq!(canary.layer.len(), 1536);
-        serde_json::from_slice::<serde_json::Value>(&canary.manifest).expect("JSON");
+        assert_eq!(canary.layer.bytes.len(), 1536);
+        serde_json::from_slice::<serde_json::Value>(&canary.manifest.bytes).expect("JSON");
     }
 
     #[test]

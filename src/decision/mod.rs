@@ -19,7 +19,7 @@ pub mod verdict;
 
 pub use attestors::{Lack, weigh};
 pub use break_glass::{BrokenGlass, UsedGrant};
-pub use canary::Canary;
+pub use canary::{Blob, Canary};
 pub use explain::{Ladder, Looks};
 pub use host_access::{Finding, HostAccess, HostRules, Reached, reaches};
 pub use judge::{Case, Known, judge};

@@ -7,14 +7,13 @@ use super::item::Items;
 use crate::cli::attestations::runtime;
 use crate::cli::daemon;
 use crate::cli::error::CliError;
-use crate::containerd::canary::{Blob, Bytes, Shown, prove_creation, prove_pull};
+use crate::containerd::canary::{Shown, prove_creation, prove_pull};
 use crate::decision::Canary;
-use crate::image::Digest;
 
 /// Shows it at both gates, and tells the daemon what came of it.
 pub(super) fn show(patient: &Patient<'_>, items: &mut Items) -> Result<(), CliError> {
     let settings = &patient.context.defaults.settings.containerd;
-    let image = image();
+    let image = Canary::of(architecture());
     let runtime = runtime()?;
     let mut refused = BTreeMap::new();
     let has_pull_gate = patient.installed.as_ref().is_ok_and(|installed| installed.release.is_at_least(2, 1));
@@ -65,20 +64,14 @@ fn tell(name: &'static str, shown: Shown, fix: &str, items: &mut Items) -> bool 
     false
 }
 
-/// The canary of this machine's architecture.
-fn image() -> Bytes {
-    let canary = Canary::of(match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    });
-    let blob = |bytes: Vec<u8>, kind| Blob { digest: Digest::of(&bytes).to_string(), kind, bytes };
-    Bytes::new(
-        blob(canary.manifest, Canary::MANIFEST),
-        blob(canary.config, Canary::CONFIG),
-        blob(canary.layer, Canary::LAYER),
-    )
+/// `GOARCH` of this machine.
+const fn architecture() -> &'static str {
+    match std::env::consts::ARCH.as_bytes() {
+        b"x86_64" => "amd64",
+        b"aarch64" => "arm64",
+        b"x86" => "386",
+        b"powerpc64" => "ppc64le",
+        b"loongarch64" => "loong64",
+        _ => std::env::consts::ARCH,
+    }
 }

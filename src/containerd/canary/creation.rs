@@ -24,7 +24,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-use super::{Bytes, CODE, Shown, remove, within};
+use super::{CODE, Shown, remove, within};
+use crate::decision::Canary;
 
 /// Labels its sandboxes, and names its lease.
 const MARK: &str = "binauthd-canary";
@@ -34,14 +35,14 @@ const REPOSITORY: &str = "binauthd-canary.invalid/canary";
 const LEASE: Duration = Duration::from_secs(5 * 60);
 
 /// Shows it at creation, in containerd's namespace of CRI. 30 s at most, and a few to clean up.
-pub async fn prove_creation(address: &Path, namespace: &str, image: &Bytes) -> Shown {
+pub async fn prove_creation(address: &Path, namespace: &str, image: &Canary) -> Shown {
     let Ok(channel) = containerd_client::connect(address).await else {
         return Shown::NotShown(format!("containerd cannot be reached on `{}`", address.display()));
     };
     let Ok(namespace) = namespace.parse::<MetadataValue<Ascii>>() else {
         return Shown::NotShown(format!("`{namespace}` is no namespace of containerd"));
     };
-    let stage = Stage { channel, namespace, image, name: format!("{REPOSITORY}@{}", image.digest) };
+    let stage = Stage { channel, namespace, image, name: format!("{REPOSITORY}@{}", image.digest()) };
     stage.clear().await;
     let shown = within(async { stage.show().await.unwrap_or_else(Shown::NotShown) }).await;
     // What takes too long here, the lease ends.
@@ -52,7 +53,7 @@ pub async fn prove_creation(address: &Path, namespace: &str, image: &Bytes) -> S
 struct Stage<'a> {
     channel: Channel,
     namespace: MetadataValue<Ascii>,
-    image: &'a Bytes,
+    image: &'a Canary,
     name: String,
 }
 
@@ -66,7 +67,7 @@ impl Stage<'_> {
             format!("a sandbox cannot be made, so no container was asked about: {}", status.message())
         })?;
         let spec = ImageSpec {
-            image: self.image.config.digest.clone(),
+            image: self.image.config.digest.to_string(),
             user_specified_image: self.name.clone(),
             ..Default::default()
         };
@@ -118,7 +119,7 @@ impl Stage<'_> {
                 action: WriteAction::Commit as i32,
                 r#ref: format!("{MARK}-{}", blob.digest),
                 total: size,
-                expected: blob.digest.clone(),
+                expected: blob.digest.to_string(),
                 offset: 0,
                 data: blob.bytes.clone(),
                 ..Default::default()
@@ -143,7 +144,7 @@ impl Stage<'_> {
         }
         let target = Descriptor {
             media_type: self.image.manifest.kind.to_owned(),
-            digest: self.image.digest.clone(),
+            digest: self.image.digest().to_string(),
             size: i64::try_from(self.image.manifest.bytes.len()).unwrap_or_default(),
             ..Default::default()
         };
@@ -215,9 +216,10 @@ impl Stage<'_> {
             let _ = cri.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: sandbox.id }).await;
         }
         let mut images = ImageServiceClient::new(self.channel.clone());
-        remove(&mut images, &self.image.config.digest).await;
+        let config = self.image.config.digest.to_string();
+        remove(&mut images, &config).await;
         let mut names = ImagesClient::new(self.channel.clone());
-        for name in [&self.name, &self.image.config.digest] {
+        for name in [&self.name, &config] {
             let gone = DeleteImageRequest { name: name.clone(), sync: false, ..Default::default() };
             let _ = names.delete(self.request(gone)).await;
         }

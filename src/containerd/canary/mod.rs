@@ -17,36 +17,14 @@ use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::{ImageSpec, PullImageRequest, RemoveImageRequest};
 use tonic::transport::Channel;
 
+use crate::decision::Canary;
+
 pub use creation::prove_creation;
 
 /// How long one proof may take in all.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The reason code in a refusal of it.
 const CODE: &str = "CANARY";
-
-/// The image, as whoever refuses it knows it.
-#[derive(Debug, Clone)]
-pub struct Bytes {
-    /// Digest of the manifest, as `sha256:…`.
-    pub digest: String,
-    /// Digest and bytes of manifest, config and layer, and their media types.
-    pub manifest: Blob,
-    /// The image config.
-    pub config: Blob,
-    /// The one layer.
-    pub layer: Blob,
-}
-
-/// Some content.
-#[derive(Debug, Clone)]
-pub struct Blob {
-    /// As `sha256:…`.
-    pub digest: String,
-    /// Its media type.
-    pub kind: &'static str,
-    /// Itself.
-    pub bytes: Vec<u8>,
-}
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,25 +39,13 @@ pub enum Shown {
     NotShown(String),
 }
 
-impl Bytes {
-    /// Of an image of one layer.
-    #[must_use]
-    pub fn new(manifest: Blob, config: Blob, layer: Blob) -> Self {
-        Self { digest: manifest.digest.clone(), manifest, config, layer }
-    }
-
-    fn blobs(&self) -> [&Blob; 3] {
-        [&self.manifest, &self.config, &self.layer]
-    }
-}
-
 /// Shows it at the pull: asks the CRI at `address` to pull it from a registry on the loopback. 30 s at most.
-pub async fn prove_pull(address: &Path, image: &Bytes) -> Shown {
+pub async fn prove_pull(address: &Path, image: &Canary) -> Shown {
     within(async {
         let Ok(registry) = registry::Registry::start(image).await else {
             return Shown::NotShown("no registry can listen on the loopback".to_owned());
         };
-        let name = format!("{}/binauthd-canary@{}", registry.address(), image.digest);
+        let name = format!("{}/binauthd-canary@{}", registry.address(), image.digest());
         let Ok(channel) = containerd_client::connect(address).await else {
             return Shown::NotShown(format!("containerd cannot be reached on `{}`", address.display()));
         };

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::{Blob, Bytes};
+use crate::decision::{Blob, Canary};
 
 /// The longest request that is read, in bytes.
 const MAX_REQUEST: usize = 16 * 1024;
@@ -24,7 +24,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) async fn start(image: &Bytes) -> io::Result<Self> {
+    pub(super) async fn start(image: &Canary) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let fetched = Arc::new(AtomicBool::new(false));
@@ -57,7 +57,7 @@ impl Drop for Registry {
 }
 
 /// One request a connection.
-async fn serve(mut stream: TcpStream, image: &Bytes, fetched: &AtomicBool) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, image: &Canary, fetched: &AtomicBool) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.windows(4).any(|four| four == b"\r\n\r\n") {
         let mut more = [0; 1024];
@@ -75,10 +75,10 @@ async fn serve(mut stream: TcpStream, image: &Bytes, fetched: &AtomicBool) -> io
     let with_body = words.next() == Some("GET");
     let path = words.next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
-    let found = image.blobs().into_iter().find(|blob| blob.digest == last);
+    let found = image.blobs().into_iter().find(|blob| blob.digest.to_string() == last);
     match found {
         Some(blob) => {
-            if with_body && blob.digest != image.digest {
+            if with_body && blob.digest != image.digest() {
                 fetched.store(true, Ordering::SeqCst);
             }
             answer(&mut stream, "200 OK", Some(blob), with_body).await
