@@ -2,7 +2,7 @@
 //!
 //! Hours, names and images are told apart up to a bound each; what is beyond it is counted together, and said.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -89,11 +89,11 @@ pub struct Report {
     /// What would be blocked, or was.
     pub would_block: WouldBlock,
     /// Containers that run and would not be allowed to: how many records, and the newest.
-    pub violations: (u64, Vec<Value>),
+    pub violations: (u64, VecDeque<Value>),
     /// Changes of what decides: how many, and the newest.
-    pub changes: (u64, Vec<Value>),
+    pub changes: (u64, VecDeque<Value>),
     /// Where lines are missing, by the trail's own word: gaps, torn and pruned lines.
-    pub gaps: (u64, Vec<Value>),
+    pub gaps: (u64, VecDeque<Value>),
 }
 
 /// Counts the lines of the trail whose newest file is `file` that `filter` takes.
@@ -255,12 +255,12 @@ impl Count {
     }
 }
 
-fn keep(kept: &mut (u64, Vec<Value>), entry: Entry) {
+fn keep(kept: &mut (u64, VecDeque<Value>), entry: Entry) {
     kept.0 += entry.count();
     if kept.1.len() >= MOST_TOLD {
-        kept.1.remove(0);
+        kept.1.pop_front();
     }
-    kept.1.push(entry.value);
+    kept.1.push_back(entry.value);
 }
 
 fn rfc3339(time: SystemTime) -> String {

@@ -98,17 +98,18 @@ pub(super) struct Exceptions {
     strict: bool,
 }
 
-#[derive(Serialize)]
-struct ExceptionReport<'a> {
+/// An exception of a policy.
+#[derive(Debug, Serialize)]
+pub(super) struct Excepted {
     place: String,
-    pattern: &'a AllowlistPattern,
+    pub(super) pattern: AllowlistPattern,
     #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
+    pub(super) owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ticket: Option<&'a str>,
+    pub(super) ticket: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ends: Option<String>,
-    state: ExceptionState,
+    pub(super) ends: Option<String>,
+    pub(super) state: ExceptionState,
 }
 
 #[derive(Serialize)]
@@ -134,10 +135,10 @@ struct Report<'a> {
 }
 
 #[derive(Serialize)]
-struct Warning {
-    code: &'static str,
-    place: String,
-    message: String,
+pub(super) struct Warning {
+    pub(super) code: &'static str,
+    pub(super) place: String,
+    pub(super) message: String,
 }
 
 impl From<Lint> for Warning {
@@ -266,41 +267,19 @@ impl Check {
     }
 }
 
-/// An exception of the policy on this node.
-#[derive(Debug, Serialize)]
-pub(super) struct Excepted {
-    pub(super) pattern: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) owner: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ticket: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ends: Option<String>,
-    pub(super) state: &'static str,
+/// The exceptions of a policy.
+pub(super) fn excepted(path: &Path) -> Result<Vec<Excepted>, CliError> {
+    let policy = files::policy(path, Options { allow_multiple_rule_maps: true })?;
+    Ok(exceptions(&policy, SystemTime::now()).map(Excepted::from).collect())
 }
 
-/// All of them.
-pub(super) fn excepted(context: &Context) -> Result<Vec<Excepted>, CliError> {
-    let policy = files::policy(&context.defaults.policy, Options { allow_multiple_rule_maps: true })?;
-    let reports = exceptions(&policy, SystemTime::now()).map(ExceptionReport::from);
-    let excepted = reports.map(|one| Excepted {
-        pattern: one.pattern.to_string(),
-        owner: one.owner.map(str::to_owned),
-        ticket: one.ticket.map(str::to_owned),
-        ends: one.ends.clone(),
-        state: one.state.as_str(),
-    });
-    Ok(excepted.collect())
-}
-
-/// What of a policy on this node is valid and probably not meant: code, place, message.
-pub(super) fn lints(context: &Context, path: &Path) -> Result<Vec<(&'static str, String, String)>, CliError> {
+/// What of a policy on this node is valid and probably not meant.
+pub(super) fn lints(context: &Context, path: &Path) -> Result<Vec<Warning>, CliError> {
     let policy = files::policy(path, options(false, context))?;
     let key_ring = files::attestors(&context.defaults.attestors)
         .map(|attestors| attestors.key_ring(&context.defaults.settings.dsse_types))
         .ok();
-    let found = warnings(&Found::Policy(policy), key_ring.as_ref());
-    Ok(found.into_iter().map(|warning| (warning.code, warning.place, warning.message)).collect())
+    Ok(warnings(&Found::Policy(policy), key_ring.as_ref()))
 }
 
 /// What is valid and probably not meant.
@@ -361,14 +340,14 @@ impl Export {
     }
 }
 
-impl<'a> From<Exception<'a>> for ExceptionReport<'a> {
-    fn from(exception: Exception<'a>) -> Self {
+impl From<Exception<'_>> for Excepted {
+    fn from(exception: Exception<'_>) -> Self {
         let Exception { place, pattern, terms, state } = exception;
         Self {
             place: format!("admissionWhitelistPatterns[{place}]"),
-            pattern,
-            owner: terms.owner.as_deref(),
-            ticket: terms.ticket.as_deref(),
+            pattern: pattern.clone(),
+            owner: terms.owner.clone(),
+            ticket: terms.ticket.clone(),
             ends: terms.end(),
             state,
         }
@@ -378,14 +357,13 @@ impl<'a> From<Exception<'a>> for ExceptionReport<'a> {
 impl Exceptions {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
         let path = self.file.as_ref().unwrap_or(&context.defaults.policy);
-        let policy = files::policy(path, Options { allow_multiple_rule_maps: true })?;
-        let reports: Vec<_> = exceptions(&policy, SystemTime::now()).map(ExceptionReport::from).collect();
+        let reports = excepted(path)?;
         let is_over = reports.iter().any(|one| one.state == ExceptionState::Ended);
         let outcome = if self.strict && is_over { Outcome::Failed } else { Outcome::Fine };
         context.answer(outcome, &reports, || {
-            let row = |one: &ExceptionReport<'_>| {
-                let said =
-                    [one.owner, one.ticket, one.ends.as_deref()].map(|said| said.unwrap_or("-").to_owned());
+            let row = |one: &Excepted| {
+                let said = [&one.owner, &one.ticket, &one.ends]
+                    .map(|said| said.as_deref().unwrap_or("-").to_owned());
                 let state = one.state.as_str().replace('-', " ");
                 [one.pattern.to_string()].into_iter().chain(said).chain([state]).collect()
             };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Patient;
 use super::item::Items;
-use crate::cli::policy;
+use crate::cli::policy::{self, Warning};
 use crate::document::Format;
 use crate::policy::SystemPolicy;
 
@@ -128,7 +128,7 @@ fn lint(patient: &Patient<'_>, items: &mut Items) {
     match policy::lints(patient.context, path) {
         Ok(lints) if lints.is_empty() => items.fine("policy-lint", path.display().to_string()),
         Ok(lints) => {
-            for (code, place, message) in lints {
+            for Warning { code, place, message } in lints {
                 items.warning(
                     "policy-lint",
                     format!("{code} {place}: {message}"),

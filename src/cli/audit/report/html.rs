@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::Document;
 use super::compliance::Evidence;
-use super::markdown::{ROWS, blocked, exceptions, further, names, row, summary, told};
+use super::content::{Kind, Table, chain, sections};
 use crate::audit::report::Counts;
 
 /// Bars of a plot by name.
@@ -50,68 +50,33 @@ pub(super) fn page(document: &Document) -> String {
     if !document.filters.is_empty() {
         let _ = writeln!(page, "<p>Only lines with {}.</p>", escaped(&document.filters.join(", ")));
     }
-    chain(&mut page, document);
-    section(&mut page, "Decisions");
-    let figures = summary(document).into_iter().map(Vec::from);
-    table(
-        &mut page,
-        "Each is counted once, with the refusals that were folded into one line",
-        &["What", "Count"],
-        figures,
-        0,
-    );
-
-    section(&mut page, "What would be blocked");
-    over_time(&mut page, document);
-    let would = |all: &[(String, Counts)]| -> Vec<(String, Counts)> {
-        let blocked = |counts: &Counts| counts.would_block + counts.refused;
-        let mut all: Vec<_> = all.iter().filter(|(_, counts)| blocked(counts) > 0).cloned().collect();
-        all.sort_by_key(|(_, counts)| std::cmp::Reverse(blocked(counts)));
-        all
-    };
-    bars(&mut page, "by-namespace", "By namespace", &would(&trail.namespaces.named));
-    let images = trail.would_block.images.iter().map(|one| {
-        let would_block = one.count.saturating_sub(one.refused);
-        let counts = Counts { allowed: 0, would_block, refused: one.refused };
-        (format!("{} ({})", one.image, one.reason), counts)
-    });
-    bars(&mut page, "by-image", "By image and reason", &images.collect::<Vec<_>>());
-    table(
-        &mut page,
-        "To be worked off before a rule enforces, the most frequent first",
-        &["Image", "Digest", "Reason", "Namespaces", "Count", "Refused", "First", "Last"],
-        blocked(document),
-        trail.would_block.beyond + trail.would_block.images.len().saturating_sub(ROWS) as u64,
-    );
-
-    section(&mut page, "Over time");
-    let rows = trail.over_time.iter().map(|(start, counts)| row(start, counts));
-    let each = if trail.bucket_seconds > 3600 { "by day" } else { "by hour" };
-    table(&mut page, each, &["From", "Allowed", "Would block", "Refused"], rows, 0);
-    for (title, all) in names(document) {
-        section(&mut page, title);
-        let rows = all.named.iter().take(ROWS).map(|(name, counts)| row(name, counts));
-        table(&mut page, "Decisions", &["Name", "Allowed", "Would block", "Refused"], rows, further(all));
+    match chain(document) {
+        Ok(intact) => {
+            let _ = writeln!(page, "<p class=\"good\">{intact}</p>");
+        }
+        Err((broken, problems)) => {
+            let _ = writeln!(page, "<p class=\"bad\"><strong>{broken}</strong></p>");
+            table(&mut page, &problems);
+        }
     }
-    for (title, headings, (count, rows)) in told(document) {
-        section(&mut page, title);
-        let beyond = count.saturating_sub(rows.len() as u64);
-        table(&mut page, "The newest first", headings, rows.into_iter(), beyond);
+    if trail.passed_over > 0 {
+        let _ = writeln!(page, "<p class=\"bad\">{} lines are none of a trail.</p>", trail.passed_over);
     }
-    section(&mut page, "Exceptions");
-    if let Some(problem) = &document.exceptions_problem {
-        let _ = writeln!(page, "<p class=\"bad\">Not known: {}</p>", escaped(problem));
+    for section in sections(document) {
+        heading(&mut page, section.title);
+        if let Some(problem) = &section.problem {
+            let _ = writeln!(page, "<p class=\"bad\">{}</p>", escaped(problem));
+        }
+        match section.kind {
+            Kind::Plain => table(&mut page, &section.table),
+            Kind::Blocked => {
+                plots(&mut page, document);
+                table(&mut page, &section.table);
+            }
+            Kind::Controls => controls(&mut page, document, &section.table),
+        }
     }
-    let headings = &["Pattern", "Owner", "Ticket", "Ends", "State"];
-    table(
-        &mut page,
-        "Allowlist entries of the policy as it lies here now",
-        headings,
-        exceptions(document),
-        0,
-    );
-    controls(&mut page, document);
-    section(&mut page, "How to ask");
+    heading(&mut page, "How to ask");
     page.push_str("<ul>\n");
     for query in &document.queries {
         let _ = writeln!(
@@ -125,36 +90,26 @@ pub(super) fn page(document: &Document) -> String {
     page
 }
 
-fn chain(page: &mut String, document: &Document) {
-    let (chain, trail) = (&document.chain, &document.trail);
-    if chain.intact {
-        let _ = writeln!(
-            page,
-            "<p class=\"good\">The chain over {} records in {} files is intact.</p>",
-            chain.records, chain.files
-        );
-    } else {
-        page.push_str("<p class=\"bad\"><strong>The chain is broken: what follows is what the files say, and not what was written.</strong></p>\n");
-        let rows = chain.problems.iter().map(|problem| {
-            vec![
-                problem.what.to_owned(),
-                format!("{}:{}", problem.file.display(), problem.line),
-                problem.detail.clone(),
-            ]
-        });
-        table(page, "What is wrong with it", &["What", "Where", "Detail"], rows, chain.further);
-    }
-    if trail.passed_over > 0 {
-        let _ = writeln!(page, "<p class=\"bad\">{} lines are none of a trail.</p>", trail.passed_over);
-    }
+/// What would be blocked over time, by namespace, and by image and reason.
+fn plots(page: &mut String, document: &Document) {
+    let trail = &document.trail;
+    over_time(page, document);
+    let blocked = |counts: &Counts| counts.would_block + counts.refused;
+    let mut namespaces = trail.namespaces.named.clone();
+    namespaces.retain(|(_, counts)| blocked(counts) > 0);
+    namespaces.sort_by_key(|(_, counts)| std::cmp::Reverse(blocked(counts)));
+    bars(page, "by-namespace", "By namespace", &namespaces);
+    let images = trail.would_block.images.iter().map(|one| {
+        let would_block = one.count.saturating_sub(one.refused);
+        let counts = Counts { allowed: 0, would_block, refused: one.refused };
+        (format!("{} ({})", one.image, one.reason), counts)
+    });
+    bars(page, "by-image", "By image and reason", &images.collect::<Vec<_>>());
 }
 
-fn controls(page: &mut String, document: &Document) {
-    section(page, "Controls");
-    page.push_str(
-        "<div class=\"wide\"><table><caption>What the trail of this span shows; whether that is enough, whoever audits decides</caption>\n\
-         <thead><tr><th scope=\"col\">Control</th><th scope=\"col\">Asks</th><th scope=\"col\">Shown here</th><th scope=\"col\">Evidence</th></tr></thead>\n<tbody>\n",
-    );
+/// Each row is headed by its control, and coloured by its evidence.
+fn controls(page: &mut String, document: &Document, table: &Table) {
+    begin(page, table);
     for one in &document.controls {
         let class = match one.evidence {
             Evidence::There => "good",
@@ -170,7 +125,7 @@ fn controls(page: &mut String, document: &Document) {
             one.evidence.as_str()
         );
     }
-    page.push_str("</tbody></table></div>\n");
+    end(page, table);
 }
 
 /// Bars over time, what would be blocked below what was.
@@ -290,39 +245,41 @@ fn bars(page: &mut String, id: &str, title: &str, all: &[(String, Counts)]) {
     page.push_str("</svg>\n");
 }
 
-fn section(page: &mut String, title: &str) {
+fn heading(page: &mut String, title: &str) {
     let _ = writeln!(page, "<h2>{}</h2>", escaped(title));
 }
 
-fn table(
-    page: &mut String,
-    caption: &str,
-    headings: &[&str],
-    rows: impl Iterator<Item = Vec<String>>,
-    beyond: u64,
-) {
-    let mut rows = rows.peekable();
-    if rows.peek().is_none() {
+fn table(page: &mut String, table: &Table) {
+    if table.rows.is_empty() {
         page.push_str("<p>None.</p>\n");
         return;
     }
-    let _ = write!(page, "<div class=\"wide\"><table><caption>{}</caption>\n<thead><tr>", escaped(caption));
-    for heading in headings {
-        let _ = write!(page, "<th scope=\"col\">{}</th>", escaped(heading));
-    }
-    page.push_str("</tr></thead>\n<tbody>\n");
-    for row in rows {
+    begin(page, table);
+    for row in &table.rows {
         page.push_str("<tr>");
         for cell in row {
             let is_number = !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
             let class = if is_number { " class=\"n\"" } else { "" };
-            let _ = write!(page, "<td{class}>{}</td>", escaped(&cell));
+            let _ = write!(page, "<td{class}>{}</td>", escaped(cell));
         }
         page.push_str("</tr>\n");
     }
+    end(page, table);
+}
+
+fn begin(page: &mut String, table: &Table) {
+    let caption = escaped(table.caption);
+    let _ = write!(page, "<div class=\"wide\"><table><caption>{caption}</caption>\n<thead><tr>");
+    for heading in &table.headings {
+        let _ = write!(page, "<th scope=\"col\">{}</th>", escaped(heading));
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+}
+
+fn end(page: &mut String, table: &Table) {
     page.push_str("</tbody></table></div>\n");
-    if beyond > 0 {
-        let _ = writeln!(page, "<p class=\"dim\">And {beyond} more.</p>");
+    if table.beyond > 0 {
+        let _ = writeln!(page, "<p class=\"dim\">And {} more.</p>", table.beyond);
     }
 }
 

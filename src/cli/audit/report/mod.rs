@@ -1,6 +1,7 @@
 //! `audit report`: what the trail comes to, as a page for whoever decides whether a dry run is over, and for an auditor.
 
 mod compliance;
+mod content;
 mod html;
 mod markdown;
 
@@ -94,7 +95,7 @@ impl Report {
         let filter = Filter { since: Some(self.since), until: Some(until), ..self.wanted.filter() };
         let chain = verify::trail(file, super::kept(context)).map_err(cannot(file))?;
         let trail = report(file, &filter).map_err(cannot(file))?;
-        let (exceptions, exceptions_problem) = match policy::excepted(context) {
+        let (exceptions, exceptions_problem) = match policy::excepted(&context.defaults.policy) {
             Ok(exceptions) => (exceptions, None),
             Err(error) => (Vec::new(), Some(crate::chain(&error))),
         };
