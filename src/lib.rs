@@ -11,7 +11,7 @@
 //! | row | modules | what |
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
-//! | shared | [`pace`], [`apart`], [`http`] | what several edges and programs do alike; each names the core alone |
+//! | shared | [`pace`], [`apart`], [`bounded`], [`http`] | what several edges and programs do alike; each names the core alone |
 //! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`metrics`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`] | put the edges together |
 //!
@@ -76,6 +76,8 @@ pub mod apart;
 pub mod attestation;
 #[cfg(feature = "full")]
 pub mod audit;
+#[cfg(feature = "full")]
+pub mod bounded;
 #[cfg(feature = "full")]
 pub mod cli;
 #[cfg(feature = "full")]

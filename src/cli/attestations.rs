@@ -19,6 +19,7 @@ use super::store::{Attestation, Filed};
 use super::verification::{List, Verify};
 use crate::attestation::attestor::AttestorKey;
 use crate::attestation::{Algorithm, Attestor, AttestorName, Key, base64, dsse, occurrence, payload};
+use crate::bounded;
 use crate::signing::Signer;
 
 #[derive(Debug, Subcommand)]
@@ -260,7 +261,7 @@ fn project<'a>(given: Option<&'a str>, attestor: &'a AttestorName) -> Result<&'a
 /// Reads a small file, or a pipe such as `/dev/stdin`.
 pub(super) fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, CliError> {
     File::open(path)
-        .and_then(|file| files::read_capped(file, occurrence::MAX_BYTES / 2))
+        .and_then(|file| bounded::bytes(file, occurrence::MAX_BYTES / 2))
         .map_err(|cause| CliError::Read { what, path: path.to_owned(), cause })
 }
 

@@ -3,8 +3,8 @@
 //! A broken file is told apart and counts for nothing; it never hides the others. Only regular files of
 //! bounded size are read, opened so that a pipe cannot hold the reader up.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::error::{CliError, Problem, ProblemCause};
 use super::output;
 use crate::attestation::attestor::AttestorDocument;
 use crate::attestation::{Attestor, AttestorName, KeyRing, Occurrence};
+use crate::bounded;
 use crate::document::{self, Format};
 use crate::evidence::folder;
 use crate::policy::{Options, Policy};
@@ -47,17 +48,7 @@ pub(super) fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    read_capped(file, limit)
-}
-
-/// Reads at most `limit` bytes of whatever `file` is.
-pub(super) fn read_capped(file: File, limit: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(io::Error::other(format!("it has more than the {limit} bytes allowed")));
-    }
-    Ok(bytes)
+    bounded::bytes(file, limit)
 }
 
 /// Reads the policy.

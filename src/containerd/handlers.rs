@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,11 +17,12 @@ use serde::Deserialize;
 
 use super::base_spec::{self, MAX_BYTES};
 use super::create_hook::CreateHook;
+use crate::bounded;
 
 /// How long CRI is waited for.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The runtime family that runs hooks. What another does with them is not known.
-const RUNC: &str = "io.containerd.runc.v2";
+pub(super) const RUNC: &str = "io.containerd.runc.v2";
 
 /// Why the handlers are not known.
 #[derive(Debug, thiserror::Error)]
@@ -157,12 +158,7 @@ impl Handler {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    open(path)?.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
-    if text.len() > MAX_BYTES {
-        return Err(io::Error::other(format!("it has more than the {MAX_BYTES} bytes allowed")));
-    }
-    Ok(text)
+    bounded::text(open(path)?, MAX_BYTES)
 }
 
 /// Opens a regular file that nobody but root can write.

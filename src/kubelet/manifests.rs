@@ -4,15 +4,16 @@
 //! no other; which images a pod runs is all that is looked at.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::bounded;
 use crate::document::{self, DocumentError, Format};
 
 /// The largest manifest, in bytes.
-const MAX_BYTES: u64 = 2 * 1024 * 1024;
+const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// The most files of a folder.
 const MAX_FILES: usize = 1_024;
 
@@ -166,12 +167,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other(format!("it has more than {MAX_BYTES} bytes")));
-    }
-    Ok(bytes)
+    bounded::bytes(fs::File::open(path)?, MAX_BYTES)
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use crate::cli::attestations::runtime;
 use crate::cli::error::{CliError, Outcome};
 use crate::cli::output::{Answer, fields};
 use crate::cli::{files, write};
-use crate::config::Config;
 use crate::containerd::base_spec::{self, BaseSpecError, MAX_BYTES};
 use crate::containerd::wiring::default_spec;
 use crate::containerd::{Containerd, CreateHook};
@@ -71,13 +70,10 @@ impl BaseSpec {
             Some(path) => self.existing(path.clone())?,
             None => self.defaults(context)?,
         };
-        let settings = &context.defaults.settings;
-        let socket = settings.gate_socket();
-        let is_usual = socket == Config::default().gate_socket();
         let hook = CreateHook {
             observe: self.observe,
             wait: self.wait,
-            socket: (!is_usual).then(|| socket.display().to_string()),
+            socket: context.gate_socket(),
             made_for,
             ..CreateHook::new(&self.hook)
         };

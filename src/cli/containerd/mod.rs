@@ -16,8 +16,8 @@ use super::Context;
 use super::error::CliError;
 use super::output::Answer;
 use crate::config::Config;
-use crate::containerd::Installed;
 use crate::containerd::wiring::Places;
+use crate::containerd::{Installed, InstalledError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -58,15 +58,22 @@ pub(super) enum Verb {
     BaseSpec(base_spec::BaseSpec),
 }
 
-/// Which containerd, and where our own things are.
+/// Which containerd.
+#[derive(Debug, Args)]
+pub(super) struct Containerd {
+    /// containerd's program [default: the one that runs, or the one on the path]
+    #[arg(long = "containerd", value_name = "PROGRAM")]
+    program: Option<PathBuf>,
+    /// containerd's configuration file [default: the one that it was started with, or /etc/containerd/config.toml]
+    #[arg(long = "containerd-config", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// The same, and where our own things are.
 #[derive(Debug, Args)]
 struct Which {
-    /// containerd's program [default: the one that runs, or the one on the path]
-    #[arg(long, value_name = "PROGRAM")]
-    containerd: Option<PathBuf>,
-    /// containerd's configuration file [default: the one that it was started with, or /etc/containerd/config.toml]
-    #[arg(long, value_name = "FILE")]
-    containerd_config: Option<PathBuf>,
+    #[command(flatten)]
+    containerd: Containerd,
     /// The `ctr` of containerd's own version [default: beside containerd's program]
     #[arg(long, value_name = "PROGRAM")]
     ctr: Option<PathBuf>,
@@ -89,10 +96,16 @@ struct Restarting {
     unit: String,
 }
 
+impl Containerd {
+    pub(super) fn find(&self, context: &Context) -> Result<Installed, InstalledError> {
+        let socket = &context.defaults.settings.containerd.address;
+        Installed::find(socket, self.program.clone(), self.file.clone())
+    }
+}
+
 impl Which {
     fn installed(&self, context: &Context) -> Result<Installed, CliError> {
-        let socket = &context.defaults.settings.containerd.address;
-        let mut installed = Installed::find(socket, self.containerd.clone(), self.containerd_config.clone())?;
+        let mut installed = self.containerd.find(context)?;
         if let Some(ctr) = &self.ctr {
             installed.ctr.clone_from(ctr);
         }

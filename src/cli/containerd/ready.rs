@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::audit::blocked::{WouldBlock, would_block};
+use crate::audit::blocked::{self, WouldBlock, would_block};
 use crate::cli::attestations::runtime;
 use crate::cli::error::CliError;
 use crate::cli::output::table;
@@ -25,13 +25,8 @@ const ROWS: usize = 20;
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Blocked {
-    image: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<Digest>,
-    reason: String,
-    namespaces: BTreeSet<String>,
-    count: u64,
-    last: String,
+    #[serde(flatten)]
+    of: blocked::Blocked,
     /// Whether the node needs it before it can reach anything.
     floor: bool,
 }
@@ -63,15 +58,10 @@ pub(super) fn to_enforce(context: &Context) -> Result<Ready, CliError> {
         notes.push(format!("{} decisions about still more images would have been refusals", found.beyond));
     }
     let floor = if found.images.is_empty() { Floor::default() } else { Floor::of(context, &mut notes) };
-    let blocked = found.images.into_iter().map(|one| Blocked {
-        floor: one.digest.is_some_and(|digest| floor.has(digest)),
-        last: humantime::format_rfc3339_seconds(one.last).to_string(),
-        image: one.image,
-        digest: one.digest,
-        reason: one.reason,
-        namespaces: one.namespaces,
-        count: one.count,
-    });
+    let blocked = found
+        .images
+        .into_iter()
+        .map(|one| Blocked { floor: one.digest.is_some_and(|digest| floor.has(digest)), of: one });
     Ok(Ready { blocked: blocked.collect(), notes, silent })
 }
 
@@ -85,7 +75,7 @@ impl Ready {
             ));
         }
         let floor: BTreeSet<_> =
-            self.blocked.iter().filter(|one| one.floor).map(|one| one.image.as_str()).collect();
+            self.blocked.iter().filter(|one| one.floor).map(|one| one.of.image.as_str()).collect();
         (!floor.is_empty()).then(|| {
             format!(
                 "the node needs {} before it can reach anything, and would have been refused it: `binauthctl floor generate \
@@ -102,15 +92,15 @@ pub(super) fn text(blocked: &[Blocked]) -> String {
         return "the last 24 hours would have blocked nothing\n".to_owned();
     }
     let mut text = "the last 24 hours would have blocked:\n".to_owned();
-    let rows = blocked.iter().take(ROWS).map(|one| {
+    let rows = blocked.iter().take(ROWS).map(|Blocked { of, floor }| {
         vec![
-            one.image.clone(),
-            one.digest.map(|digest| digest.to_string()).unwrap_or_default(),
-            one.reason.clone(),
-            one.namespaces.iter().cloned().collect::<Vec<_>>().join(","),
-            one.count.to_string(),
-            one.last.clone(),
-            if one.floor { "floor".to_owned() } else { String::new() },
+            of.image.clone(),
+            of.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+            of.reason.clone(),
+            of.namespaces.iter().cloned().collect::<Vec<_>>().join(","),
+            of.count.to_string(),
+            humantime::format_rfc3339_seconds(of.last).to_string(),
+            if *floor { "floor".to_owned() } else { String::new() },
         ]
     });
     text.push_str(&table(&["IMAGE", "DIGEST", "REASON", "NAMESPACES", "COUNT", "LAST", ""], rows.collect()));

@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use super::Patient;
 use super::item::Items;
-use super::pull::program;
-use crate::containerd::wiring::{Mode, Nri};
+use super::pull::{ENABLE, program};
+use crate::containerd::wiring::{Mode, NRI_NAME, Nri};
 use crate::containerd::{CreateHook, Hooked, Installed};
 
-const ENABLE: &str = "`binauthctl containerd enable` sets it";
-/// By this name containerd knows the daemon's plugin.
-const PLUGIN: &str = "binauthd";
 /// What the daemon takes at most for one of NRI's questions is well inside this, which is containerd's default.
 const TIME: Duration = Duration::from_secs(2);
 
@@ -95,13 +92,13 @@ fn look_at_nri(patient: &Patient<'_>, installed: &Installed, nri: &Nri, items: &
     let is_required = nri
         .required
         .iter()
-        .any(|name| name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-') == PLUGIN);
+        .any(|name| name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-') == NRI_NAME);
     if is_required {
         items.fine("nri-required", "no container is created without the daemon");
     } else if patient.enforces() {
         items.broken(
             "nri-required",
-            format!("`default_validator.required_plugins` does not name `{PLUGIN}`: while the daemon is away, containers without the hook are created unasked"),
+            format!("`default_validator.required_plugins` does not name `{NRI_NAME}`: while the daemon is away, containers without the hook are created unasked"),
             "`binauthctl containerd enable --enforce` sets it",
         );
     } else {
@@ -127,12 +124,11 @@ fn look_at_nri(patient: &Patient<'_>, installed: &Installed, nri: &Nri, items: &
 }
 
 fn handlers(patient: &Patient<'_>, items: &mut Items) {
-    if let Err(error) = &patient.handlers {
+    if let Some(error) = &patient.handlers_problem {
         items.warning("handler", format!("{error}: what its files say is told instead"), "start containerd");
     }
     let allowed = &patient.context.defaults.settings.containerd.allow_handlers;
-    let hooks = patient.hooks();
-    for (name, hooked) in &hooks {
+    for (name, hooked) in &patient.hooks {
         let why = match hooked {
             Hooked::Yes(hook) => match hook.timeout_problem() {
                 Some(problem) => problem,
@@ -160,10 +156,7 @@ fn handlers(patient: &Patient<'_>, items: &mut Items) {
             "`binauthctl containerd enable` gives every handler of runc the hook; others must be listed in `[containerd] allow_handlers`",
         );
     }
-    let mut programs: Vec<_> = hooks
-        .iter()
-        .filter_map(|(_, hooked)| if let Hooked::Yes(hook) = hooked { Some(hook) } else { None })
-        .collect();
+    let mut programs: Vec<_> = patient.hooked().collect();
     programs.sort_by(|one, other| one.path.cmp(&other.path));
     programs.dedup_by(|one, other| one.path == other.path);
     for hook in &programs {
@@ -175,7 +168,7 @@ fn handlers(patient: &Patient<'_>, items: &mut Items) {
 
 fn made_for(patient: &Patient<'_>, items: &mut Items) {
     let Ok(installed) = &patient.installed else { return };
-    let of: Vec<_> = patient.hooked().into_iter().filter_map(|hook| hook.made_for).collect();
+    let of: Vec<_> = patient.hooked().filter_map(|hook| hook.made_for.as_deref()).collect();
     let plain = |version: &str| version.trim_start_matches('v').to_owned();
     match of.iter().find(|version| plain(version) != plain(&installed.version)) {
         Some(version) => items.warning(
@@ -189,11 +182,10 @@ fn made_for(patient: &Patient<'_>, items: &mut Items) {
 }
 
 fn mode(patient: &Patient<'_>, items: &mut Items) {
-    let hooked = patient.hooked();
-    if hooked.is_empty() {
+    if patient.hooked().next().is_none() {
         return;
     }
-    let observes = hooked.iter().any(|hook| hook.observe);
+    let observes = patient.hooked().any(|hook| hook.observe);
     let create = if observes { Mode::Observe } else { Mode::Enforce };
     match patient.pull_mode {
         Some(pull) if pull != create => items.warning(

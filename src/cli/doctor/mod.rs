@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::attestations::runtime;
+use super::containerd::Containerd;
 use super::daemon;
 use super::error::{CliError, Outcome};
 use super::output::{Answer, plain, table};
@@ -79,12 +80,8 @@ pub const NAMES: &[(&str, &str)] = &[
 #[derive(Debug, Args)]
 #[command(after_long_help = explained())]
 pub(super) struct Doctor {
-    /// containerd's program [default: the one that runs, or the one on the path]
-    #[arg(long, value_name = "PROGRAM")]
-    containerd: Option<PathBuf>,
-    /// containerd's configuration file [default: the one that it was started with, or /etc/containerd/config.toml]
-    #[arg(long, value_name = "FILE")]
-    containerd_config: Option<PathBuf>,
+    #[command(flatten)]
+    containerd: Containerd,
     /// The folder of the gate programs of this version
     #[arg(long, value_name = "DIR", default_value = Places::PROGRAMS)]
     programs: PathBuf,
@@ -111,8 +108,10 @@ struct Patient<'a> {
     installed: Result<Installed, String>,
     /// What its files come to, or why that is not known.
     effective: Result<Effective, String>,
-    /// What CRI says of its handlers.
-    handlers: Result<Handlers, String>,
+    /// Why CRI tells nothing of its handlers.
+    handlers_problem: Option<String>,
+    /// Each handler as CRI has it, where it answers; else as its files say.
+    hooks: Vec<(String, Hooked)>,
     /// What no answer means to the pull gate; none where no verifier of ours is there.
     pull_mode: Option<Mode>,
 }
@@ -126,14 +125,19 @@ struct Report {
 impl Doctor {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         let settings = &context.defaults.settings;
-        let installed =
-            Installed::find(&settings.containerd.address, self.containerd, self.containerd_config)
-                .map_err(|error| crate::chain(&error));
+        let installed = self.containerd.find(context).map_err(|error| crate::chain(&error));
         let effective = installed.as_ref().map_err(Clone::clone).and_then(|installed| {
             let dump = installed.dump(&installed.file).map_err(|error| crate::chain(&error))?;
             Ok(Effective::of(&View::of(dump)))
         });
         let handlers = runtime()?.block_on(Handlers::ask(&settings.containerd.address));
+        let (handlers, handlers_problem) = match handlers {
+            Ok(handlers) => (handlers.all, None),
+            Err(error) => {
+                let by_files = effective.as_ref().map(|effective| effective.handlers.clone());
+                (by_files.unwrap_or_default(), Some(crate::chain(&error)))
+            }
+        };
         let pull_mode = effective.as_ref().ok().and_then(|effective| {
             let folder = &effective.verifier.as_ref()?.folder;
             let mut modes = [Mode::Enforce, Mode::Observe].into_iter();
@@ -145,7 +149,8 @@ impl Doctor {
             status: daemon::status(&settings.admin_socket()),
             installed,
             effective,
-            handlers: handlers.map_err(|error| crate::chain(&error)),
+            handlers_problem,
+            hooks: handlers.iter().map(|handler| (handler.name.clone(), handler.hooked())).collect(),
             pull_mode,
         };
         let mut items = Items::default();
@@ -186,33 +191,15 @@ impl Patient<'_> {
         alarms.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// Handlers as CRI has them, where it answers; else as its files say.
-    fn hooks(&self) -> Vec<(String, Hooked)> {
-        if let Ok(handlers) = &self.handlers {
-            return handlers.all.iter().map(|handler| (handler.name.clone(), handler.hooked())).collect();
-        }
-        let handlers = self.effective.iter().flat_map(|effective| &effective.handlers);
-        let of = |(name, kind, spec): &(String, String, Option<PathBuf>)| crate::containerd::Handler {
-            name: name.clone(),
-            runtime_type: kind.clone(),
-            runtime: None,
-            snapshotter: None,
-            base_runtime_spec: spec.clone(),
-        };
-        handlers.map(|one| (one.0.clone(), of(one).hooked())).collect()
-    }
-
     /// The hooks that are there.
-    fn hooked(&self) -> Vec<CreateHook> {
-        let hooks = self.hooks().into_iter();
-        hooks
-            .filter_map(|(_, hooked)| if let Hooked::Yes(hook) = hooked { Some(hook) } else { None })
-            .collect()
+    fn hooked(&self) -> impl Iterator<Item = &CreateHook> {
+        let hooks = self.hooks.iter();
+        hooks.filter_map(|(_, hooked)| if let Hooked::Yes(hook) = hooked { Some(hook) } else { None })
     }
 
     /// Whether something refuses when nobody answers.
     fn enforces(&self) -> bool {
-        self.pull_mode == Some(Mode::Enforce) || self.hooked().iter().any(|hook| !hook.observe)
+        self.pull_mode == Some(Mode::Enforce) || self.hooked().any(|hook| !hook.observe)
     }
 }
 

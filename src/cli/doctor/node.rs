@@ -76,7 +76,7 @@ fn containerd(patient: &Patient<'_>, items: &mut Items) {
     }
     let Some(running) = installed.running else { return };
     let specs = patient.effective.iter().flat_map(|effective| &effective.handlers);
-    let specs = specs.filter_map(|(_, _, spec)| spec.clone());
+    let specs = specs.filter_map(|handler| handler.base_runtime_spec.clone());
     let newer = files(&installed.file).unwrap_or_default().into_iter().chain(specs);
     let mut newer: Vec<_> = newer.filter(|path| running.is_older_than(path)).collect();
     newer.sort();

@@ -3,17 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::time::Duration;
 
 use super::Patient;
 use super::item::Items;
 use super::node::not_roots_alone;
-use crate::containerd::wiring::{Effective, Mode, Places, VERIFIER_PLUGIN, Verifiers};
+use crate::containerd::wiring::{Effective, Mode, Places, VERIFIER_PLUGIN, VERIFIER_TIME, Verifiers};
 
 /// What the wiring does by itself.
-const ENABLE: &str = "`binauthctl containerd enable` sets it";
-/// A verifier's own longest way to an answer.
-const TIME: Duration = Duration::from_secs(10);
+pub(super) const ENABLE: &str = "`binauthctl containerd enable` sets it";
 
 pub(super) fn look(patient: &Patient<'_>, items: &mut Items) {
     let (Ok(installed), Ok(effective)) = (&patient.installed, &patient.effective) else { return };
@@ -191,13 +188,13 @@ fn order(verifiers: &Verifiers, items: &mut Items) {
     let all = if most < 0 { "all are executed".to_owned() } else { format!("{most} are executed") };
     items.unless("verifier-order", wrong, all, ENABLE);
     let time = humantime::parse_duration(&verifiers.time);
-    if time.as_ref().is_ok_and(|time| *time >= TIME) {
+    if time.as_ref().is_ok_and(|time| *time >= VERIFIER_TIME) {
         items.fine("verifier-time", &verifiers.time);
     } else {
         items.warning(
             "verifier-time",
             format!("`per_verifier_timeout` is {}: a look-up at the store may take longer, and containerd then refuses without a reason", verifiers.time),
-            format!("it should be {} s; {ENABLE}", TIME.as_secs()),
+            format!("it should be {} s; {ENABLE}", VERIFIER_TIME.as_secs()),
         );
     }
 }

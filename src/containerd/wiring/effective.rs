@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::sources::{Source, SourceError, Sources};
-use super::view::{Form, View, nri, verifier};
+use super::view::{Form, NRI_PLUGIN, VERIFIER_PLUGIN, View, nri, verifier};
 use super::wanted;
+use crate::containerd::Handler;
 
 /// The settings that matter, as containerd would have them when it starts now.
 #[derive(Debug, Clone)]
@@ -25,8 +26,8 @@ pub struct Effective {
     pub nri: Option<Nri>,
     /// The pause image.
     pub pause: String,
-    /// The runtime handlers: name, type, base runtime spec.
-    pub handlers: Vec<(String, String, Option<PathBuf>)>,
+    /// The runtime handlers, without the OCI runtimes and snapshotters of their own.
+    pub handlers: Vec<Handler>,
 }
 
 /// A setting of CRI's images that is not what it must be.
@@ -67,10 +68,6 @@ pub struct Nri {
     /// The pod annotation with which anybody opts out of that; empty for none.
     pub tolerated_by: String,
 }
-
-/// The plugin that runs image verifiers.
-pub const VERIFIER_PLUGIN: &str = "io.containerd.image-verifier.v1.bindir";
-const NRI_PLUGIN: &str = "io.containerd.nri.v1.nri";
 
 impl Effective {
     /// Of what `containerd config dump` shows.
@@ -125,9 +122,14 @@ impl Effective {
             handlers: view
                 .keys(&handlers)
                 .into_iter()
-                .map(|name| {
-                    let spec = Some(of_handler(&name, "base_runtime_spec")).filter(|spec| !spec.is_empty());
-                    (name.clone(), of_handler(&name, "runtime_type"), spec.map(PathBuf::from))
+                .map(|name| Handler {
+                    runtime_type: of_handler(&name, "runtime_type"),
+                    runtime: None,
+                    snapshotter: None,
+                    base_runtime_spec: Some(of_handler(&name, "base_runtime_spec"))
+                        .filter(|spec| !spec.is_empty())
+                        .map(PathBuf::from),
+                    name,
                 })
                 .collect(),
         }

@@ -14,31 +14,39 @@
 //! | which files there are, and which imports which | `sources` |
 //! | how a value is changed and taken back | `edit` |
 //! | what of it decides whether the gates are asked | [`Effective`] |
+//! | which copies of programs and specs it names | `copies` |
+//! | what it would come to | `trial` |
 //! | what was done | [`Record`] |
 
+mod copies;
 mod edit;
 mod effective;
+mod error;
 mod plan;
 mod record;
 mod refresh;
 mod sources;
+mod trial;
 mod undo;
 mod view;
 mod wanted;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use copies::default_spec;
 pub use edit::{EditError, Edits};
-pub use effective::{Around, Effective, Nri, VERIFIER_PLUGIN, Verifiers, files, not_imported};
-pub use plan::{Made, Order, Plan, PlanError, default_spec};
+pub use effective::{Around, Effective, Nri, Verifiers, files, not_imported};
+pub use error::PlanError;
+pub use plan::{Made, Order, Plan};
 pub use record::{Record, RecordError, RootFile, Spec};
 pub use refresh::{Refreshed, refreshed};
 pub use sources::SourceError;
 pub use undo::{Undone, undone};
-pub use view::View;
+pub use view::{VERIFIER_PLUGIN, View};
 
 /// What a gate that gets no answer from the daemon does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +177,11 @@ pub fn drop_in(root: &Path) -> PathBuf {
 /// What our drop-in begins with.
 pub const HEADER: &str =
     "# Written by `binauthctl containerd enable`, and taken away by `binauthctl containerd disable`.\n";
+
+/// By this name containerd knows the daemon's NRI plugin.
+pub const NRI_NAME: &str = "binauthd";
+/// What a verifier is given at least. Ours answers within 3 s where nobody answers it, and waits for a look-up.
+pub const VERIFIER_TIME: Duration = Duration::from_secs(10);
 
 /// Where containerd looks for verifiers unless told otherwise.
 pub const BIN_DIR: &str = "/opt/containerd/image-verifier/bin";

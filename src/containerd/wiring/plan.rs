@@ -1,118 +1,22 @@
 //! From what is there to what is to be there.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use toml_edit::{Array, DocumentMut};
+use toml_edit::DocumentMut;
 
-use super::edit::{EditError, Edits, Place, shown};
+use super::copies::{base_spec, program};
+use super::edit::{Edits, Place, shown};
+use super::error::PlanError;
 use super::record::{Record, Spec};
-use super::sources::{SourceError, Sources, with_import};
+use super::sources::{Sources, with_import};
+use super::trial::try_out;
 use super::undo::{Undone, is_ours, undone};
 use super::view::{Difference, Form, View};
 use super::wanted::{self, Asked, Wanted};
 use super::{Change, HEADER, Kind, Mode, Pause, Places, drop_in};
-use crate::containerd::base_spec::{self, BaseSpecError, MAX_BYTES};
-use crate::containerd::{CreateHook, Installed, InstalledError, output};
+use crate::containerd::{CreateHook, Installed};
 use crate::image::Digest;
-
-/// How long `ctr` is waited for.
-const DEADLINE: Duration = Duration::from_secs(20);
-/// The largest program that is copied, in bytes.
-const MAX_PROGRAM: u64 = 64 * 1024 * 1024;
-
-/// Why containerd is left as it is.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// Its files.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// What it says that they come to.
-    #[error(transparent)]
-    Installed(#[from] InstalledError),
-    /// A version that nobody has seen yet.
-    #[error("containerd {0} is not known: those known are 1.6 to 2.x")]
-    Unknown(String),
-    /// No CRI.
-    #[error(
-        "containerd {0} has no runtime handlers: its CRI plugin is disabled (`disabled_plugins`), so no kubelet uses it"
-    )]
-    NoCri(String),
-    /// A file of our name.
-    #[error("`{}` was not written by binauthctl: move it away first", _0.display())]
-    Foreign(PathBuf),
-    /// The root file.
-    #[error("`{}` cannot be changed: {cause}", path.display())]
-    Edit {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        cause: EditError,
-    },
-    /// A file that is the work of another program.
-    #[error("`{}` says that it is generated: wire the template that it is made from, or say --force", _0.display())]
-    Generated(PathBuf),
-    /// A value that another file decides on.
-    #[error("`{key}` would be {found}, not {wanted}: {}", by_whom(by.as_deref()))]
-    NotInEffect {
-        /// The key.
-        key: String,
-        /// What it would be.
-        found: String,
-        /// What was wanted.
-        wanted: String,
-        /// The file that decides on it.
-        by: Option<PathBuf>,
-    },
-    /// More would change than was meant.
-    #[error("this would also change {0}")]
-    AlsoChanges(String),
-    /// A base runtime spec.
-    #[error("the base runtime spec of handler `{handler}`: {from}")]
-    BaseSpec {
-        /// The handler.
-        handler: String,
-        /// Where it is from.
-        from: String,
-        /// What is wrong with it.
-        #[source]
-        cause: BaseSpecError,
-    },
-    /// A file that is needed.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        cause: io::Error,
-    },
-    /// containerd's defaults.
-    #[error(
-        "`{program}` does not tell the defaults of containerd {wanted}: {why}; name the right one with --ctr, or save its \
-         `ctr oci spec` and name that with --defaults"
-    )]
-    Ctr {
-        /// What was run.
-        program: String,
-        /// The version of containerd.
-        wanted: String,
-        /// Why not.
-        why: String,
-    },
-    /// A copy to try it on.
-    #[error("cannot try it on a copy in `{}`", path.display())]
-    Trial {
-        /// The folder.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        cause: io::Error,
-    },
-}
 
 /// What is there, without what an earlier plan has done.
 #[derive(Debug)]
@@ -363,81 +267,6 @@ impl Made {
     }
 }
 
-/// The base runtime spec that `spec` tells of.
-///
-/// # Errors
-/// [`PlanError`] where the one it is made from cannot be had or understood.
-pub(super) fn base_spec(
-    spec: &Spec,
-    installed: &Installed,
-    mode: Mode,
-    socket: Option<&str>,
-    hook: &Path,
-) -> Result<String, PlanError> {
-    let (text, made_for, from) = match &spec.from {
-        Some(path) => (read(path)?, None, format!("`{}`", path.display())),
-        None => {
-            let text = default_spec(&installed.ctr, &installed.version)?;
-            (text, Some(installed.version.clone()), "containerd's own".to_owned())
-        }
-    };
-    let hook = CreateHook {
-        observe: mode == Mode::Observe,
-        socket: socket.map(str::to_owned),
-        made_for,
-        ..CreateHook::new(&hook.display().to_string())
-    };
-    base_spec::merge(&text, &hook).map_err(|cause| PlanError::BaseSpec {
-        handler: spec.handler.clone(),
-        from,
-        cause,
-    })
-}
-
-/// What the containerd of version `wanted` starts from where a handler names no base runtime spec, by its `ctr`. It is built
-/// from containerd's own tree: one of the same version prints the same defaults.
-///
-/// # Errors
-/// [`PlanError::Ctr`], [`PlanError::BaseSpec`]
-pub fn default_spec(ctr: &Path, wanted: &str) -> Result<String, PlanError> {
-    let failed =
-        |why: String| PlanError::Ctr { program: ctr.display().to_string(), wanted: wanted.to_owned(), why };
-    let ask = |args: &[&str]| {
-        let mut command = Command::new(ctr);
-        output(command.args(args), MAX_BYTES, DEADLINE).map_err(|error| failed(error.to_string()))
-    };
-    let version = ask(&["--version"])?;
-    let found = version.split_whitespace().last().unwrap_or_default();
-    if found.trim_start_matches('v') != wanted.trim_start_matches('v') {
-        return Err(failed(format!("it is of version {found}")));
-    }
-    base_spec::defaults(&ask(&["oci", "spec"])?).map_err(|cause| failed(crate::chain(&cause)))
-}
-
-/// A copy of a program, put at `to`.
-///
-/// # Errors
-/// [`PlanError::Read`]
-pub(super) fn program(from: &Path, to: &Path) -> Result<Change, PlanError> {
-    let cannot = |cause| PlanError::Read { path: from.to_owned(), cause };
-    let mut bytes = Vec::new();
-    File::open(from).and_then(|file| file.take(MAX_PROGRAM).read_to_end(&mut bytes)).map_err(cannot)?;
-    Ok(Change { path: to.to_owned(), after: Some(bytes), kind: Kind::Program })
-}
-
-fn read(path: &Path) -> Result<String, PlanError> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text));
-    let read = read.and_then(|_| match text.len() {
-        length if length > MAX_BYTES => {
-            Err(io::Error::other(format!("it has more than the {MAX_BYTES} bytes allowed")))
-        }
-        _ => Ok(()),
-    });
-    read.map_err(|cause| PlanError::Read { path: path.to_owned(), cause })?;
-    Ok(text)
-}
-
 /// Whatever else lies where verifiers do: all of it is executed at every pull.
 fn strangers(verifier: &Path) -> Option<String> {
     let ours = [Mode::Observe, Mode::Enforce].map(Mode::verifier);
@@ -461,65 +290,12 @@ fn started(version: i64) -> DocumentMut {
     document
 }
 
-/// What a root file of this text would come to, at the place of `root`, importing `listed`, of which one may be `ours`.
-fn try_out(
-    installed: &Installed,
-    root: &Path,
-    text: &str,
-    listed: Vec<PathBuf>,
-    ours: Option<(&Path, &str)>,
-) -> Result<View, PlanError> {
-    let folder = nix::unistd::mkdtemp(&std::env::temp_dir().join("binauthctl.XXXXXX"))
-        .map_err(|cause| PlanError::Trial { path: std::env::temp_dir(), cause: cause.into() })?;
-    let trial = Trial(folder);
-    let cannot = |cause| PlanError::Trial { path: trial.0.clone(), cause };
-    let staged = trial.0.join("drop-in.toml");
-    if let Some((_, text)) = ours {
-        fs::write(&staged, text).map_err(cannot)?;
-    }
-    let listed: Array = listed
-        .iter()
-        .map(|path| match ours {
-            Some((ours, _)) if ours == path => staged.display().to_string(),
-            _ => path.display().to_string(),
-        })
-        .collect();
-    let toml = |cause| PlanError::Edit { path: root.to_owned(), cause };
-    let mut document = text
-        .parse::<DocumentMut>()
-        .map_err(|error| toml(EditError::NotATable(error.message().to_owned())))?;
-    // By value, so that a file of another form than expected says so here and not later.
-    document.remove("imports");
-    if !listed.is_empty() {
-        Edits::default().set(&mut document, &["imports".to_owned()], listed.into()).map_err(toml)?;
-    }
-    let copy = trial.0.join("config.toml");
-    fs::write(&copy, document.to_string()).map_err(cannot)?;
-    Ok(View::of(installed.dump(&copy)?))
-}
-
-/// Removes its folder.
-struct Trial(PathBuf);
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// k3s, RKE2 and others write the file anew at every start, and say so at its top.
 fn says_generated(text: &str) -> bool {
     let comments = text.lines().map(str::trim).take_while(|line| line.is_empty() || line.starts_with('#'));
     comments.map(str::to_ascii_lowercase).any(|line| {
         line.contains("do not edit") || line.contains("file generated by") || line.contains("auto-generated")
     })
-}
-
-fn by_whom(by: Option<&Path>) -> String {
-    by.map_or_else(
-        || "another table of the configuration decides on it".to_owned(),
-        |path| format!("`{}` decides on it; change it there", path.display()),
-    )
 }
 
 fn said(difference: &Difference) -> String {

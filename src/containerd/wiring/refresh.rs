@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::plan::{PlanError, base_spec, program};
+use super::copies::{base_spec, program};
+use super::error::PlanError;
 use super::{Change, Kind, Places, Record};
 use crate::containerd::{CreateHook, Installed};
 

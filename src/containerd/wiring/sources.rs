@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, Value};
 
 use super::edit;
+use crate::bounded;
 
 /// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 /// The most files that are read.
 const MAX_FILES: usize = 256;
 /// The versions of the file's form that are known: 2 of containerd 1.x, 3 since 2.0, 4 since 2.3.
@@ -103,18 +104,11 @@ pub(super) struct Sources {
 impl Source {
     /// Reads a file; none where there is none.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, SourceError> {
-        let mut text = String::new();
-        let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(SourceError::Read { path: path.to_owned(), cause }),
-            Ok(_) if text.len() as u64 > MAX_BYTES => {
-                let cause = io::Error::other(format!("it has more than the {MAX_BYTES} bytes allowed"));
-                return Err(SourceError::Read { path: path.to_owned(), cause });
-            }
-            Ok(_) => {}
+        match File::open(path).and_then(|file| bounded::text(file, MAX_BYTES)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(SourceError::Read { path: path.to_owned(), cause }),
+            Ok(text) => Self::of(path, text).map(Some),
         }
-        Self::of(path, text).map(Some)
     }
 
     /// A file of this text.

@@ -13,9 +13,10 @@ use super::edit::Place;
 const CRI: &str = "io.containerd.grpc.v1.cri";
 const CRI_IMAGES: &str = "io.containerd.cri.v1.images";
 const CRI_RUNTIME: &str = "io.containerd.cri.v1.runtime";
-const NRI: &str = "io.containerd.nri.v1.nri";
+pub(super) const NRI_PLUGIN: &str = "io.containerd.nri.v1.nri";
 const TRANSFER: &str = "io.containerd.transfer.v1.local";
-const VERIFIER: &str = "io.containerd.image-verifier.v1.bindir";
+/// The plugin that runs image verifiers.
+pub const VERIFIER_PLUGIN: &str = "io.containerd.image-verifier.v1.bindir";
 
 /// The form of a file or of a dump, as far as places differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,17 +152,17 @@ impl View {
 
 /// NRI's table.
 pub(super) fn nri(keys: &[&str]) -> Place {
-    plugin(NRI, keys)
+    plugin(NRI_PLUGIN, keys)
 }
 
 /// The image verifier's table.
 pub(super) fn verifier(keys: &[&str]) -> Place {
-    plugin(VERIFIER, keys)
+    plugin(VERIFIER_PLUGIN, keys)
 }
 
 /// The plugins without which a wired containerd had better not start.
 pub(super) fn required(release: crate::containerd::Release) -> Vec<&'static str> {
-    [(VERIFIER, (2, 0)), (NRI, (1, 7))]
+    [(VERIFIER_PLUGIN, (2, 0)), (NRI_PLUGIN, (1, 7))]
         .into_iter()
         .filter(|(_, (major, minor))| release.is_at_least(*major, *minor))
         .map(|(plugin, _)| plugin)

@@ -8,11 +8,10 @@ use super::edit::Place;
 use super::effective::Around;
 use super::sources::Sources;
 use super::view::{Form, View, nri, required, verifier};
-use super::{Mode, Pause};
+use super::{Mode, NRI_NAME, Pause, VERIFIER_TIME};
 use crate::containerd::Release;
+use crate::containerd::handlers::RUNC;
 
-/// What a verifier is given at least. Ours answers within 3 s where nobody answers it, and waits for a look-up.
-const VERIFIER_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 /// Each set otherwise makes CRI fetch images by itself, around every verifier (`CheckLocalImagePullConfigs`).
 const PULL_SETTINGS: &[(&str, &str)] = &[
     ("use_local_image_pull", "false"),
@@ -24,9 +23,6 @@ const PULL_SETTINGS: &[(&str, &str)] = &[
 /// The same, where only whoever wrote them can take them away.
 const PULL_TABLES: &[(&str, &str)] =
     &[("mirrors", "registry.mirrors"), ("configs", "registry.configs"), ("auths", "registry.auths")];
-/// By this name containerd knows the daemon's NRI plugin.
-const PLUGIN: &str = "binauthd";
-const RUNC: &str = "io.containerd.runc.v2";
 
 /// One value that is to be in force.
 #[derive(Debug, Clone)]
@@ -180,7 +176,7 @@ impl Wanted {
             let place = nri(&["default_validator", "enable"]);
             self.want(&place, &place, true);
             let place = nri(&["default_validator", "required_plugins"]);
-            let all = with(view.texts(&place), &[PLUGIN]);
+            let all = with(view.texts(&place), &[NRI_NAME]);
             self.want(&place, &place, list(&all));
         }
     }
