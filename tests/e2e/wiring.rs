@@ -394,6 +394,29 @@ fn what_is_foreign_or_wrong_is_left_as_it_is() {
         (Generation::V1_7, Some("version = 2\nplugins = 1\n"), nothing, "`"),
         (
             Generation::V2_1,
+            Some("version = 3\ndisabled_plugins = [\"io.containerd.image-verifier.v1.bindir\"]\n"),
+            nothing,
+            "config.toml` names `io.containerd.image-verifier.v1.bindir`, without which nothing asks",
+        ),
+        (
+            Generation::V1_7,
+            Some("version = 2\ndisabled_plugins = [\"io.containerd.nri.v1.nri\"]\n"),
+            nothing,
+            "config.toml` names `io.containerd.nri.v1.nri`, without which nothing asks",
+        ),
+        (
+            Generation::V2_1,
+            Some(THREE),
+            |files| {
+                files.write(
+                    "conf.d/10-off.toml",
+                    "version = 3\ndisabled_plugins = [\"io.containerd.nri.v1.nri\"]\n",
+                )
+            },
+            "conf.d/10-off.toml` names `io.containerd.nri.v1.nri`, without which nothing asks",
+        ),
+        (
+            Generation::V2_1,
             None,
             |files| {
                 files.write("elsewhere.toml", "version = 3\n");

@@ -25,6 +25,17 @@ pub enum PlanError {
         "containerd {0} has no runtime handlers: its CRI plugin is disabled (`disabled_plugins`), so no kubelet uses it"
     )]
     NoCri(String),
+    /// A gate's plugin is not loaded.
+    #[error(
+        "`disabled_plugins` of `{}` names `{plugin}`, without which nothing asks binauthd: take it out there, and say `enable` again",
+        path.display()
+    )]
+    Disabled {
+        /// The plugin.
+        plugin: &'static str,
+        /// The file, as far as it is known.
+        path: PathBuf,
+    },
     /// A file of our name.
     #[error("`{}` was not written by binauthctl: move it away first", _0.display())]
     Foreign(PathBuf),

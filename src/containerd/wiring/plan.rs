@@ -12,7 +12,7 @@ use super::record::{Record, Spec};
 use super::sources::{Sources, with_import};
 use super::trial::try_out;
 use super::undo::{Undone, is_ours, undone};
-use super::view::{Difference, Form, View};
+use super::view::{Difference, Form, View, required};
 use super::wanted::{self, Asked, Wanted};
 use super::{Change, HEADER, Kind, Mode, Pause, Places, drop_in};
 use crate::containerd::{CreateHook, Installed};
@@ -82,6 +82,14 @@ impl<'a> Plan<'a> {
         let handlers = Form::of(view.version()).handlers();
         if view.keys(&handlers).is_empty() {
             return Err(PlanError::NoCri(installed.version.clone()));
+        }
+        let off = vec!["disabled_plugins".to_owned()];
+        let disabled = view.texts(&off);
+        if let Some(plugin) =
+            required(installed.release).into_iter().find(|one| disabled.iter().any(|off| off == one))
+        {
+            let path = sources.imported_with(&off).unwrap_or(&sources.path).to_owned();
+            return Err(PlanError::Disabled { plugin, path });
         }
         Ok(Self { installed, places, sources, view, undone })
     }
