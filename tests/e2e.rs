@@ -73,6 +73,8 @@ mod running;
 mod service;
 #[path = "e2e/signer.rs"]
 mod signer;
+#[path = "e2e/trail.rs"]
+mod trail;
 #[path = "e2e/ways.rs"]
 mod ways;
 #[path = "e2e/wiring.rs"]

@@ -49,13 +49,14 @@ impl Folder {
     /// One at a time: they share a file.
     pub(crate) fn engine(&self) -> Arc<Engine> {
         let at = |name: &str| self.path.path().join(name);
-        let documents = Documents::open(&Config::under(self.path.path()), SystemTime::now());
+        let config = Config::under(self.path.path());
+        let documents = Documents::open(&config, SystemTime::now());
         let (ledger, problems) = Ledger::open(&at("state"), [SOURCE]);
         assert!(problems.is_empty(), "{problems:?}");
         let (ledger, (look_ups, queue)) = (Arc::new(ledger), LookUps::new());
         let look_ups = Arc::new(look_ups);
         let audit = Audit::open(Settings::at(&at("audit.jsonl"), self.path.path()));
-        let engine = Engine::new(documents, Arc::clone(&ledger), Arc::clone(&look_ups), audit, None);
+        let engine = Engine::new(documents, Arc::clone(&ledger), Arc::clone(&look_ups), audit, &config);
         let engine = Arc::new(engine);
         let folder = Followed {
             source: Arc::new(evidence::Folder::new(SOURCE, &at("occurrences"))),

@@ -4,9 +4,9 @@
 //! sort as the lines do.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::chain::{Head, Link};
@@ -100,6 +100,16 @@ pub(super) fn first_seq(file: &File) -> io::Result<Option<u64>> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes.split(|byte| *byte == b'\n').find_map(Link::of).map(|link| link.seq))
+}
+
+/// Writes a small file of the state folder in one step: whole, or as it was.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("json.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_folder(path)
 }
 
 /// Makes what was renamed or removed in the folder of `file` last.

@@ -3,9 +3,8 @@
 //! It is written once what it tells of is on the disk, at most every five seconds, and at each rotation and stop.
 //! So after a crash the trail may be ahead of it, and never behind unless lines were taken away.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::chain::{Head, WrittenHead};
@@ -33,10 +32,5 @@ pub fn read(path: &Path) -> io::Result<Option<Head>> {
 
 /// Replaces what was kept.
 pub(super) fn write(path: &Path, head: Head) -> io::Result<()> {
-    let temporary = path.with_extension("json.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(&serde_json::to_vec(&WrittenHead::from(head))?)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    super::files::sync_folder(path)
+    super::files::replace(path, &serde_json::to_vec(&WrittenHead::from(head))?)
 }

@@ -100,12 +100,13 @@ fn fields(record: &Value, seq: Option<u64>) -> Vec<u8> {
     let priority = match kind.as_str() {
         "gap" => "3",
         "decision" | "repeats" if !is_allowed => "4",
-        "change" => "5",
+        "change" | "unserved" => "5",
         _ => "6",
     };
     let mut bytes = Vec::new();
-    let told =
-        ["/what", "/name", "/after", "/lost", "/seq", "/hash"].iter().filter_map(|pointer| of(pointer));
+    let told = ["/what", "/name", "/after", "/socket", "/ends", "/lost", "/seq", "/hash"]
+        .iter()
+        .filter_map(|pointer| of(pointer));
     let message =
         of("/message").unwrap_or_else(|| told.fold(format!("audit {kind}"), |text, one| text + " " + &one));
     put(&mut bytes, "MESSAGE", &message);

@@ -11,6 +11,7 @@ pub mod journal;
 mod queue;
 pub mod record;
 pub mod report;
+mod told;
 pub mod trail;
 mod trail_file;
 pub mod verify;
@@ -18,6 +19,7 @@ pub mod violation;
 pub mod writer;
 
 pub use queue::QUEUE;
-pub use record::{Asked, Change, Gate, Place, Record};
+pub use record::{Asked, Change, Gate, Place, Record, Unserved};
+pub use told::Decides;
 pub use violation::{Kind, Violation};
-pub use writer::{Audit, AuditStatus, Settings};
+pub use writer::{Audit, AuditStatus, Settings, Written};

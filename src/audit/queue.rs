@@ -4,6 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use super::told::Decides;
+
 /// How many records may wait for the disk.
 pub const QUEUE: usize = 8_192;
 
@@ -18,6 +22,24 @@ pub(super) struct Item {
     pub(super) is_loud: bool,
     /// Whether the journal has been offered it.
     pub(super) is_told: bool,
+    /// What hangs on it.
+    pub(super) then: Option<Then>,
+}
+
+/// What happens once a record is written.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// Whoever waits for it hears of it; also, by its end, where it cannot be written now.
+    Answer(oneshot::Sender<()>),
+    /// The trail has been told of all that decides.
+    Keep(Decides),
+}
+
+impl Item {
+    /// It cannot be written now: nobody waits for it any more.
+    pub(super) fn give_up(&mut self) {
+        self.then.take_if(|then| matches!(then, Then::Answer(_)));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -70,13 +92,14 @@ impl Queue {
         }
     }
 
-    /// Of what waits, some that the journal has not been offered yet; it is taken to be.
+    /// Of what waits for a disk that takes nothing, some that the journal has not been offered yet; it is taken to be.
     pub(super) fn untold(&self) -> Vec<String> {
         let mut state = self.lock();
         let untold = state.items.iter_mut().filter(|item| !item.is_told).take(SOME);
         untold
             .map(|item| {
                 item.is_told = true;
+                item.give_up();
                 item.body.clone()
             })
             .collect()

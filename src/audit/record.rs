@@ -1,5 +1,7 @@
 //! What a line of the audit trail says.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
@@ -105,7 +107,7 @@ pub struct Record<'a> {
 #[derive(Debug, Serialize)]
 pub struct Change {
     /// What has changed, such as `policy`, `attestor` or `trust`.
-    pub what: &'static str,
+    pub what: String,
     /// Which of them; empty where there is one alone.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
@@ -116,6 +118,20 @@ pub struct Change {
     /// By whom, as far as it is known.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub who: Value,
+}
+
+/// Connections that ended without a decision: whoever asked was turned away, or left without an answer, and refused by
+/// itself.
+#[derive(Debug, Serialize)]
+pub struct Unserved {
+    /// The file of the socket.
+    pub socket: PathBuf,
+    /// Over how many seconds.
+    pub seconds: u64,
+    /// How many.
+    pub count: u64,
+    /// How many of them ended how, by the names of `binauthd_gate_connections_total`.
+    pub ends: BTreeMap<&'static str, u64>,
 }
 
 /// A line of the trail, but for its link.

@@ -66,6 +66,8 @@ pub struct Report {
     pub unanswered: u64,
     /// Containers that started unasked.
     pub ungated: u64,
+    /// Connections to sockets that ended without a decision.
+    pub unserved: u64,
     /// How often the canary was refused; it is in no other count.
     pub canaries: u64,
     /// How long a bucket is, in seconds.
@@ -164,6 +166,7 @@ impl Count {
             }
             "decision" | "repeats" => self.decision(&entry),
             "change" => keep(&mut self.report.changes, entry),
+            "unserved" => self.report.unserved += entry.count(),
             "gap" | "torn" | "pruned" => keep(&mut self.report.gaps, entry),
             _ => {}
         }

@@ -3,6 +3,8 @@
 //! The queue is bounded. While the file cannot be written, lines wait in the queue, and the journal gets each of them at
 //! once; what finds the queue full is counted, and a gap record says how many once writing works again. A file that was
 //! moved away is opened anew, so any log rotation will do. Refusals, and what would be one, go to the journal always.
+//!
+//! Where nothing may be allowed that is not on record, whoever allows something waits until it is written ([`Written`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,17 +13,22 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::chain::WrittenHead;
 use super::fold::Fold;
 use super::journal::{self, Journal, JournalStatus};
-use super::queue::{Item, Next, Queue};
-use super::record::{Change, Line, Record};
+use super::queue::{Item, Next, Queue, Then};
+use super::record::{Change, Line, Record, Unserved};
+use super::told::{self, Decides, Difference, Told};
 use super::trail_file::{TrailFile, line};
 use crate::decision::Decision;
 
 const RETRY: Duration = Duration::from_secs(1);
+/// How long an allowance waits until it is on record, where it must be: what is left of the gate's time
+/// after a look-up, and of NRI's.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often the head is kept, where it has moved.
 const KEEP_HEAD: Duration = Duration::from_secs(5);
 /// How often the journal is given the head, where it has moved.
@@ -34,6 +41,8 @@ pub struct Settings {
     pub file: PathBuf,
     /// Where the head is kept.
     pub head: PathBuf,
+    /// Where it is kept what the trail was told of what decides.
+    pub told: PathBuf,
     /// How long the file may get before it is rotated, in bytes.
     pub rotate_bytes: u64,
     /// How much all files may take together, in bytes.
@@ -51,6 +60,7 @@ impl Settings {
         Self {
             file: file.to_owned(),
             head: super::head::path(state_dir),
+            told: super::told::path(state_dir),
             rotate_bytes: 64 << 20,
             keep_bytes: 1 << 30,
             refuse: false,
@@ -64,7 +74,27 @@ impl Settings {
 pub struct Audit {
     thread: Mutex<Option<JoinHandle<()>>>,
     state: Arc<State>,
+    told: Mutex<Told>,
     settings: Settings,
+}
+
+/// That a record is written, once it is.
+#[derive(Debug)]
+pub struct Written(Option<oneshot::Receiver<()>>);
+
+impl Written {
+    /// Waits until it is, half a second at most. Where nothing hangs on it, it does not wait.
+    ///
+    /// # Errors
+    /// Where the trail does not take it.
+    pub async fn done(self) -> Result<(), String> {
+        let Some(written) = self.0 else { return Ok(()) };
+        match tokio::time::timeout(PATIENCE, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err("it did not take the record".to_owned()),
+            Err(_) => Err(format!("it did not take the record within {} ms", PATIENCE.as_millis())),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -132,8 +162,14 @@ impl Audit {
         let Settings { file, head, rotate_bytes, keep_bytes, .. } = &settings;
         let trail = TrailFile::at(file, head, *rotate_bytes, *keep_bytes);
         let now = Instant::now();
-        let writer =
-            Writer { trail, state: Arc::clone(&state), path: file.clone(), kept: now, told: (now, 0) };
+        let writer = Writer {
+            trail,
+            state: Arc::clone(&state),
+            path: file.clone(),
+            told_path: settings.told.clone(),
+            kept: now,
+            told: (now, 0),
+        };
         let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run());
         let thread = match thread {
             Ok(thread) => Some(thread),
@@ -142,33 +178,69 @@ impl Audit {
                 None
             }
         };
-        Self { thread: Mutex::new(thread), state, settings }
+        let told = Mutex::new(Told::at(&settings.told));
+        Self { thread: Mutex::new(thread), state, told, settings }
     }
 
-    /// Hands a record over; never waits. A repeat of a refusal is counted instead.
-    pub fn record(&self, record: &Record<'_>) {
+    /// Hands a record over; never waits. A repeat of a refusal is counted instead. Where nothing may be allowed that is not on
+    /// record, an allowance holds once it is [`Written`].
+    pub fn record(&self, record: &Record<'_>) -> Written {
         let is_repeat = self.state.fold().takes(record, Instant::now());
         if is_repeat {
             self.state.folded.fetch_add(1, Ordering::Relaxed);
-            return;
+            return Written(None);
         }
         let is_loud = record.verdict.would != Decision::Allow || !record.verdict.allows();
-        self.hand_over(&Line { time: record.time, kind: "decision", rest: record }, is_loud);
+        let (waits, written) =
+            (self.settings.refuse && record.verdict.allows()).then(oneshot::channel).unzip();
+        let line = Line { time: record.time, kind: "decision", rest: record };
+        self.hand_over(&line, is_loud, waits.map(Then::Answer));
+        Written(written)
     }
 
     /// Hands over that something has changed; never waits.
     pub fn change(&self, change: &Change) {
-        self.hand_over(&Line { time: SystemTime::now(), kind: "change", rest: change }, true);
+        self.tell_change(change, None);
     }
 
-    fn hand_over<T: Serialize>(&self, line: &Line<'_, T>, is_loud: bool) {
+    /// Hands over, as changes by `who`, what of all that decides the trail was not told yet: also what has changed while no
+    /// daemon ran.
+    pub fn decides(&self, all: impl FnOnce() -> Decides, who: impl Fn(&str, &str) -> Value) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not before it is its turn: a later state must not be overtaken by this one.
+        let all = all();
+        let mut differences = told.differences(&all).into_iter().peekable();
+        while let Some(Difference { what, name, before, after }) = differences.next() {
+            let who = who(&what, &name);
+            let then = differences.peek().is_none().then(|| Then::Keep(all.clone()));
+            self.tell_change(&Change { what, name, before, after, who }, then);
+        }
+        told.tell(all);
+    }
+
+    fn tell_change(&self, change: &Change, then: Option<Then>) {
+        self.hand_over(&Line { time: SystemTime::now(), kind: "change", rest: change }, true, then);
+    }
+
+    /// Hands over that connections ended without a decision; never waits.
+    pub fn unserved(&self, unserved: &Unserved) {
+        self.hand_over(&Line { time: SystemTime::now(), kind: "unserved", rest: unserved }, true, None);
+    }
+
+    fn hand_over<T: Serialize>(&self, line: &Line<'_, T>, is_loud: bool, then: Option<Then>) {
         match serde_json::to_string(line) {
-            Ok(body) => self.state.push(Item { body, is_loud, is_told: false }),
+            Ok(body) => self.state.push(Item { body, is_loud, is_told: false, then }),
             Err(error) => {
                 self.state.report(Some(format!("a record could not be put into JSON: {error}")));
                 self.state.lose(false);
             }
         }
+    }
+
+    /// Whether nothing may be allowed that is not on record.
+    #[must_use]
+    pub fn is_condition(&self) -> bool {
+        self.settings.refuse
     }
 
     /// Why nothing may be allowed now: the trail cannot be written, and is set to be a condition.
@@ -231,7 +303,7 @@ impl State {
     fn push_repeats(&self, now: Option<Instant>) {
         let over = self.fold().over(now);
         for repeats in over {
-            self.push(Item { body: line("repeats", &repeats), is_loud: true, is_told: false });
+            self.push(Item { body: line("repeats", &repeats), is_loud: true, is_told: false, then: None });
         }
     }
 
@@ -267,6 +339,7 @@ struct Writer {
     trail: TrailFile,
     state: Arc<State>,
     path: PathBuf,
+    told_path: PathBuf,
     /// When the head was kept.
     kept: Instant,
     /// When the journal was given the head, and which.
@@ -311,7 +384,7 @@ impl Writer {
     }
 
     /// Writes `item`; where that fails, it and all behind it go to the journal, and wait.
-    fn take(&mut self, item: Item) -> bool {
+    fn take(&mut self, mut item: Item) -> bool {
         let written = self.tell_gap().and_then(|()| self.trail.write(&item.body));
         match written {
             Ok(head) => {
@@ -320,10 +393,12 @@ impl Writer {
                 }
                 self.state.written.fetch_add(1, Ordering::Relaxed);
                 self.look(Ok(()));
+                self.follow_up(item.then);
                 true
             }
             Err(error) => {
                 self.look(Err(error));
+                item.give_up();
                 self.state.queue.put_back(item);
                 loop {
                     let untold = self.state.queue.untold();
@@ -335,6 +410,23 @@ impl Writer {
                     });
                 }
                 false
+            }
+        }
+    }
+
+    fn follow_up(&mut self, then: Option<Then>) {
+        match then {
+            None => {}
+            Some(Then::Answer(waits)) => {
+                // It may have gone.
+                let _ = waits.send(());
+            }
+            Some(Then::Keep(known)) => {
+                // What it tells of is on the disk by then.
+                self.keep_head();
+                if let Err(error) = told::keep(&self.told_path, &known) {
+                    tracing::warn!("audit: what decides is told again at the next start: {error}");
+                }
             }
         }
     }

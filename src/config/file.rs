@@ -14,6 +14,7 @@ use super::trusted::{self, TrustError};
 use super::values::Wrong;
 use crate::attestation::payload;
 use crate::decision::host_access::HostRules;
+use crate::document::Version;
 use crate::policy::{Freshness, OnStale, Subjects};
 
 /// Where the configuration lies unless told otherwise.
@@ -78,6 +79,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// What is in order and worth knowing.
     pub notes: Vec<String>,
+    /// The file that it was read from, and the version of its text.
+    pub origin: Option<(PathBuf, Version)>,
 }
 
 /// `[[sources]]`.
@@ -159,6 +162,7 @@ impl Default for Config {
             metrics: Listen::Unix("/run/binauthd/metrics.sock".into()),
             audit: AuditConfig::default(),
             warnings: Vec::new(),
+            origin: None,
             notes: Vec::new(),
         }
     }
@@ -170,7 +174,8 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(path, &trusted::read(path, MAX_BYTES)?)
+        let bytes = trusted::read(path, MAX_BYTES)?;
+        Ok(Self { origin: Some((path.to_owned(), Version::of(&bytes))), ..Self::parse(path, &bytes)? })
     }
 
     /// Reads a configuration from its bytes; `path` is for messages.

@@ -215,6 +215,7 @@ impl ConfigFile {
             audit_file: self.audit.file.clone().unwrap_or(defaults.audit_file),
             audit: self.audit.read()?,
             warnings,
+            origin: None,
             notes,
         })
     }

@@ -7,6 +7,7 @@ mod counts;
 mod grants;
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,9 +16,10 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::cluster::PodEvents;
 use crate::attestation::KeyRing;
-use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record};
-use crate::config::{Documents, InForce, State};
+use crate::audit::{Asked, Audit, AuditStatus, Gate, Place, Record, Unserved, Written};
+use crate::config::{Config, Documents, InForce, State};
 use crate::decision::{Cached, Case, Decision, Known, Ladder, Looks, Reason, Subject, Verdict, canary};
+use crate::document::Version;
 use crate::evidence::{Answer, Asker, Ledger, LookUps, Node, Sources, UnderWay};
 use crate::image::{Digest, Workload};
 use crate::policy::{EnforcementMode, PlatformEnforcement, PlatformPolicy, Policy};
@@ -35,6 +37,8 @@ pub struct Engine {
     documents: Mutex<Documents>,
     clock: Clock,
     cluster: Option<String>,
+    /// The configuration that this daemon runs with.
+    origin: Option<(PathBuf, Version)>,
     in_force: RwLock<Arc<InForce>>,
     ledger: Arc<Ledger>,
     look_ups: Arc<LookUps>,
@@ -48,7 +52,7 @@ pub struct Engine {
 }
 
 /// When and for whom something was decided.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Occasion<'a> {
     pub(super) gate: Gate,
     pub(super) asked: &'a Asked,
@@ -71,21 +75,22 @@ impl<'a> Occasion<'a> {
 }
 
 impl Engine {
-    /// Puts the parts together, on a node of `cluster`.
+    /// Puts the parts together, on a node of `config`, and tells the audit trail what decides.
     #[must_use]
     pub fn new(
         documents: Documents,
         ledger: Arc<Ledger>,
         look_ups: Arc<LookUps>,
         audit: Audit,
-        cluster: Option<String>,
+        config: &Config,
     ) -> Self {
         let in_force = RwLock::new(Arc::new(documents.in_force()));
         let clock = Clock::starting_after(documents.seen());
         let engine = Self {
             clock,
             documents: Mutex::new(documents),
-            cluster,
+            cluster: config.cluster.clone(),
+            origin: config.origin.clone(),
             in_force,
             ledger,
             look_ups,
@@ -100,6 +105,7 @@ impl Engine {
         engine.announce_problems(&[]);
         engine.announce_versions();
         engine.announce_grants();
+        engine.tell_changes();
         engine
     }
 
@@ -249,6 +255,11 @@ impl Engine {
         &self.look_ups
     }
 
+    /// Tells the audit trail of connections that ended without a decision.
+    pub(super) fn tell_unserved(&self, unserved: &Unserved) {
+        self.audit.unserved(unserved);
+    }
+
     /// Whether every rule that may apply in `workload` only records.
     pub(super) fn is_dry_run(&self, workload: &Workload) -> bool {
         self.policy_says(|policy| {
@@ -270,22 +281,47 @@ impl Engine {
             && rulebook.policy.as_deref().is_some_and(question)
     }
 
-    /// The verdict at a gate: no allowance while the audit trail cannot be written, where that is asked for.
+    /// Whether an allowance holds once it is on record.
+    pub(super) fn waits_for_records(&self) -> bool {
+        self.audit.is_condition()
+    }
+
+    /// Records a decision, and gives what is answered: no allowance that is not on record, where that is asked for.
+    pub(super) async fn answer(&self, verdict: Verdict, occasion: Occasion<'_>) -> Verdict {
+        let verdict = self.if_recorded(verdict);
+        let written = self.record(&verdict, occasion.clone());
+        self.once_written(verdict, written, occasion).await
+    }
+
+    /// What is answered once it has come out whether it is on record.
+    pub(super) async fn once_written(
+        &self,
+        verdict: Verdict,
+        written: Written,
+        occasion: Occasion<'_>,
+    ) -> Verdict {
+        let Err(problem) = written.done().await else { return verdict };
+        let refused = unrecorded(&verdict, &problem);
+        self.record(&refused, occasion);
+        refused
+    }
+
+    /// The verdict at a gate: no allowance while it is known that the audit trail cannot be written, where that is asked for.
     pub(super) fn if_recorded(&self, verdict: Verdict) -> Verdict {
-        let Some(problem) = self.audit.hindrance().filter(|_| verdict.allows()) else { return verdict };
-        let remedy = "Make room for the audit trail, or set `on_failure = \"journal\"` in [audit]";
-        let cause = format!("the audit trail cannot be written ({problem})");
-        Verdict::refused(&verdict.image, verdict.digest, Reason::AuditUnavailable, &cause, remedy)
+        match self.audit.hindrance().filter(|_| verdict.allows()) {
+            Some(problem) => unrecorded(&verdict, &problem),
+            None => verdict,
+        }
     }
 
     /// Records a decision: the audit trail, the counters and the log, from one value.
-    pub(super) fn record(&self, verdict: &Verdict, occasion: Occasion<'_>) {
+    pub(super) fn record(&self, verdict: &Verdict, occasion: Occasion<'_>) -> Written {
         self.counts.of(occasion.gate).count(verdict, &occasion);
         if let Some(events) = self.events.get() {
             events.tell(verdict, &occasion);
         }
         let Occasion { gate, asked, container, event, duration } = occasion;
-        self.audit.record(&Record {
+        let written = self.audit.record(&Record {
             time: SystemTime::now(),
             gate,
             verdict,
@@ -303,6 +339,7 @@ impl Engine {
         } else {
             tracing::info!(%reason, %image, would = %verdict.would, "{}: {}", verdict.verdict, verdict.message);
         }
+        written
     }
 
     /// Reads policy and attestors again and puts what is good in force, in one swap.
@@ -324,8 +361,6 @@ impl Engine {
         let former = self.in_force();
         let is_over = former.due.is_some_and(|due| due <= in_force.at);
         let changed = is_over || versions(&in_force) != versions(&former);
-        let (policy, others, attestors) =
-            (documents.policy_status(), documents.other_statuses(), documents.attestor_statuses());
         // Before anybody else may change them: a later state must not be overtaken by this one.
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
         drop(documents);
@@ -333,7 +368,7 @@ impl Engine {
         self.announce_problems(&before);
         if changed {
             self.announce_versions();
-            self.tell_changes(&former, &policy, &others, &attestors);
+            self.tell_changes();
             self.tell_grants(&former);
             self.changed.notify_one();
             if let Some(sync) = self.sync() {
@@ -415,6 +450,13 @@ fn unread(subject: &Subject) -> Verdict {
     refuse(subject, Reason::EvidenceUnread, cause, remedy)
 }
 
+/// An allowance that is none, as it cannot be put on record.
+fn unrecorded(verdict: &Verdict, problem: &str) -> Verdict {
+    let remedy = "Make room for the audit trail, or set `on_failure = \"journal\"` in [audit]";
+    let cause = format!("the audit trail cannot be written ({problem})");
+    Verdict::refused(&verdict.image, verdict.digest, Reason::AuditUnavailable, &cause, remedy)
+}
+
 fn refuse(subject: &Subject, reason: Reason, cause: &str, remedy: &str) -> Verdict {
     Verdict::refused(subject.image(), subject.digest(), reason, cause, remedy)
 }
@@ -445,7 +487,7 @@ mod tests {
             Arc::clone(&ledger),
             look_ups,
             Audit::open(Settings::at(&at("audit.jsonl"), folder.path())),
-            None,
+            &config,
         );
         let reason = |image: &str| {
             let digest = "ab".repeat(32);

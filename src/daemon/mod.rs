@@ -21,6 +21,7 @@ mod sources;
 mod status;
 mod supervisor;
 mod unanswered;
+mod unserved;
 mod watch;
 mod wiring;
 
@@ -117,8 +118,7 @@ pub fn run(path: &Path) -> Result<(), StartError> {
         ..Settings::at(&config.audit_file, &config.state_dir)
     };
     let audit = Audit::open(settings);
-    let engine =
-        Engine::new(documents, Arc::clone(&ledger), Arc::new(look_ups), audit, config.cluster.clone());
+    let engine = Engine::new(documents, Arc::clone(&ledger), Arc::new(look_ups), audit, &config);
     let engine = Arc::new(engine);
     let sync = sources::follow(&config, ledger, queue, &engine)?;
     let watcher = watch::start(Arc::clone(&engine), Arc::clone(&sync), &config);
@@ -207,6 +207,10 @@ async fn serve(
         started: Instant::now(),
     });
 
+    let (served, ended) = channel::channel(false);
+    let gate_socket = inputs.config.gate_socket();
+    let unserved =
+        tokio::spawn(unserved::tell(Arc::clone(&engine), Arc::clone(&counters), gate_socket, ended));
     let mut gates = tokio::spawn(server::serve(
         gate,
         Limits::GATE,
@@ -250,6 +254,8 @@ async fn serve(
     for task in [gates, admins] {
         task.await.map_err(io::Error::other)??;
     }
+    served.send_replace(true);
+    unserved.await.map_err(io::Error::other)?;
     collector.await.map_err(io::Error::other)
 }
 

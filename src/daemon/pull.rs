@@ -41,8 +41,7 @@ pub(super) async fn answer(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judge
 fn answer_at_once(engine: &Engine, asked: &Asked, ask: &Ask) -> Option<Verdict> {
     let started = Instant::now();
     let verdict = engine.decide_at_once(&read(ask).ok()?.in_workload(engine.workload()))?;
-    let verdict = engine.if_recorded(verdict);
-    if verdict.would != Decision::Allow {
+    if verdict.would != Decision::Allow || engine.waits_for_records() {
         return None;
     }
     engine.record(&verdict, Occasion::at(Gate::Pull, asked, started.elapsed()));
@@ -62,11 +61,13 @@ async fn answer_slowly(engine: Arc<Engine>, asked: Asked, ask: Ask, is_judged: b
     };
     let verdict = engine.if_recorded(verdict);
     let took = started.elapsed();
-    super::off_the_runtime(move || {
-        engine.record(&verdict, Occasion::at(Gate::Pull, &asked, took));
-        verdict
+    let recording = Arc::clone(&engine);
+    let (verdict, written, asked) = super::off_the_runtime(move || {
+        let written = recording.record(&verdict, Occasion::at(Gate::Pull, &asked, took));
+        (verdict, written, asked)
     })
-    .await
+    .await;
+    engine.once_written(verdict, written, Occasion::at(Gate::Pull, &asked, took)).await
 }
 
 /// By what is known here alone.

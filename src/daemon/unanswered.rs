@@ -163,14 +163,15 @@ mod tests {
     use crate::evidence::{Ledger, LookUps};
 
     fn engine(folder: &Path, audit: &Path) -> Arc<Engine> {
-        let documents = Documents::open(&Config::under(folder), std::time::SystemTime::now());
+        let config = Config::under(folder);
+        let documents = Documents::open(&config, std::time::SystemTime::now());
         let ledger = Arc::new(Ledger::open(folder, []).0);
         Arc::new(Engine::new(
             documents,
             ledger,
             Arc::new(LookUps::new().0),
             Audit::open(Settings::at(audit, folder)),
-            None,
+            &config,
         ))
     }
 

@@ -228,6 +228,7 @@ fn row(entry: &Entry) -> Vec<String> {
     let about = match entry.kind() {
         "decision" | "repeats" => text("/image"),
         "change" => format!("{} {}", text("/what"), text("/name")),
+        "unserved" => ends(entry),
         _ => String::new(),
     };
     let gate = match entry.kind() {
@@ -236,6 +237,13 @@ fn row(entry: &Entry) -> Vec<String> {
     };
     let count = Some(entry.count()).filter(|count| *count != 1).map(|count| count.to_string());
     vec![text("/time"), gate, verdict, text("/reason"), pod, about, count.unwrap_or_default()]
+}
+
+/// How connections ended.
+fn ends(entry: &Entry) -> String {
+    let ends = entry.value.get("ends").and_then(Value::as_object).into_iter().flatten();
+    let ends: Vec<_> = ends.map(|(name, count)| format!("{count} {name}")).collect();
+    shown(&ends.join(", "), 300)
 }
 
 /// One entry by itself.

@@ -23,8 +23,8 @@ impl CreateGate {
                 self.broken(creation, cause)
             }
         };
-        let verdict = self.engine.if_recorded(verdict);
-        self.engine.record(&verdict, Occasion::at(Gate::Create, asked, started.elapsed()).of(&place));
+        let occasion = Occasion::at(Gate::Create, asked, started.elapsed()).of(&place);
+        let verdict = self.engine.answer(verdict, occasion).await;
         if verdict.allows() {
             self.passed.note(&place.namespace, &place.id);
         }

@@ -26,18 +26,18 @@ impl NriPlugin {
         let work = Box::pin(async {
             let started = Instant::now();
             let judged = self.gate.judge(creation).await;
-            self.tell(judged, gate, entry, started.elapsed())
+            self.tell(judged, gate, entry, started.elapsed()).await
         });
         self.gate.own_times.of(work).await
     }
 
     /// Records what was decided, and answers it. That VALIDATE allows what CREATE has allowed is no news.
-    fn tell(&self, judged: Judged, gate: Gate, entry: &str, took: Duration) -> Result<(), Refusal> {
+    async fn tell(&self, judged: Judged, gate: Gate, entry: &str, took: Duration) -> Result<(), Refusal> {
         let Judged { verdict, place, .. } = judged;
-        let verdict = self.gate.engine.if_recorded(verdict);
+        let mut verdict = self.gate.engine.if_recorded(verdict);
         if entry != VALIDATE || !verdict.allows() {
             let asked = Asked { pid: 0, uid: 0, program: super::PROGRAM.to_owned(), entry: entry.to_owned() };
-            self.gate.engine.record(&verdict, Occasion::at(gate, &asked, took).of(&place));
+            verdict = self.gate.engine.answer(verdict, Occasion::at(gate, &asked, took).of(&place)).await;
         }
         if !verdict.allows() {
             return Err(Refusal(format!("binauthd: {} ({})", verdict.line(), verdict.reason)));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Engine, Node as _};
-use crate::audit::{Change, Gate};
+use crate::audit::Gate;
 use crate::config::{BreakGlassStatus, InForce};
 use crate::decision::Verdict;
 use crate::policy::{Grant, Serial};
@@ -105,29 +105,20 @@ impl Engine {
         }
     }
 
-    /// Tells, the audit trail too, which grants hold that did not `before`, and which do no more.
+    /// Says which grants hold that did not `before`, and which do no more.
     pub(super) fn tell_grants(&self, before: &InForce) {
         let (before, after) = (held(before), held(&self.in_force()));
-        let change = |serial: &Serial, before: Option<&Value>, after: Option<&Value>| Change {
-            what: "break_glass",
-            name: serial.to_string(),
-            before: json!(before),
-            after: json!(after),
-            who: Value::Null,
-        };
         for (serial, terms) in after.iter().filter(|(serial, _)| !before.contains_key(serial)) {
             tracing::warn!("break-glass: grant {serial} holds: {terms}");
-            self.audit.change(&change(serial, None, Some(terms)));
         }
-        for (serial, terms) in before.iter().filter(|(serial, _)| !after.contains_key(serial)) {
+        for serial in before.keys().filter(|serial| !after.contains_key(*serial)) {
             tracing::warn!("break-glass: grant {serial} holds no more");
-            self.audit.change(&change(serial, Some(terms), None));
         }
     }
 }
 
 /// What holds, as it is told.
-fn held(in_force: &InForce) -> BTreeMap<Serial, Value> {
+pub(super) fn held(in_force: &InForce) -> BTreeMap<Serial, Value> {
     let terms = |grant: &Grant| {
         let digests: Vec<_> = grant.digests().map(|digest| digest.to_string()).collect();
         let terms = json!({

@@ -137,6 +137,7 @@ fn summary(document: &Document) -> Vec<Vec<String>> {
         of("of these without an answer", trail.unanswered),
         of("refused", trail.decisions.refused),
         of("containers started unasked", trail.ungated),
+        of("connections that ended without a decision", trail.unserved),
         of("records of running containers in violation", trail.violations.0),
     ]
 }
