@@ -1,7 +1,9 @@
 //! The daemon dead, hung, stopping, doubled; containerd restarted.
 
+use std::io::Read as _;
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use binauthd::gate::frame::{self, Kind};
@@ -16,6 +18,30 @@ use super::rig::{Daemon, Pushed, eventually};
 /// The design's bound for a refusal without a daemon, and room for a busy machine.
 const NO_DAEMON: Duration = Duration::from_secs(3);
 const ROOM: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_nothing_up() {
+    let mut guarded = Guarded::start().await;
+    let app = guarded.push_attested("shop/app", "1").await;
+    guarded.daemon.terminate().await;
+    let mut daemon = Command::new(DAEMON)
+        .arg("--config")
+        .arg(guarded.node.etc.config())
+        .envs([("BINAUTHD_LOG", "trace"), ("NOTIFY_SOCKET", "")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let admin = guarded.node.etc.admin_socket();
+    eventually("the daemon", SOON, || async { UnixStream::connect(&admin).await.ok() }).await;
+    for _ in 0..40 {
+        guarded.node.cri.pull(&app.tagged()).await.unwrap();
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let mut log = Vec::new();
+    daemon.stderr.take().unwrap().read_to_end(&mut log).unwrap();
+    assert!(log.len() > 60_000, "the pipe was not full: {}", log.len());
+}
 
 #[tokio::test]
 async fn a_killed_daemon_refuses_every_pull_with_a_reason_until_it_is_back() {
