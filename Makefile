@@ -12,7 +12,16 @@ SHELL := bash
 CARGO ?= cargo
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
-GATE := $(TARGET_DIR)/$(HOST)/gate
+# What `build` and `package` build for: `make package TARGET=aarch64-unknown-linux-gnu` for arm64 nodes.
+TARGET ?= $(HOST)
+GATE := $(TARGET_DIR)/$(TARGET)/gate
+RELEASE := $(TARGET_DIR)/release
+ifneq ($(TARGET),$(HOST))
+RELEASE := $(TARGET_DIR)/$(TARGET)/release
+CROSS := --target $(TARGET)
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER := aarch64-linux-gnu-gcc
+export CC_aarch64_unknown_linux_gnu := aarch64-linux-gnu-gcc
+endif
 GATE_PROGRAMS := binauthd-image-verifier binauthd-create-hook binauthd-runc
 GATE_BINS := $(addprefix --bin ,$(GATE_PROGRAMS))
 # Programs that the setup may have fetched.
@@ -38,18 +47,22 @@ setup: ## Fetch what demo and tests run: containerd 2.1, runc, a registry (needs
 
 .PHONY: build
 build: gate ## What is shipped, in target/release: the daemon, binauthctl, the static gate programs
-	$(CARGO) build --locked --release --bin binauthd --bin binauthctl
-	install -m 755 -t $(TARGET_DIR)/release $(addprefix $(GATE)/,$(GATE_PROGRAMS))
+	$(CARGO) build --locked --release $(CROSS) --bin binauthd --bin binauthctl
+	install -m 755 -t $(RELEASE) $(addprefix $(GATE)/,$(GATE_PROGRAMS))
 
 .PHONY: gate
 gate: ## The static gate programs alone, as containerd and runc execute them
-	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --locked --profile gate --target $(HOST) \
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --locked --profile gate --target $(TARGET) \
 		--no-default-features $(GATE_BINS)
 
 .PHONY: package
-package: build ## Packages in target/package: .deb, .rpm, bills of materials, checksums
+package: cross build ## Packages in target/package: .deb, .rpm, bills of materials, checksums; TARGET=aarch64-unknown-linux-gnu for arm64
 	tests/rig/install.sh --deb --rpm
-	packaging/build.sh --rpm --sbom $(TARGET_DIR)/release $(TARGET_DIR)/package
+	packaging/build.sh --rpm --sbom $(CROSS) $(RELEASE) $(TARGET_DIR)/package$(addprefix -,$(filter-out $(HOST),$(TARGET)))
+
+.PHONY: cross
+cross:
+	$(if $(CROSS),tests/rig/install.sh --cross $(TARGET))
 
 # Packages of what the tests are built with, and by the same command: another one would build half of it again.
 .PHONY: package-test

@@ -1,13 +1,14 @@
 #!/bin/bash
 # Makes the packages of what has been built.
 #
-#   packaging/build.sh [--rpm] [--sbom] [--fast] FOLDER TO
+#   packaging/build.sh [--rpm] [--sbom] [--fast] [--target TRIPLE] FOLDER TO
 #
 #   FOLDER   holds binauthd, binauthctl and the gate programs, as `make build` leaves them
 #   TO       gets the packages, the bills of materials and SHA256SUMS
 #   --rpm    .rpm beside .deb
 #   --sbom   a bill of materials (CycloneDX) of each package
 #   --fast   larger packages, sooner: for tests
+#   --target what the programs are built for, where that is not this machine
 #
 # The tools come from tests/rig/install.sh --deb --rpm. The same files make the same packages, byte for byte: times are those
 # of the last commit.
@@ -17,15 +18,18 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 rpm=
 sbom=
 fast=
+target=
 folders=()
-for argument in "$@"; do
-  case $argument in
+while (($#)); do
+  case $1 in
     --rpm) rpm=1 ;;
     --sbom) sbom=1 ;;
     --fast) fast=1 ;;
+    --target) target=${2:?--target needs a triple, see --help}; shift ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) folders+=("$argument") ;;
+    *) folders+=("$1") ;;
   esac
+  shift
 done
 ((${#folders[@]} == 2)) || { echo "build.sh: FOLDER and TO are needed, see --help" >&2; exit 2; }
 from=$(realpath -- "${folders[0]}")
@@ -39,26 +43,30 @@ export SOURCE_DATE_EPOCH
 # The tools look for programs in the `release` folder of a target folder, whatever they were built as.
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-mkdir "$work/release"
+built=$work${target:+/$target}/release
+mkdir -p "$built"
 for program in "${programs[@]}"; do
-  cp -- "$from/$program" "$work/release/"
+  cp -- "$from/$program" "$built/"
 done
+for_target=(${target:+--target "$target"})
+strip=strip
+[[ -z $target ]] || strip=${target/-unknown/}-strip
 export CARGO_TARGET_DIR=$work
 
 rm -f -- "$to"/binauth*.deb "$to"/binauth*.rpm "$to"/binauth*.json "$to"/SHA256SUMS
-deb=(--quiet --locked --no-build --output "$to")
+deb=(--quiet --locked --no-build "${for_target[@]}" --output "$to")
 [[ -z $fast ]] || deb+=(--fast)
 cargo deb "${deb[@]}" >/dev/null
 cargo deb "${deb[@]}" --variant binauthd >/dev/null
 
 if [[ -n $rpm ]]; then
-  strip --strip-unneeded -- "${programs[@]/#/$work/release/}"
+  "$strip" --strip-unneeded -- "${programs[@]/#/$built/}"
   # cargo-deb compresses manual pages by itself.
-  mkdir "$work/release/man"
-  cp -- packaging/man/* "$work/release/man/"
-  gzip -9n -- "$work"/release/man/*
+  mkdir "$built/man"
+  cp -- packaging/man/* "$built/man/"
+  gzip -9n -- "$built"/man/*
   # The versions of the C library's symbols are asked for: where it is older, it is the installation that fails, not the start.
-  options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req builtin)
+  options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req builtin "${for_target[@]}")
   [[ -z $fast ]] || options+=(--payload-compress none)
   for variant in '' binauthd; do
     name=${variant:-binauthctl}
@@ -71,12 +79,19 @@ fi
 
 if [[ -n $sbom ]]; then
   # Of the one source that both are built from; the gate programs link three crates of it.
-  cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename "$(basename "$work")"
+  bill=$(basename "$work")
+  cargo cyclonedx --quiet --format json --spec-version 1.5 "${for_target[@]}" --override-filename "$bill"
   # Nobody needs to know where it was built.
-  sed "s#path+file://$PWD##g; s#file://$PWD##g" "$(basename "$work").json" >"$work/sbom.json"
-  rm -f -- "$(basename "$work").json"
+  sed "s#path+file://$PWD##g; s#file://$PWD##g" "$bill.json" >"$work/sbom.json"
+  rm -f -- "$bill.json"
   for name in binauthd binauthctl; do
-    cp -- "$work/sbom.json" "$to/$name.cdx.json"
+    # Each tells of its own programs, and of the library that they are made of.
+    jq --arg name "$name" --arg time "$(date --utc --date "@$SOURCE_DATE_EPOCH" +%FT%TZ)" '
+      .metadata.timestamp = $time
+      | del(.serialNumber)
+      | .metadata.component.name = $name
+      | .metadata.component.components |= map(select(.type == "library" or ((.name == "binauthctl") == ($name == "binauthctl"))))
+    ' "$work/sbom.json" >"$to/$name.cdx.json"
   done
 fi
 

@@ -42,6 +42,26 @@ fn the_table_of_metrics() {
     is_what_the_code_says(METRICS, &metrics());
 }
 
+/// Neither packager fills in a version, so they are written by hand.
+#[test]
+fn packages_name_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let metadata = &manifest["package"]["metadata"];
+    let revision = metadata["deb"]["revision"].as_str().unwrap();
+    let depends = metadata["deb"]["variants"]["binauthd"]["depends"].as_str().unwrap();
+    assert!(depends.contains(&format!("binauthctl (= {version}-{revision})")), "{depends}");
+    let requires = metadata["generate-rpm"]["variants"]["binauthd"]["requires"]["binauthctl"].as_str();
+    assert_eq!(requires, Some(format!("= {version}").as_str()));
+    for (file, begins) in [
+        ("packaging/deb/changelog", format!("binauthd ({version}-{revision}) ")),
+        ("packaging/selinux/binauthd.te", format!("policy_module(binauthd, {version})")),
+    ] {
+        assert!(read(file).starts_with(&begins), "`{file}` does not begin with `{begins}`");
+    }
+}
+
 /// A file of the repository is made from the code; where it is asked for, it is made now.
 fn is_what_the_code_says(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

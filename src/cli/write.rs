@@ -57,10 +57,24 @@ pub(super) fn replace_with(
     put(&temporary, &path, kept).map_err(at(&path))
 }
 
-/// Puts a program in place, or replaces it: no moment without the one or the other.
+/// Puts a program in place, or replaces it: no moment without the one or the other, and none with half of it in its folder,
+/// where containerd executes whatever lies there.
 pub(super) fn program(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let (temporary, _) = stage(path, PROGRAM_MODE, |file| file.write_all(bytes)).map_err(at(path))?;
-    put(&temporary, path, Ok(())).map_err(at(path))
+    let name = path.file_name().unwrap_or_default();
+    let above = path.parent().and_then(Path::parent).map(|above| above.join(name));
+    let mut put_there = |staged: &Path| {
+        let (temporary, file) = stage(staged, PROGRAM_MODE, |file| file.write_all(bytes))?;
+        // Executing what somebody has open for writing fails.
+        drop(file);
+        put(&temporary, path, Ok(()))
+    };
+    let placed = match above.map(|above| put_there(&above)) {
+        // Its folder is a file system of its own: there is no other way into it.
+        Some(Err(error)) if error.kind() == io::ErrorKind::CrossesDevices => put_there(path),
+        Some(placed) => placed,
+        None => put_there(path),
+    };
+    placed.map_err(at(path))
 }
 
 fn put(temporary: &Path, path: &Path, before: io::Result<()>) -> io::Result<()> {
@@ -125,4 +139,39 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 fn at(path: &Path) -> impl Fn(io::Error) -> CliError {
     move |cause| CliError::Write { path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_of_programs_holds_whole_ones_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bin/program");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut looks = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    for entry in fs::read_dir(path.parent().unwrap()).unwrap() {
+                        assert_eq!(entry.unwrap().file_name(), "program");
+                        assert_eq!(fs::metadata(&path).unwrap().len(), 100_000);
+                        looks += 1;
+                    }
+                }
+                looks
+            });
+            for byte in 0..100 {
+                program(&path, &[byte; 100_000]).unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert!(watching.join().unwrap() > 0);
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left above it");
+    }
 }

@@ -1,13 +1,14 @@
 #!/bin/bash
 # Puts everything the test rig runs into one private folder (target/rig by default).
 #
-#   tests/rig/install.sh [--bench] [--browser] [--cargo-deny] [--deb] [--rpm]
+#   tests/rig/install.sh [--bench] [--browser] [--cargo-deny] [--deb] [--rpm] [--cross TRIPLE]
 #
 #   --bench        also cosign and notation, which the benchmarks compare with
 #   --browser      also a headless Chromium, installed with apt unless one is on PATH
 #   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
 #   --deb          also cargo-deb, built likewise, and lintian
-#   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm, rpmlint and what compiles SELinux modules
+#   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm, rpmlint, jq and what compiles SELinux modules
+#   --cross        also what builds for another machine: Rust's standard library of it, and Debian's C compiler
 #
 # Build tools (protoc, a C compiler, pkg-config), openssl, gpg, curl and SoftHSM are installed with apt when they are missing.
 # Everything that runs as a service elsewhere (containerd, runc, docker-registry) is only
@@ -41,16 +42,19 @@ cargo_tools=()
 browser=
 deb=
 rpm=
-for option in "$@"; do
-  case $option in
+cross=
+while (($#)); do
+  case $1 in
     --bench) newer+=(cosign notation) ;;
     --browser) browser=1 ;;
     --cargo-deny) cargo_tools+=(cargo-deny) ;;
     --deb) cargo_tools+=(cargo-deb); deb=1 ;;
     --rpm) cargo_tools+=(cargo-generate-rpm cargo-cyclonedx); rpm=1 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) echo "install.sh: unknown option \`$option\`, see --help" >&2; exit 2 ;;
+    --cross) cross=${2:?--cross needs a triple, see --help}; shift ;;
+    *) echo "install.sh: unknown option \`$1\`, see --help" >&2; exit 2 ;;
   esac
+  shift
 done
 
 say() { echo "rig: $*" >&2; }
@@ -100,6 +104,13 @@ command -v gpg >/dev/null && command -v gpgconf >/dev/null || tools+=(gnupg)
 [[ -z $rpm ]] || command -v rpmlint >/dev/null || tools+=(rpmlint)
 [[ -z $rpm || -e /usr/share/selinux/devel/Makefile ]] || tools+=(selinux-policy-dev)
 [[ -z $rpm ]] || command -v semodule_package >/dev/null || tools+=(semodule-utils)
+[[ -z $rpm ]] || command -v jq >/dev/null || tools+=(jq)
+if [[ -n $cross ]]; then
+  # aarch64-unknown-linux-gnu is aarch64-linux-gnu to the compiler, and arm64 to Debian.
+  machine=${cross/-unknown/}
+  [[ $cross == aarch64-unknown-linux-gnu ]] || die "\`$cross\`: what it takes to build for it is not known; aarch64-unknown-linux-gnu is"
+  command -v "$machine-gcc" >/dev/null || tools+=("gcc-$machine" libc6-dev-arm64-cross)
+fi
 [[ -e /usr/include/stdlib.h ]] || tools+=(libc6-dev)
 [[ -e /etc/ssl/certs/ca-certificates.crt ]] || tools+=(ca-certificates)
 # runc of the host's suite is linked to it.
@@ -117,6 +128,11 @@ if ((${#tools[@]})); then
   host_lists
   say "installing ${tools[*]}"
   DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${tools[@]}" >&2
+fi
+
+if [[ -n $cross ]] && [[ ! -d $(rustc --print sysroot)/lib/rustlib/$cross ]]; then
+  command -v rustup >/dev/null || die "Rust's standard library for $cross is missing, and there is no rustup to add it"
+  rustup target add "$cross" >&2
 fi
 
 ## Unpacking
