@@ -66,7 +66,10 @@ if [[ -n $rpm ]]; then
   cp -- packaging/man/* "$built/man/"
   gzip -9n -- "$built"/man/*
   # The versions of the C library's symbols are asked for: where it is older, it is the installation that fails, not the start.
-  options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req builtin "${for_target[@]}")
+  # What is built in asks the loader, which knows this machine's programs alone.
+  requires=builtin
+  [[ -z $target ]] || requires=/usr/lib/rpm/find-requires
+  options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req "$requires" "${for_target[@]}")
   [[ -z $fast ]] || options+=(--payload-compress none)
   for variant in '' binauthd; do
     name=${variant:-binauthctl}
