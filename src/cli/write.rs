@@ -62,7 +62,7 @@ pub(super) fn replace_with(
 pub(super) fn program(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let name = path.file_name().unwrap_or_default();
     let above = path.parent().and_then(Path::parent).map(|above| above.join(name));
-    let mut put_there = |staged: &Path| {
+    let put_there = |staged: &Path| {
         let (temporary, file) = stage(staged, PROGRAM_MODE, |file| file.write_all(bytes))?;
         // Executing what somebody has open for writing fails.
         drop(file);
