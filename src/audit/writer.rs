@@ -286,7 +286,7 @@ impl Audit {
 
 impl Drop for Audit {
     fn drop(&mut self) {
-        self.state.queue.close();
+        self.finish();
     }
 }
 
