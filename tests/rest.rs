@@ -90,7 +90,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn source_of(http: http::Options, api: Api, limits: Limits) -> RestSource {
-    RestSource::new(RestOptions { name: "store".into(), api, http, limits }).unwrap()
+    RestSource::new(RestOptions { name: "store".into(), api, http, tells: false, limits }).unwrap()
 }
 
 pub(crate) fn source(server: &Server) -> RestSource {

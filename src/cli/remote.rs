@@ -81,6 +81,7 @@ impl Store {
             name: "store".to_owned(),
             api: Api::V1,
             http: access.options(),
+            tells: false,
             limits: Limits::default(),
         };
         let source = RestSource::new(options)

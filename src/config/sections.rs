@@ -314,6 +314,8 @@ pub struct RestConfig {
     pub list_limit: usize,
     /// Whether the proxy counts that the environment names.
     pub proxy: bool,
+    /// Whether it is followed for changes, as binauth-store tells of them.
+    pub changes: bool,
 }
 
 /// An API that serves occurrences.
@@ -338,6 +340,7 @@ impl RestConfig {
             interval: Duration::from_secs(60),
             list_limit: 250_000,
             proxy: true,
+            changes: false,
         }
     }
 

@@ -29,6 +29,7 @@ pub(super) struct SourceTable {
     interval: Option<String>,
     list_limit: Option<usize>,
     proxy: Option<bool>,
+    changes: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +105,7 @@ impl SourceTable {
                 .map_or(Ok(defaults.interval), |text| period("sources.interval", &text))?,
             list_limit: list_limit.unwrap_or(defaults.list_limit),
             proxy: self.proxy.unwrap_or(defaults.proxy),
+            changes: self.changes.unwrap_or(defaults.changes),
             credentials: credentials(
                 self.token_file,
                 self.metadata_server,
@@ -135,6 +137,7 @@ impl SourceTable {
             ("interval", self.interval.is_some()),
             ("list_limit", self.list_limit.is_some()),
             ("proxy", self.proxy.is_some()),
+            ("changes", self.changes.is_some()),
         ]
         .into_iter()
         .find_map(|(key, set)| set.then_some(key))

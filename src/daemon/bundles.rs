@@ -55,6 +55,7 @@ impl Remote {
 }
 
 /// The way to the thread that fetches. It ends when this is dropped; nobody waits for an answer that is late.
+#[derive(Debug)]
 pub(super) struct Fetcher {
     wake: Sender<()>,
 }
@@ -83,7 +84,7 @@ impl Fetcher {
 ///
 /// # Errors
 /// Those of an address that is never asked.
-pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> io::Result<Option<Fetcher>> {
+pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> io::Result<Option<Arc<Fetcher>>> {
     let Some(bundle) = &config.bundle else { return Ok(None) };
     let BundleOrigin::Url(url) = &bundle.origin else { return Ok(None) };
     let options = Options {
@@ -94,7 +95,9 @@ pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> io::Result<Option<
     };
     let client = Client::new(options).map_err(io::Error::other)?;
     let remote = Remote { client, runtime: Handle::current(), etag: None };
-    Ok(Some(Fetcher::start(Arc::clone(engine), bundle.interval, remote)))
+    let fetcher = Arc::new(Fetcher::start(Arc::clone(engine), bundle.interval, remote));
+    engine.fetched_by(&fetcher);
+    Ok(Some(fetcher))
 }
 
 fn follow(engine: &Engine, interval: Duration, remote: &mut Remote, woken: &Receiver<()>) {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 
+use super::bundles::Fetcher;
 use super::clock::Clock;
 use super::cluster::PodEvents;
 use crate::attestation::KeyRing;
@@ -46,6 +47,7 @@ pub struct Engine {
     audit: Audit,
     counts: GatesCounts,
     events: OnceLock<PodEvents>,
+    fetcher: OnceLock<Weak<Fetcher>>,
     glass: GlassUses,
     last_problem: Mutex<Option<LastProblem>>,
     changed: Arc<Notify>,
@@ -98,6 +100,7 @@ impl Engine {
             audit,
             counts: GatesCounts::default(),
             events: OnceLock::new(),
+            fetcher: OnceLock::new(),
             glass: GlassUses::default(),
             last_problem: Mutex::new(None),
             changed: Arc::default(),
@@ -238,6 +241,12 @@ impl Engine {
     pub(super) fn followed_by(&self, sync: &Arc<Sources>) {
         // There is one in the life of a daemon.
         let _ = self.sync.set(Arc::downgrade(sync));
+    }
+
+    /// From now on `fetcher` hears of bundles that are pushed.
+    pub(super) fn fetched_by(&self, fetcher: &Arc<Fetcher>) {
+        // There is one in the life of a daemon.
+        let _ = self.fetcher.set(Arc::downgrade(fetcher));
     }
 
     /// From now on refusals are told as `events` of their pods.
@@ -441,6 +450,12 @@ impl Node for Engine {
 
     fn changed(&self) {
         self.changed.notify_one();
+    }
+
+    fn bundle_pushed(&self) {
+        if let Some(fetcher) = self.fetcher.get().and_then(Weak::upgrade) {
+            fetcher.wake();
+        }
     }
 }
 

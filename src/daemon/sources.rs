@@ -58,6 +58,6 @@ fn server(name: &str, config: &RestConfig) -> Result<RestSource, StartError> {
     };
     // The bound of a listing is the ledger's, which then asks for each digest instead.
     let limits = Limits { occurrences: config.list_limit.saturating_add(1_000), ..Limits::default() };
-    RestSource::new(RestOptions { name: name.to_owned(), api, http, limits })
+    RestSource::new(RestOptions { name: name.to_owned(), api, http, tells: config.changes, limits })
         .map_err(|error| StartError::Serve(std::io::Error::other(error)))
 }

@@ -35,7 +35,7 @@ pub(super) struct Inputs {
     pub(super) probe: Probe,
     pub(super) create: Arc<CreateGate>,
     /// Where policy bundles come from a URL.
-    pub(super) bundles: Option<Fetcher>,
+    pub(super) bundles: Option<Arc<Fetcher>>,
     /// What the self-test at start found.
     pub(super) unfit: Vec<String>,
     pub(super) metrics: Arc<Exposition>,

@@ -76,6 +76,25 @@ pub trait Pages: Send {
     fn take<'a>(&'a mut self, page: Page) -> Work<'a, Result<(), String>>;
 }
 
+/// What a source that is followed says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Something filed under a note about a digest has come, has changed or has gone.
+    Changed(NoteName, Digest),
+    /// A policy bundle was pushed.
+    Bundle,
+    /// Something was missed: all of it is to be listed.
+    Relist,
+    /// It is followed from here on, without a gap.
+    Follows,
+}
+
+/// Hears it. Whoever takes his time is waited for.
+pub trait Listener: Send {
+    /// One of them.
+    fn hear<'a>(&'a mut self, heard: Heard) -> Work<'a, ()>;
+}
+
 /// A place that attestations come from.
 pub trait Source: fmt::Debug + Send + Sync {
     /// Its name in the configuration.
@@ -95,6 +114,17 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Gives all of `scope`, page by page. `Ok` says that the listing ended as it should: what it did not
     /// give is not there. Any other end says nothing about what is not there.
     fn list<'a>(&'a self, scope: &'a Scope, pages: &'a mut dyn Pages) -> Work<'a, Result<(), SourceError>>;
+
+    /// Follows what changes, from behind `token` on, until that breaks off; keeps `token` behind what was heard. `None` where
+    /// this source tells of nothing. A change says where to look, and nothing of what is there.
+    fn follow<'a>(
+        &'a self,
+        token: &'a mut Option<String>,
+        listener: &'a mut dyn Listener,
+    ) -> Option<Work<'a, SourceError>> {
+        let _ = (token, listener);
+        None
+    }
 
     /// Gives what `scope` holds for `digest`, at most [`MAX_LOOKED_UP`] documents and [`MAX_LOOKED_UP_BYTES`] of
     /// it. `Ok` with none says that there is none.

@@ -4,6 +4,7 @@
 //! A thread of its own does all of it, so that a source that is slow, large or hostile holds up no answer.
 //! A source that cannot be listed keeps what it filed; its age tells.
 
+mod hearing;
 mod listing;
 mod round;
 mod status;
@@ -63,6 +64,8 @@ pub trait Node: Send + Sync + 'static {
     fn now(&self) -> SystemTime;
     /// Told when what is filed has changed.
     fn changed(&self);
+    /// Told when a policy bundle was pushed.
+    fn bundle_pushed(&self) {}
 }
 
 /// Follows sources until it is dropped.
@@ -237,6 +240,7 @@ impl Shared {
     async fn run(self: Arc<Self>, queue: Queue, mut stopped: watch::Receiver<bool>) {
         let rounds = (0..self.sources.len()).map(|at| tokio::spawn(Arc::clone(&self).follow(at)));
         let mut tasks: FuturesUnordered<_> = rounds.collect();
+        tasks.extend((0..self.sources.len()).map(|at| tokio::spawn(Arc::clone(&self).hear(at))));
         tasks.push(tokio::spawn(Arc::clone(&self).answer(queue)));
         tasks.push(tokio::spawn(Arc::clone(&self).note_uses()));
         tokio::select! {

@@ -275,6 +275,21 @@ impl Session<'_> {
         answer
     }
 
+    /// Follows a document of the place that has no end, line by line. Nothing may come for `silence`, and no line may be
+    /// longer than `max_line` bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn lines(&self, url: Url, silence: Duration, max_line: usize) -> Result<Lines, HttpError> {
+        let asked = address::plain(&url);
+        let request = self.client.get(url.clone());
+        let slow = |_| HttpError::Slow { url: asked.clone(), limit: silence };
+        let response =
+            tokio::time::timeout(silence, self.response(&url, request, false)).await.map_err(slow)??;
+        let Some(response) = response else { return Err(HttpError::GivenUp) };
+        Ok(Lines { response, read: Vec::new(), url: asked, silence, max_line })
+    }
+
     async fn answer(
         &self,
         url: Url,
@@ -283,6 +298,28 @@ impl Session<'_> {
         tagged: bool,
     ) -> Result<Answer, HttpError> {
         let asked = address::plain(&url);
+        let Some(mut response) = self.response(&url, request, tagged).await? else {
+            return Ok(Answer::Unchanged);
+        };
+        let etag = text_of(response.headers(), ETAG);
+        match body::whole(&mut response, max).await {
+            Ok(bytes) if self.is_echoed(bytes.get(..LOOKED_AT).unwrap_or(&bytes)) => {
+                Err(HttpError::Echo { url: asked })
+            }
+            Ok(bytes) => Ok(Answer::Body { bytes, etag }),
+            Err(Unread::TooMuch(read)) => Err(HttpError::TooMuch { url: asked, max, read }),
+            Err(Unread::Broken(error)) => Err(HttpError::broken(asked, error)),
+        }
+    }
+
+    /// An answer whose body can be read; none where it is what it was.
+    async fn response(
+        &self,
+        url: &Url,
+        request: RequestBuilder,
+        tagged: bool,
+    ) -> Result<Option<Response>, HttpError> {
+        let asked = address::plain(url);
         if url.origin() != self.place.url.origin() {
             return Err(HttpError::Url { url: asked, cause: "it is another place".to_owned() });
         }
@@ -294,22 +331,14 @@ impl Session<'_> {
         let mut response = request.send().await.map_err(broken)?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if tagged => return Ok(Answer::Unchanged),
+            StatusCode::NOT_MODIFIED if tagged => return Ok(None),
             _ => return Err(self.refusal(asked, &mut response).await),
         }
         let encoding = text_of(response.headers(), CONTENT_ENCODING);
         if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             return Err(HttpError::Encoded { url: asked, encoding });
         }
-        let etag = text_of(response.headers(), ETAG);
-        match body::whole(&mut response, max).await {
-            Ok(bytes) if self.is_echoed(bytes.get(..LOOKED_AT).unwrap_or(&bytes)) => {
-                Err(HttpError::Echo { url: asked })
-            }
-            Ok(bytes) => Ok(Answer::Body { bytes, etag }),
-            Err(Unread::TooMuch(read)) => Err(HttpError::TooMuch { url: asked, max, read }),
-            Err(Unread::Broken(error)) => Err(broken(error)),
-        }
+        Ok(Some(response))
     }
 
     async fn refusal(&self, url: String, response: &mut Response) -> HttpError {
@@ -345,6 +374,45 @@ impl Session<'_> {
 
     fn token(&self) -> Option<&[u8]> {
         self.bearer.as_ref()?.as_bytes().strip_prefix(b"Bearer ").filter(|token| !token.is_empty())
+    }
+}
+
+/// Lines of a document without an end.
+#[derive(Debug)]
+pub struct Lines {
+    response: Response,
+    read: Vec<u8>,
+    url: String,
+    silence: Duration,
+    max_line: usize,
+}
+
+impl Lines {
+    /// The next one, without its end; none where the document has one after all.
+    ///
+    /// # Errors
+    /// [`HttpError::Slow`] after a silence, [`HttpError::TooMuch`] for a line that is too long.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<u8> = self.read.drain(..=end).collect();
+                line.pop();
+                return Ok(Some(line));
+            }
+            if self.read.len() > self.max_line {
+                return Err(HttpError::TooMuch {
+                    url: self.url.clone(),
+                    max: self.max_line,
+                    read: self.read.len(),
+                });
+            }
+            let slow = |_| HttpError::Slow { url: self.url.clone(), limit: self.silence };
+            let chunk = tokio::time::timeout(self.silence, self.response.chunk()).await.map_err(slow)?;
+            match chunk.map_err(|error| HttpError::broken(self.url.clone(), error))? {
+                Some(chunk) => self.read.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
     }
 }
 

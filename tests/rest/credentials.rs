@@ -159,7 +159,13 @@ fn what_is_not_asked() {
     ];
     for (url, credentials, expected) in rows {
         let http = Options { credentials, ..http_options(url.to_owned()) };
-        let made = RestSource::new(RestOptions { name: "s".into(), api: Api::V1, http, limits: limits() });
+        let made = RestSource::new(RestOptions {
+            name: "s".into(),
+            api: Api::V1,
+            http,
+            tells: false,
+            limits: limits(),
+        });
         match (made, expected) {
             (Ok(_), None) => {}
             (Err(error), Some(part)) => {

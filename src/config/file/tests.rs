@@ -475,7 +475,7 @@ fn servers() {
         ("url = 'http://127.0.0.1:8080'", at("http://127.0.0.1:8080")),
         (
             "url = 'https://store.example/grafeas'\napi = 'v1beta1'\nca = '/ca'\ntoken_file = '/t'\n\
-             interval = '24h'\nlist_limit = 0\nproxy = false",
+             interval = '24h'\nlist_limit = 0\nproxy = false\nchanges = true",
             RestConfig {
                 api: Api::V1Beta1,
                 ca: Some("/ca".into()),
@@ -483,6 +483,7 @@ fn servers() {
                 interval: Duration::from_secs(86_400),
                 list_limit: 0,
                 proxy: false,
+                changes: true,
                 ..at(store)
             },
         ),

@@ -6,6 +6,7 @@
 //! filters; a listing counts as ended only by an empty page token, because some of them page for ever; and
 //! every answer has a bound in bytes and in time. No redirect is followed and nothing is decompressed.
 
+mod changes;
 mod create;
 mod listing;
 mod page;
@@ -14,7 +15,9 @@ mod trouble;
 
 use std::time::Duration;
 
-use super::source::{LookedUp, MAX_LOOKED_UP, MAX_LOOKED_UP_BYTES, Pages, Scope, Source, SourceError, Work};
+use super::source::{
+    Listener, LookedUp, MAX_LOOKED_UP, MAX_LOOKED_UP_BYTES, Pages, Scope, Source, SourceError, Work,
+};
 use crate::http::{self, Client, HttpError};
 use crate::image::Digest;
 use listing::Listing;
@@ -38,6 +41,8 @@ pub struct RestOptions {
     pub api: Api,
     /// Where it is, up to what comes before `/v1/` or `/v1beta1/`, and how it is asked.
     pub http: http::Options,
+    /// Whether it tells of changes (`GET /v1/changes`, as binauth-store does).
+    pub tells: bool,
     /// How much of it is waited for and read.
     pub limits: Limits,
 }
@@ -90,6 +95,7 @@ pub struct RestSource {
     name: String,
     api: Api,
     client: Client,
+    tells: bool,
     limits: Limits,
 }
 
@@ -99,8 +105,9 @@ impl RestSource {
     /// # Errors
     /// [`HttpError::Url`] and [`HttpError::Proxy`] for addresses that are not asked.
     pub fn new(options: RestOptions) -> Result<Self, HttpError> {
-        let client = Client::new(options.http)?;
-        Ok(Self { name: options.name, api: options.api, client, limits: options.limits })
+        let RestOptions { name, api, http, tells, limits } = options;
+        let client = Client::new(http)?;
+        Ok(Self { name, api, client, tells, limits })
     }
 }
 
@@ -124,6 +131,14 @@ impl Source for RestSource {
             }
             Ok(())
         })
+    }
+
+    fn follow<'a>(
+        &'a self,
+        token: &'a mut Option<String>,
+        listener: &'a mut dyn Listener,
+    ) -> Option<Work<'a, SourceError>> {
+        self.tells.then(|| Box::pin(changes::follow(self, token, listener)) as Work<'a, SourceError>)
     }
 
     fn look_up<'a>(&'a self, scope: &'a Scope, digest: Digest) -> Work<'a, Result<LookedUp, SourceError>> {

@@ -38,6 +38,9 @@ pub struct SourceStatus {
     /// Since everything in it was last read to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<u64>,
+    /// Whether it tells of changes now, where it is asked to: they count within a second then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tells: Option<bool>,
     /// The last [`Sources::refresh`] after which all of it was read, or that was tried.
     pub refreshed: u64,
     /// Its parts, where it has any.
@@ -112,6 +115,7 @@ fn status(source: &Tracked, shelves: &[Shelf], now: SystemTime) -> SourceStatus 
         problem: weather.problem.clone(),
         failures: weather.failed,
         refused_documents: remarks.documents,
+        tells: weather.hears,
         age_seconds: oldest.map(age),
         refreshed: source.served.load(Ordering::Acquire),
         scopes: shelves.iter().map(of).collect(),

@@ -26,6 +26,8 @@ pub(super) struct Weather {
     pub(super) failed: u64,
     /// Documents that the last of them left out.
     pub(super) left_out: usize,
+    /// Whether it tells of changes now; none where it is not asked to.
+    pub(super) hears: Option<bool>,
 }
 
 impl Weather {
