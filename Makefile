@@ -98,12 +98,20 @@ fuzz: ## Every parser and the check against made-up input, FUZZ_SECONDS (300) fo
 	tests/fuzz/run.sh
 
 .PHONY: test-full
-test-full: test ## The same, and what takes minutes: kill loops, longer floods, the .rpm, fuzzing (root)
+test-full: test test-store ## The same, and what takes minutes: kill loops, longer floods, the .rpm, the store, fuzzing (root)
 	tests/rig/install.sh --rpm
 	packaging/build.sh --fast --rpm $(TARGET_DIR)/debug $(BINAUTHD_PACKAGES)
 	packaging/rpm/check.sh $(BINAUTHD_PACKAGES)
 	$(CARGO) test --locked --test e2e --test node --test sources -- --ignored --nocapture --test-threads 1
 	FUZZ_SECONDS=30 tests/fuzz/run.sh
+
+# A feature that is not on by default: its SQLite and its PostgreSQL take minutes to build.
+.PHONY: test-store
+test-store: root ## binauth-store on SQLite and PostgreSQL, and a node that follows it (root)
+	tests/rig/install.sh --postgres
+	$(CARGO) clippy --locked --features store --all-targets -- -D warnings
+	$(CARGO) test --locked --features store --test store --test sources
+	$(CARGO) test --locked --features store --lib store::
 
 .PHONY: bench
 bench: root build ## One table of how fast it is, beside cosign and notation (root)

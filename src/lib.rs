@@ -13,7 +13,7 @@
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
 //! | shared | [`pace`], [`apart`], [`bounded`], [`http`] | what several edges and programs do alike; each names the core alone |
 //! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`metrics`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
-//! | programs | [`daemon`], [`cli`] | put the edges together |
+//! | programs | [`daemon`], [`cli`], [`store`] | put the edges together; the store is a server by itself |
 //!
 //! # The main path
 //!
@@ -109,6 +109,8 @@ pub mod pace;
 pub mod policy;
 #[cfg(feature = "full")]
 pub mod signing;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod text;
 
 /// An error and its causes on one line.

@@ -24,16 +24,18 @@ const SHARED: &[&str] = &["pace", "apart", "bounded", "http"];
 const EDGES: &[&str] =
     &["config", "gate", "evidence", "containerd", "kubelet", "audit", "nri", "metrics", "signing"];
 /// Each names core and edges, and neither the other; nobody names them.
-const PROGRAMS: &[&str] = &["daemon", "cli"];
+const PROGRAMS: &[&str] = &["daemon", "cli", "store"];
 /// Items of the crate's root that any module may name.
 const ROOT_ITEMS: &[&str] = &["chain"];
 
 /// What the core names of no crate: these do something, or run something later.
 const NOT_IN_CORE: &[&str] = &[
+    "bytes",
     "caps",
     "clap",
     "containerd_client",
     "cryptoki",
+    "hyper",
     "k8s_cri",
     "log",
     "nix",
@@ -42,6 +44,7 @@ const NOT_IN_CORE: &[&str] = &[
     "reqwest",
     "rustls",
     "sd_notify",
+    "sqlx",
     "tempfile",
     "tokio",
     "tonic",

@@ -17,9 +17,16 @@ mod disk;
 mod faults;
 #[path = "sources/floods.rs"]
 mod floods;
+#[cfg(feature = "store")]
+#[path = "sources/followed.rs"]
+mod followed;
 #[path = "sources/kills.rs"]
 mod kills;
 #[path = "sources/node.rs"]
 mod node;
+#[cfg(feature = "store")]
+#[allow(dead_code, unused, reason = "these tests use a part of it")]
+#[path = "store/rig.rs"]
+mod rig;
 #[path = "sources/store.rs"]
 mod store;

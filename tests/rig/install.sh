@@ -1,12 +1,13 @@
 #!/bin/bash
 # Puts everything the test rig runs into one private folder (target/rig by default).
 #
-#   tests/rig/install.sh [--bench] [--browser] [--cargo-deny] [--deb] [--rpm] [--cross TRIPLE]
+#   tests/rig/install.sh [--bench] [--browser] [--cargo-deny] [--deb] [--postgres] [--rpm] [--cross TRIPLE]
 #
 #   --bench        also cosign and notation, which the benchmarks compare with
 #   --browser      also a headless Chromium, installed with apt unless one is on PATH
 #   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
 #   --deb          also cargo-deb, built likewise, and lintian
+#   --postgres     also PostgreSQL, unless one is installed, and the libraries that it needs
 #   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm, rpmlint, jq and what compiles SELinux modules
 #   --cross        also what builds for another machine: Rust's standard library of it, and Debian's C compiler
 #
@@ -41,6 +42,7 @@ newer=(containerd)
 cargo_tools=()
 browser=
 deb=
+postgres=
 rpm=
 cross=
 while (($#)); do
@@ -49,6 +51,7 @@ while (($#)); do
     --browser) browser=1 ;;
     --cargo-deny) cargo_tools+=(cargo-deny) ;;
     --deb) cargo_tools+=(cargo-deb); deb=1 ;;
+    --postgres) postgres=1 ;;
     --rpm) cargo_tools+=(cargo-generate-rpm cargo-cyclonedx); rpm=1 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     --cross) cross=${2:?--cross needs a triple, see --help}; shift ;;
@@ -171,6 +174,16 @@ for package in runc docker-registry busybox-static prometheus; do
   host_lists
   unpack "$package"
 done
+if [[ -n $postgres ]] && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && ! present postgresql; then
+  host_lists
+  server=$(apt-cache depends --no-recommends postgresql | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p' | head -n 1)
+  # Its compiler of queries is never used here, and is large.
+  libraries=$(apt-cache depends --no-recommends "$server" libpq5 | sed -n 's/.*Depends: \(lib[^<]*\)$/\1/p' | grep -v '^libllvm' | sort -u)
+  say "installing the libraries of $server"
+  # shellcheck disable=SC2086
+  DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $libraries >&2
+  fetch postgresql "$server"
+fi
 # Of prometheus only promtool is run; the server is most of it.
 rm -f "$rig/root/prometheus/usr/bin/prometheus"
 

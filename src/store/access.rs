@@ -1,0 +1,270 @@
+//! Who may do what: deny by default. A principal is known by the SHA-256 of its bearer token (RFC 6750), or by that of its client
+//! certificate; neither is kept.
+
+use std::fmt;
+use std::io::Read as _;
+use std::str::FromStr;
+
+use sqlx::Row as _;
+
+use super::database::{Database, now};
+use super::error::{ApiError, Code};
+use crate::attestation::NoteName;
+use crate::image::Digest;
+
+/// Bytes of a token.
+const TOKEN: usize = 32;
+
+/// What a principal may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Read all of it, and follow changes.
+    Viewer,
+    /// File attestations under a note, change them and take them away.
+    Attacher(NoteName),
+    /// Notes and attestors.
+    AttestorAdmin,
+    /// Policies, platform policies and policy bundles.
+    PolicyAdmin,
+}
+
+/// What can be done, as far as roles tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    /// Notes.
+    Notes,
+    /// Occurrences, and what becomes of them.
+    Occurrences,
+    /// Attestors.
+    Attestors,
+    /// Policies, platform policies and bundles.
+    Policies,
+}
+
+/// Somebody who is known.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// As the log of changes has it.
+    pub name: String,
+    roles: Vec<Role>,
+    is_anybody: bool,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Viewer => f.write_str("viewer"),
+            Self::Attacher(note) => write!(f, "attacher={note}"),
+            Self::AttestorAdmin => f.write_str("attestor-admin"),
+            Self::PolicyAdmin => f.write_str("policy-admin"),
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "viewer" => Ok(Self::Viewer),
+            "attestor-admin" => Ok(Self::AttestorAdmin),
+            "policy-admin" => Ok(Self::PolicyAdmin),
+            _ => match text.strip_prefix("attacher=").map(str::parse::<NoteName>) {
+                Some(Ok(note)) => Ok(Self::Attacher(note)),
+                Some(Err(error)) => Err(error.to_string()),
+                None => Err(format!(
+                    "`{}` is no role: viewer, attacher=projects/P/notes/N, attestor-admin and policy-admin are",
+                    crate::text::shown(text, 60)
+                )),
+            },
+        }
+    }
+}
+
+impl Principal {
+    /// Whoever asks where everybody may do everything.
+    #[must_use]
+    pub fn anybody() -> Self {
+        Self { name: "anybody".to_owned(), roles: Vec::new(), is_anybody: true }
+    }
+
+    /// Whether it may read.
+    ///
+    /// # Errors
+    /// [`Code::PermissionDenied`]
+    pub fn may_see(&self, area: Area) -> Result<(), ApiError> {
+        let may = |role: &Role| match role {
+            Role::Viewer => true,
+            Role::Attacher(_) => matches!(area, Area::Notes | Area::Occurrences),
+            Role::AttestorAdmin => matches!(area, Area::Notes | Area::Attestors),
+            Role::PolicyAdmin => matches!(area, Area::Attestors | Area::Policies),
+        };
+        self.allowed(self.roles.iter().any(may), "viewer")
+    }
+
+    /// Whether it may change what is in an area; for occurrences see [`may_attach`](Self::may_attach).
+    ///
+    /// # Errors
+    /// As [`may_see`](Self::may_see).
+    pub fn may_change(&self, area: Area) -> Result<(), ApiError> {
+        let wanted = match area {
+            Area::Notes | Area::Attestors => Role::AttestorAdmin,
+            Area::Policies => Role::PolicyAdmin,
+            Area::Occurrences => return self.allowed(false, "attacher"),
+        };
+        self.allowed(self.roles.contains(&wanted), &wanted.to_string())
+    }
+
+    /// Whether it may file under a note.
+    ///
+    /// # Errors
+    /// As [`may_see`](Self::may_see).
+    pub fn may_attach(&self, note: &NoteName) -> Result<(), ApiError> {
+        let may = |role: &Role| matches!(role, Role::Attacher(of) if of == note);
+        self.allowed(self.roles.iter().any(may), &format!("attacher={note}"))
+    }
+
+    fn allowed(&self, may: bool, wanted: &str) -> Result<(), ApiError> {
+        if may || self.is_anybody {
+            return Ok(());
+        }
+        Err(Code::PermissionDenied.because(format!("`{}` may not: it takes the role {wanted}", self.name)))
+    }
+}
+
+/// The one with this token or certificate.
+///
+/// # Errors
+/// [`Code::Unauthenticated`] where nobody is known by it.
+pub async fn known(database: &Database, id: &str) -> Result<Principal, ApiError> {
+    let row = sqlx::query("SELECT name, roles FROM principals WHERE id = $1")
+        .bind(id)
+        .fetch_optional(database.pool());
+    let Some(row) = row.await? else {
+        return Err(Code::Unauthenticated
+            .because("nobody is known by this token or certificate: `binauth-store access add` makes one"));
+    };
+    let (name, roles): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    // A role that this version does not know allows nothing.
+    let roles = roles.split(',').filter_map(|role| role.parse().ok()).collect();
+    Ok(Principal { name, roles, is_anybody: false })
+}
+
+/// By what a token is known.
+#[must_use]
+pub fn of_token(token: &str) -> String {
+    format!("token {}", Digest::of(token.as_bytes()))
+}
+
+/// By what a client certificate (DER) is known.
+#[must_use]
+pub fn of_certificate(certificate: &[u8]) -> String {
+    format!("certificate {}", Digest::of(certificate))
+}
+
+/// A token that nobody has yet.
+///
+/// # Errors
+/// The system's.
+pub fn new_token() -> std::io::Result<String> {
+    Ok(format!("bst_{}", random::<TOKEN>()?))
+}
+
+/// As many random bytes, in hexadecimal.
+///
+/// # Errors
+/// The system's.
+pub fn random<const N: usize>() -> std::io::Result<String> {
+    let mut bytes = [0; N];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Makes a principal known.
+///
+/// # Errors
+/// [`Code::AlreadyExists`] where the name is taken.
+pub async fn add(database: &Database, id: &str, name: &str, roles: &[Role]) -> Result<(), ApiError> {
+    let roles = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let mut writing = database.write().await?;
+    let taken = sqlx::query("SELECT 1 FROM principals WHERE name = $1 OR id = $2").bind(name).bind(id);
+    if taken.fetch_optional(writing.connection()).await?.is_some() {
+        return Err(Code::AlreadyExists
+            .because(format!("`{name}` is there already, or is known by the same certificate")));
+    }
+    sqlx::query("INSERT INTO principals (id, name, roles, created) VALUES ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(name)
+        .bind(&roles)
+        .bind(now())
+        .execute(writing.connection())
+        .await?;
+    super::changes::log(&mut writing, "operator", "access", name, None, Some(&roles)).await?;
+    Ok(writing.commit().await?)
+}
+
+/// Lets nobody be known by this name any more.
+///
+/// # Errors
+/// [`Code::NotFound`]
+pub async fn remove(database: &Database, name: &str) -> Result<(), ApiError> {
+    let mut writing = database.write().await?;
+    let row = sqlx::query("DELETE FROM principals WHERE name = $1 RETURNING roles").bind(name);
+    let Some(row) = row.fetch_optional(writing.connection()).await? else {
+        return Err(Code::NotFound.because(format!("nobody is known as `{name}`")));
+    };
+    let roles: String = row.try_get(0)?;
+    super::changes::log(&mut writing, "operator", "access", name, Some(&roles), None).await?;
+    Ok(writing.commit().await?)
+}
+
+/// Everybody: name, roles, by what it is known, since when.
+///
+/// # Errors
+/// The database's.
+pub async fn all(database: &Database) -> Result<Vec<[String; 4]>, ApiError> {
+    let rows = sqlx::query("SELECT name, roles, id, created FROM principals ORDER BY name")
+        .fetch_all(database.pool());
+    let rows = rows.await?;
+    let row = |row: &sqlx::any::AnyRow| {
+        let kind: String = row.try_get::<String, _>(2)?.split(' ').next().unwrap_or_default().to_owned();
+        Ok([row.try_get(0)?, row.try_get(1)?, kind, row.try_get(3)?])
+    };
+    rows.iter().map(row).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_does_its_own() {
+        let note: NoteName = "projects/p/notes/n".parse().unwrap();
+        let other: NoteName = "projects/p/notes/m".parse().unwrap();
+        let areas = [Area::Notes, Area::Occurrences, Area::Attestors, Area::Policies];
+        let of = |role: &str| {
+            let roles = if role.is_empty() { Vec::new() } else { vec![role.parse().unwrap()] };
+            let who = Principal { name: "w".to_owned(), roles, is_anybody: false };
+            let mut may: Vec<_> = areas.iter().map(|area| who.may_see(*area).is_ok()).collect();
+            may.extend(areas.iter().map(|area| who.may_change(*area).is_ok()));
+            may.extend([&note, &other].map(|note| who.may_attach(note).is_ok()));
+            may.iter().map(|may| if *may { '+' } else { '-' }).collect::<String>()
+        };
+        // Seeing notes, occurrences, attestors, policies; changing them; filing under the note, under another.
+        for (role, may) in [
+            ("", "----------"),
+            ("viewer", "++++------"),
+            ("attacher=projects/p/notes/n", "++------+-"),
+            ("attestor-admin", "+-+-+-+---"),
+            ("policy-admin", "--++---+--"),
+        ] {
+            assert_eq!(of(role), may, "{role}");
+        }
+        for wrong in ["admin", "attacher", "attacher=", "attacher=projects/p", "viewer "] {
+            assert!(wrong.parse::<Role>().is_err(), "{wrong}");
+        }
+        assert_eq!(new_token().unwrap().len(), 4 + 2 * TOKEN);
+        assert_ne!(new_token().unwrap(), new_token().unwrap());
+    }
+}

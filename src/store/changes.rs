@@ -1,0 +1,303 @@
+//! The log of changes: who changed what, for auditors; and what happened to occurrences and bundles, for nodes that follow.
+//!
+//! A follower is given lines of JSON, each with the token behind it. It says from which token on it wants them, and gets each
+//! change once and in order; where its token is of another database, or too far behind, it is told to list again and goes on
+//! from now. The last changes are held in memory, so that a thousand followers ask the database once.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+use tokio::sync::watch;
+
+use super::database::{Database, Writing};
+use super::error::ApiError;
+use super::notes::with;
+
+/// Changes that are held in memory.
+const HELD: usize = 4_096;
+/// Changes that are read at a time.
+const BATCH: i64 = 500;
+/// A follower further behind lists again.
+pub const FURTHEST: i64 = 100_000;
+/// How often the database is asked where nobody tells of changes.
+const LOOK: Duration = Duration::from_millis(500);
+/// Where PostgreSQL tells of them.
+const CHANNEL: &str = "binauth_store";
+
+/// One change, as it is told.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Its number.
+    pub seq: i64,
+    /// The project and note that it is about; of a bundle its project alone.
+    about: (String, String),
+    /// A line of JSON.
+    pub line: Bytes,
+}
+
+/// What followers are told from.
+#[derive(Debug)]
+pub struct Hub {
+    database: Arc<Database>,
+    /// Of this database, so that a token of another one is told apart.
+    id: String,
+    held: Mutex<VecDeque<Told>>,
+    last: watch::Sender<i64>,
+}
+
+/// Whom a follower wants to hear of.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Full names of notes; none for all.
+    pub notes: Vec<String>,
+}
+
+/// What a follower is given next.
+#[derive(Debug)]
+pub enum Next {
+    /// Changes, and the number up to which it has all of them.
+    Changes(Vec<Bytes>, i64),
+    /// It has missed some: it lists again, and goes on from this number.
+    Relist(i64),
+}
+
+/// Logs a change of something that there is one document of.
+pub(super) async fn log(
+    writing: &mut Writing<'_>,
+    who: &str,
+    what: &str,
+    name: &str,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    Change { who, what, name, before, after, ..Change::default() }.log(writing).await
+}
+
+/// A change.
+#[derive(Debug, Default)]
+pub(super) struct Change<'a> {
+    pub(super) who: &'a str,
+    pub(super) what: &'a str,
+    pub(super) name: &'a str,
+    /// Of an occurrence: project and id, note, resource.
+    pub(super) place: (&'a str, &'a str),
+    pub(super) note: &'a str,
+    pub(super) resource: &'a str,
+    pub(super) before: Option<&'a str>,
+    pub(super) after: Option<&'a str>,
+}
+
+impl Change<'_> {
+    pub(super) async fn log(&self, writing: &mut Writing<'_>) -> Result<(), sqlx::Error> {
+        let (seq, time) = (writing.seq, writing.time.clone());
+        sqlx::query(
+            "INSERT INTO changes (seq, time, who, what, name, project, id, note, resource, before, after) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(seq)
+        .bind(time)
+        .bind(self.who)
+        .bind(self.what)
+        .bind(self.name)
+        .bind(self.place.0)
+        .bind(self.place.1)
+        .bind(self.note)
+        .bind(self.resource)
+        .bind(self.before)
+        .bind(self.after)
+        .execute(writing.connection())
+        .await?;
+        Ok(())
+    }
+}
+
+impl Hub {
+    /// Begins at the end of the log.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open(database: Arc<Database>) -> Result<Self, sqlx::Error> {
+        let id = sqlx::query("SELECT value FROM counters WHERE name = 'id'")
+            .fetch_optional(database.pool())
+            .await?;
+        let id = match id {
+            Some(row) => row.try_get::<i64, _>(0)?,
+            None => Self::name(&database).await?,
+        };
+        let last = database.last().await?;
+        Ok(Self { database, id: format!("{id:x}"), held: Mutex::default(), last: watch::Sender::new(last) })
+    }
+
+    /// Gives the database a number of its own, unless another server was faster.
+    async fn name(database: &Database) -> Result<i64, sqlx::Error> {
+        let random = super::access::random::<7>().map_err(sqlx::Error::Io)?;
+        let random = i64::from_str_radix(&random, 16).unwrap_or_default();
+        sqlx::query("INSERT INTO counters (name, value) VALUES ('id', $1) ON CONFLICT (name) DO NOTHING")
+            .bind(random)
+            .execute(database.pool())
+            .await?;
+        let row =
+            sqlx::query("SELECT value FROM counters WHERE name = 'id'").fetch_one(database.pool()).await?;
+        row.try_get(0)
+    }
+
+    /// The token behind change `seq`.
+    #[must_use]
+    pub fn token(&self, seq: i64) -> String {
+        format!("{}.{seq}", self.id)
+    }
+
+    /// The number that a token is behind; none where it is of no change here.
+    #[must_use]
+    pub fn seq(&self, token: &str) -> Option<i64> {
+        let (id, seq) = token.split_once('.')?;
+        let seq = seq.parse().ok().filter(|seq| *seq >= 0)?;
+        (id == self.id && seq <= *self.last.borrow()).then_some(seq)
+    }
+
+    /// The number of the last change that is known here.
+    #[must_use]
+    pub fn last(&self) -> i64 {
+        *self.last.borrow()
+    }
+
+    /// Hears of changes.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<i64> {
+        self.last.subscribe()
+    }
+
+    /// Told by whoever has made a change here.
+    pub async fn changed(&self) {
+        if self.database.is_shared() {
+            let _ = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(self.database.pool()).await;
+        }
+        self.look().await;
+    }
+
+    /// Follows changes that others make, for ever: by what PostgreSQL tells, and by looking.
+    pub async fn follow(self: Arc<Self>, url: String) {
+        let mut listener = None;
+        loop {
+            if self.database.is_shared() && listener.is_none() {
+                listener = listen(&url).await;
+            }
+            match &mut listener {
+                Some(told) => {
+                    // What is told while the connection is lost is seen by looking.
+                    if let Ok(Err(_)) = tokio::time::timeout(LOOK * 10, told.recv()).await {
+                        listener = None;
+                        tokio::time::sleep(LOOK).await;
+                    }
+                }
+                None => tokio::time::sleep(LOOK).await,
+            }
+            self.look().await;
+        }
+    }
+
+    /// Reads what is new, and tells everybody.
+    async fn look(&self) {
+        loop {
+            let known = self.last();
+            let Ok(last) = self.database.last().await else { return };
+            if last <= known {
+                return;
+            }
+            let Ok(told) = self.read(known, last).await else { return };
+            let upto = told.1;
+            {
+                let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                let newest = held.back().map_or(0, |told| told.seq).max(known.min(upto));
+                held.extend(told.0.into_iter().filter(|told| told.seq > newest));
+                while held.len() > HELD {
+                    held.pop_front();
+                }
+            }
+            self.last.send_if_modified(|last| {
+                let is_new = *last < upto;
+                *last = upto.max(*last);
+                is_new
+            });
+        }
+    }
+
+    /// What a follower that has everything up to `after` is given.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn next(&self, after: i64, wanted: &Wanted) -> Result<Next, ApiError> {
+        let last = self.last();
+        if last - after > FURTHEST {
+            return Ok(Next::Relist(last));
+        }
+        let held = self.held_after(after);
+        let (told, upto) = match held {
+            Some(told) => (told, last),
+            None => self.read(after, last).await?,
+        };
+        let lines = told.into_iter().filter(|told| wanted.wants(told)).map(|told| told.line);
+        Ok(Next::Changes(lines.collect(), upto))
+    }
+
+    /// From memory, where all of it is there.
+    fn held_after(&self, after: i64) -> Option<Vec<Told>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // Numbers without a line are of changes that nobody follows; what is held has none missing behind its first.
+        let first = held.front()?.seq;
+        (after + 1 >= first).then(|| held.iter().filter(|told| told.seq > after).cloned().collect())
+    }
+
+    /// From the database: those behind `after`, up to `last`; and up to where they reach.
+    async fn read(&self, after: i64, last: i64) -> Result<(Vec<Told>, i64), sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT c.seq, c.what, c.name, c.note, c.resource, c.after, o.body, c.time, o.created, o.updated FROM changes c \
+             LEFT JOIN occurrences o ON c.what = 'occurrence' AND o.project = c.project AND o.id = c.id \
+             WHERE c.seq > $1 AND c.seq <= $2 AND c.what IN ('occurrence', 'bundle') ORDER BY c.seq LIMIT $3",
+        )
+        .bind(after)
+        .bind(last)
+        .bind(BATCH)
+        .fetch_all(self.database.pool())
+        .await?;
+        let told = rows.iter().map(|row| self.told(row)).collect::<Result<Vec<_>, _>>()?;
+        let is_all = i64::try_from(rows.len()).is_ok_and(|read| read < BATCH);
+        let upto = if is_all { last } else { told.last().map_or(last, |told| told.seq) };
+        Ok((told, upto))
+    }
+
+    fn told(&self, row: &AnyRow) -> Result<Told, sqlx::Error> {
+        let text = |at: usize| row.try_get::<Option<String>, _>(at).map(Option::unwrap_or_default);
+        let (seq, what, name): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (note, resource, body, time) = (text(3)?, text(4)?, text(6)?, text(7)?);
+        let is_there = row.try_get::<Option<String>, _>(5)?.is_some();
+        let token = self.token(seq);
+        let line = if what == "bundle" {
+            json!({"token": token, "time": time, "bundle": name})
+        } else if is_there && let Ok(body) = serde_json::from_str::<Value>(&body) {
+            json!({"token": token, "time": time, "filed": with(body, &name, &text(8)?, &text(9)?)})
+        } else {
+            // Also what was filed and is gone again.
+            json!({"token": token, "time": time, "gone": {"name": name, "noteName": note, "resourceUri": resource}})
+        };
+        let project = name.split('/').nth(1).unwrap_or_default().to_owned();
+        Ok(Told { seq, about: (project, note), line: Bytes::from(format!("{line}\n")) })
+    }
+}
+
+impl Wanted {
+    fn wants(&self, told: &Told) -> bool {
+        self.notes.is_empty() || told.about.1.is_empty() || self.notes.contains(&told.about.1)
+    }
+}
+
+async fn listen(url: &str) -> Option<sqlx::postgres::PgListener> {
+    let mut listener = sqlx::postgres::PgListener::connect(url).await.ok()?;
+    listener.listen(CHANNEL).await.ok()?;
+    Some(listener)
+}

@@ -1,0 +1,158 @@
+//! The database: SQLite in a file, or PostgreSQL. One dialect, one schema, one connection pool for both.
+//!
+//! Whatever changes something begins by counting up the number of changes, so changes are made one after the other and
+//! their numbers are in the order in which they can be seen: whoever has read up to a number has missed nothing below it.
+
+use std::str::FromStr as _;
+use std::time::{Duration, SystemTime};
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Row as _, SqlSafeStr as _, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Connections at a time.
+const CONNECTIONS: u32 = 16;
+/// How long one is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Each is applied once, and never changed afterwards.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "notes, occurrences, documents, changes", include_str!("database/1.sql"))];
+
+/// Where everything is kept.
+#[derive(Debug)]
+pub struct Database {
+    pool: AnyPool,
+    is_postgres: bool,
+    /// SQLite has one writer at a time; whoever waits for its turn here does not wait for a lock of the file.
+    turn: Mutex<()>,
+}
+
+/// A change that is being made: all of it, or nothing.
+pub struct Writing<'a> {
+    transaction: Transaction<'static, Any>,
+    /// The number of the change.
+    pub seq: i64,
+    /// When it is made, RFC 3339.
+    pub time: String,
+    _turn: Option<MutexGuard<'a, ()>>,
+}
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Neither of the two.
+    #[error("`{0}` names no database: it is sqlite:///PATH or postgres://USER@HOST/NAME")]
+    Url(String),
+    /// It cannot be opened, or not be brought up to date.
+    #[error("the database cannot be opened")]
+    Open(#[from] sqlx::Error),
+    /// A schema of a later version, or one that was changed.
+    #[error("the database cannot be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl Database {
+    /// Opens the one that `url` names, makes its file where there is none, and brings it up to date.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]
+    pub async fn open(url: &str) -> Result<Self, DatabaseError> {
+        sqlx::any::install_default_drivers();
+        let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        if !is_postgres && !url.starts_with("sqlite:") {
+            return Err(DatabaseError::Url(crate::text::shown(url, 200)));
+        }
+        let options = if is_postgres {
+            AnyConnectOptions::from_str(url)?
+        } else {
+            AnyConnectOptions::from_str(&format!("{url}?mode=rwc"))?
+        };
+        let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+        let pool = pool.after_connect(move |connection, _| {
+            Box::pin(async move {
+                if !is_postgres {
+                    for pragma in ["journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000"] {
+                        sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA {pragma}")))
+                            .execute(&mut *connection)
+                            .await?;
+                    }
+                }
+                Ok(())
+            })
+        });
+        let pool = pool.connect_with(options).await?;
+        let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+            Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+        });
+        Migrator::with_migrations(migrations.collect()).run(&pool).await?;
+        Ok(Self { pool, is_postgres, turn: Mutex::new(()) })
+    }
+
+    /// Whether others write to it too.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.is_postgres
+    }
+
+    /// What is read is asked of these connections.
+    #[must_use]
+    pub const fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Begins a change. It is one of a row: others wait until it is made or given up.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn write(&self) -> Result<Writing<'_>, sqlx::Error> {
+        let turn = if self.is_postgres { None } else { Some(self.turn.lock().await) };
+        let mut transaction = self.pool.begin().await?;
+        let counted =
+            sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value");
+        let seq = counted.fetch_one(&mut *transaction).await?.try_get(0)?;
+        Ok(Writing { transaction, seq, time: now(), _turn: turn })
+    }
+
+    /// The number of the last change.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last(&self) -> Result<i64, sqlx::Error> {
+        let counter = sqlx::query("SELECT value FROM counters WHERE name = 'change'");
+        counter.fetch_one(&self.pool).await?.try_get(0)
+    }
+}
+
+impl Writing<'_> {
+    /// What is written is asked of this connection.
+    pub fn connection(&mut self) -> &mut sqlx::AnyConnection {
+        &mut self.transaction
+    }
+
+    /// One more change of the same writing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_up(&mut self) -> Result<(), sqlx::Error> {
+        let counted =
+            sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value");
+        self.seq = counted.fetch_one(&mut *self.transaction).await?.try_get(0)?;
+        Ok(())
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// The database's: then nothing was changed.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
+}
+
+/// RFC 3339, with microseconds.
+#[must_use]
+pub fn now() -> String {
+    humantime::format_rfc3339_micros(SystemTime::now()).to_string()
+}

@@ -1,0 +1,416 @@
+//! Documents that are replaced as a whole: policies, attestors, platform policies, policy bundles.
+//!
+//! Each is read by the parser that the nodes use before it is kept: what no node would take is not stored either. Bundles
+//! are opaque: whether one is to be obeyed, the nodes find out by their own keys.
+
+use serde_json::{Value, json};
+use sqlx::Row as _;
+
+use super::access::Area;
+use super::call::{Api, Id, some_id};
+use super::changes;
+use super::database::Writing;
+use super::error::{ApiError, Code};
+use super::filter::{Field, Filter, Row};
+use super::notes::{CHUNK, Numbered, Page};
+use super::server::Asked;
+use crate::attestation::attestor::AttestorDocument;
+use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, verify};
+use crate::decision::attestors::explain;
+use crate::document::{Format, Version};
+use crate::policy::{Options, PlatformPolicy, Policy};
+
+/// What is kept, and under which word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Policy,
+    Attestor,
+    PlatformPolicy,
+    Bundle,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Attestor => "attestor",
+            Self::PlatformPolicy => "platform policy",
+            Self::Bundle => "bundle",
+        }
+    }
+
+    fn name(self, project: &str, id: &str) -> String {
+        match self {
+            Self::Policy => format!("projects/{project}/policy"),
+            Self::Attestor => format!("projects/{project}/attestors/{id}"),
+            Self::PlatformPolicy => format!("projects/{project}/platforms/gke/policies/{id}"),
+            Self::Bundle => format!("projects/{project}/bundle"),
+        }
+    }
+}
+
+struct Kept {
+    seq: i64,
+    etag: String,
+    body: Value,
+}
+
+impl Row for Kept {
+    fn value(&self, _: Field) -> std::borrow::Cow<'_, str> {
+        "".into()
+    }
+}
+
+impl Numbered for Kept {
+    fn seq(&self) -> i64 {
+        self.seq
+    }
+}
+
+/// What becomes of a document of that name that is there, or is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    New,
+    There,
+    Either,
+}
+
+/// `GetPolicy`; one that allows everything where none was ever set.
+pub(super) async fn policy(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Policies)?;
+    Ok(get(asked, Kind::Policy, project, "").await?.map_or_else(
+        || {
+            json!({
+                "name": Kind::Policy.name(project, ""),
+                "globalPolicyEvaluationMode": "ENABLE",
+                "defaultAdmissionRule": {
+                    "evaluationMode": "ALWAYS_ALLOW",
+                    "enforcementMode": "ENFORCED_BLOCK_AND_AUDIT_LOG",
+                },
+            })
+        },
+        |kept| kept.body,
+    ))
+}
+
+/// `UpdatePolicy`
+pub(super) async fn put_policy(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Policies)?;
+    let body = asked.json()?;
+    let policy = Policy::parse(body.to_string().as_bytes(), Format::Json, Options::default())
+        .map_err(|error| Code::InvalidArgument.because(crate::chain(&error)))?;
+    let mut writing = asked.database().write().await?;
+    for attestor in policy.attestors() {
+        if read(&mut writing, Kind::Attestor, attestor.project(), attestor.id()).await?.is_none() {
+            return Err(Code::FailedPrecondition
+                .because(format!("there is no attestor `{attestor}`: create it first")));
+        }
+    }
+    put(asked, writing, Kind::Policy, (project, ""), body, When::Either).await
+}
+
+/// `ListAttestors`
+pub(super) async fn attestors(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Attestors)?;
+    let (all, token) = list(asked, Kind::Attestor, project).await?;
+    let all: Vec<_> = all.into_iter().map(|body| attestor_out(body, asked.api)).collect();
+    Ok(json!({"attestors": all, "nextPageToken": token}))
+}
+
+/// `GetAttestor`
+pub(super) async fn attestor(asked: &Asked<'_>, name: &AttestorName) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Attestors)?;
+    let kept = get(asked, Kind::Attestor, name.project(), name.id()).await?;
+    Ok(attestor_out(kept.ok_or_else(|| missing(name.as_str()))?.body, asked.api))
+}
+
+/// `CreateAttestor`
+pub(super) async fn create_attestor(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Attestors)?;
+    let id = asked.parameter("attestorId").or_else(|| asked.parameter("attestor_id")).unwrap_or_default();
+    let id =
+        some_id(id).ok_or_else(|| Code::InvalidArgument.because("`attestorId` is missing, or is no name"))?;
+    put_attestor(asked, project, &id, When::New).await
+}
+
+/// `UpdateAttestor`
+pub(super) async fn update_attestor(asked: &Asked<'_>, name: &AttestorName) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Attestors)?;
+    put_attestor(asked, name.project(), name.id(), When::There).await
+}
+
+async fn put_attestor(asked: &Asked<'_>, project: &str, id: &str, when: When) -> Result<Value, ApiError> {
+    let mut body = asked.json()?;
+    if let Some(members) = body.as_object_mut() {
+        members.insert("name".to_owned(), Kind::Attestor.name(project, id).into());
+    }
+    let bytes = body.to_string();
+    let wrong = |error: &dyn std::error::Error| Code::InvalidArgument.because(crate::chain(error));
+    let attestor = Attestor::parse(bytes.as_bytes(), Format::Json).map_err(|error| wrong(&error))?;
+    let mut document: AttestorDocument = serde_json::from_str(&bytes)?;
+    // A key is named by its id, which the server gives where nobody has.
+    for (document, key) in document.user_owned_grafeas_note.public_keys.iter_mut().zip(attestor.keys()) {
+        document.id.get_or_insert_with(|| key.id.to_string());
+    }
+    let body = serde_json::to_value(document)?;
+    let writing = asked.database().write().await?;
+    Ok(attestor_out(put(asked, writing, Kind::Attestor, (project, id), body, when).await?, asked.api))
+}
+
+/// `DeleteAttestor`
+pub(super) async fn delete_attestor(asked: &Asked<'_>, name: &AttestorName) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Attestors)?;
+    delete(asked, Kind::Attestor, name.project(), name.id()).await
+}
+
+/// `ValidateAttestationOccurrence`
+pub(super) async fn validate(asked: &Asked<'_>, name: &AttestorName) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Attestors)?;
+    let kept = get(asked, Kind::Attestor, name.project(), name.id()).await?;
+    let kept = kept.ok_or_else(|| missing(name.as_str()))?;
+    let broken = |error: &dyn std::error::Error| Code::Unavailable.because(crate::chain(error));
+    let attestor =
+        Attestor::parse(kept.body.to_string().as_bytes(), Format::Json).map_err(|error| broken(&error))?;
+    let body = asked.json()?;
+    let of = |name: &str| body.get(name).cloned().unwrap_or_default();
+    let document = json!({
+        "resourceUri": of("occurrenceResourceUri"),
+        "noteName": of("occurrenceNote"),
+        "attestation": of("attestation"),
+    });
+    let denied = |reason: String| json!({"result": "ATTESTATION_NOT_VERIFIABLE", "denialReason": reason});
+    let occurrence = match Occurrence::parse(document.to_string().as_bytes()) {
+        Ok(occurrence) => occurrence,
+        Err(error) => return Ok(denied(crate::chain(&error))),
+    };
+    let key_ring = KeyRing::new([attestor]);
+    let evidence = Evidence::gather(occurrence.digest, [&occurrence], &key_ring);
+    Ok(match evidence.finding(name) {
+        Some(Ok(_)) => json!({"result": "VERIFIED"}),
+        Some(Err(verify::Miss::NoAttestation)) => denied(format!(
+            "`{}` is not the note of this attestor",
+            crate::text::shown(&occurrence.note, 200)
+        )),
+        Some(Err(miss)) => denied(explain(miss)),
+        None => denied("nothing was found".to_owned()),
+    })
+}
+
+/// `ListPlatformPolicies`
+pub(super) async fn platform_policies(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Policies)?;
+    let (all, token) = list(asked, Kind::PlatformPolicy, project).await?;
+    Ok(json!({"platformPolicies": all, "nextPageToken": token}))
+}
+
+/// `GetPlatformPolicy`
+pub(super) async fn platform_policy(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Policies)?;
+    let kept = get(asked, Kind::PlatformPolicy, &id.project, &id.id).await?;
+    Ok(kept.ok_or_else(|| missing(&Kind::PlatformPolicy.name(&id.project, &id.id)))?.body)
+}
+
+/// `CreatePlatformPolicy`
+pub(super) async fn create_platform_policy(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Policies)?;
+    let id = asked.parameter("policyId").or_else(|| asked.parameter("policy_id")).unwrap_or_default();
+    let id =
+        some_id(id).ok_or_else(|| Code::InvalidArgument.because("`policyId` is missing, or is no name"))?;
+    put_platform_policy(asked, project, &id, When::New).await
+}
+
+/// `ReplacePlatformPolicy`
+pub(super) async fn update_platform_policy(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Policies)?;
+    put_platform_policy(asked, &id.project, &id.id, When::There).await
+}
+
+async fn put_platform_policy(
+    asked: &Asked<'_>,
+    project: &str,
+    id: &str,
+    when: When,
+) -> Result<Value, ApiError> {
+    let body = asked.json()?;
+    PlatformPolicy::parse(body.to_string().as_bytes(), Format::Json)
+        .map_err(|error| Code::InvalidArgument.because(crate::chain(&error)))?;
+    let writing = asked.database().write().await?;
+    put(asked, writing, Kind::PlatformPolicy, (project, id), body, when).await
+}
+
+/// `DeletePlatformPolicy`
+pub(super) async fn delete_platform_policy(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Policies)?;
+    delete(asked, Kind::PlatformPolicy, &id.project, &id.id).await
+}
+
+/// A policy bundle, as it was put, and its etag.
+pub(super) async fn bundle(asked: &Asked<'_>, project: &str) -> Result<(Value, String), ApiError> {
+    asked.who.may_see(Area::Policies)?;
+    let kept = get(asked, Kind::Bundle, project, "").await?;
+    let kept = kept.ok_or_else(|| missing(&Kind::Bundle.name(project, "")))?;
+    Ok((kept.body, kept.etag))
+}
+
+/// Puts a policy bundle.
+pub(super) async fn put_bundle(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    asked.who.may_change(Area::Policies)?;
+    let body = asked.json()?;
+    if !body.is_object() {
+        return Err(Code::InvalidArgument.because("the bundle is no JSON object"));
+    }
+    let mut writing = asked.database().write().await?;
+    let before = read(&mut writing, Kind::Bundle, project, "").await?;
+    write(&mut writing, asked, Kind::Bundle, (project, ""), before.as_ref(), &body).await?;
+    asked.made(writing).await?;
+    Ok(json!({}))
+}
+
+async fn get(asked: &Asked<'_>, kind: Kind, project: &str, id: &str) -> Result<Option<Kept>, ApiError> {
+    let row =
+        sqlx::query("SELECT seq, etag, body FROM documents WHERE kind = $1 AND project = $2 AND id = $3");
+    let row = row.bind(kind.word()).bind(project).bind(id).fetch_optional(asked.database().pool()).await?;
+    row.map(|row| kept(&row)).transpose()
+}
+
+async fn read(
+    writing: &mut Writing<'_>,
+    kind: Kind,
+    project: &str,
+    id: &str,
+) -> Result<Option<Kept>, ApiError> {
+    let row =
+        sqlx::query("SELECT seq, etag, body FROM documents WHERE kind = $1 AND project = $2 AND id = $3");
+    let row = row.bind(kind.word()).bind(project).bind(id).fetch_optional(writing.connection()).await?;
+    row.map(|row| kept(&row)).transpose()
+}
+
+async fn list(asked: &Asked<'_>, kind: Kind, project: &str) -> Result<(Vec<Value>, String), ApiError> {
+    let paging = asked.paging(&format!("{} of {project}", kind.word()), "")?;
+    let mut page = Page::new(&paging, &Filter::All);
+    while page.wants_more() {
+        let rows = sqlx::query(
+            "SELECT seq, etag, body FROM documents WHERE kind = $1 AND project = $2 AND seq > $3 ORDER BY seq LIMIT $4",
+        )
+        .bind(kind.word())
+        .bind(project)
+        .bind(page.after)
+        .bind(CHUNK as i64)
+        .fetch_all(asked.database().pool())
+        .await?;
+        page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
+    }
+    let (rows, token) = page.done();
+    Ok((rows.into_iter().map(|kept: Kept| kept.body).collect(), token))
+}
+
+fn kept(row: &sqlx::any::AnyRow) -> Result<Kept, ApiError> {
+    let body: String = row.try_get(2)?;
+    Ok(Kept { seq: row.try_get(0)?, etag: row.try_get(1)?, body: serde_json::from_str(&body)? })
+}
+
+/// Replaces a document whose etag is the one that the caller has seen, where it says which.
+async fn put(
+    asked: &Asked<'_>,
+    mut writing: Writing<'_>,
+    kind: Kind,
+    (project, id): (&str, &str),
+    mut body: Value,
+    when: When,
+) -> Result<Value, ApiError> {
+    let name = kind.name(project, id);
+    let before = read(&mut writing, kind, project, id).await?;
+    match (&before, when) {
+        (Some(_), When::New) => return Err(Code::AlreadyExists.because(format!("`{name}` is there already"))),
+        (None, When::There) => return Err(missing(&name)),
+        _ => {}
+    }
+    let Some(members) = body.as_object_mut() else {
+        return Err(Code::InvalidArgument.because("the body is no JSON object"));
+    };
+    let seen = members.remove("etag");
+    if let Some(seen) = seen.as_ref().and_then(Value::as_str).filter(|seen| !seen.is_empty())
+        && before.as_ref().is_none_or(|before| before.etag != seen)
+    {
+        return Err(Code::Aborted.because(format!("`{name}` was changed since: read it again, and put that")));
+    }
+    members.insert("name".to_owned(), name.into());
+    members.remove("update_time");
+    members.insert("updateTime".to_owned(), writing.time.clone().into());
+    let etag = etag(&writing, members);
+    members.insert("etag".to_owned(), etag.into());
+    write(&mut writing, asked, kind, (project, id), before.as_ref(), &body).await?;
+    asked.made(writing).await?;
+    Ok(body)
+}
+
+fn etag(writing: &Writing<'_>, members: &serde_json::Map<String, Value>) -> String {
+    let text = serde_json::to_string(members).unwrap_or_default();
+    format!("\"{}-{}\"", Version::of(text.as_bytes()), writing.seq)
+}
+
+async fn write(
+    writing: &mut Writing<'_>,
+    asked: &Asked<'_>,
+    kind: Kind,
+    (project, id): (&str, &str),
+    before: Option<&Kept>,
+    body: &Value,
+) -> Result<(), ApiError> {
+    let text = body.to_string();
+    let etag = match body.get("etag").and_then(Value::as_str) {
+        Some(etag) if kind != Kind::Bundle => etag.to_owned(),
+        _ => format!("\"{}-{}\"", Version::of(text.as_bytes()), writing.seq),
+    };
+    // A list is in the order in which its documents were made.
+    let seq = before.map_or(writing.seq, |before| before.seq);
+    let time = writing.time.clone();
+    sqlx::query(
+        "INSERT INTO documents (kind, project, id, seq, etag, updated, body) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (kind, project, id) DO UPDATE SET etag = excluded.etag, updated = excluded.updated, body = excluded.body",
+    )
+    .bind(kind.word())
+    .bind(project)
+    .bind(id)
+    .bind(seq)
+    .bind(etag)
+    .bind(time)
+    .bind(&text)
+    .execute(writing.connection())
+    .await?;
+    let former = before.map(|before| before.body.to_string());
+    let name = kind.name(project, id);
+    changes::log(writing, &asked.who.name, kind.word(), &name, former.as_deref(), Some(&text)).await?;
+    Ok(())
+}
+
+async fn delete(asked: &Asked<'_>, kind: Kind, project: &str, id: &str) -> Result<Value, ApiError> {
+    let name = kind.name(project, id);
+    let mut writing = asked.database().write().await?;
+    let before = read(&mut writing, kind, project, id).await?.ok_or_else(|| missing(&name))?;
+    sqlx::query("DELETE FROM documents WHERE kind = $1 AND project = $2 AND id = $3")
+        .bind(kind.word())
+        .bind(project)
+        .bind(id)
+        .execute(writing.connection())
+        .await?;
+    let former = before.body.to_string();
+    changes::log(&mut writing, &asked.who.name, kind.word(), &name, Some(&former), None).await?;
+    asked.made(writing).await?;
+    Ok(json!({}))
+}
+
+/// v1beta1 names the note otherwise.
+fn attestor_out(body: Value, api: Api) -> Value {
+    let Value::Object(mut members) = body else { return body };
+    if api == Api::V1Beta1
+        && let Some(note) = members.remove("userOwnedGrafeasNote")
+    {
+        members.insert("userOwnedDrydockNote".to_owned(), note);
+    }
+    Value::Object(members)
+}
+
+fn missing(name: &str) -> ApiError {
+    Code::NotFound.because(format!("there is no `{name}`"))
+}

@@ -1,0 +1,326 @@
+//! Occurrences: attestations, and whatever else is filed under notes.
+
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::access::{Area, random};
+use super::call::{Api, Id};
+use super::changes::Change;
+use super::database::Writing;
+use super::error::{ApiError, Code};
+use super::filter::{Comparison, Field, Filter, Row};
+use super::grafeas::{self, Filed};
+use super::notes::{self, CHUNK, Numbered, Page};
+use super::server::Asked;
+use crate::attestation::NoteName;
+use crate::image::Digest;
+
+/// Occurrences of one call (`BatchCreateOccurrences`).
+pub(super) const MOST_AT_ONCE: usize = 1_000;
+/// Bytes of the name that the server gives.
+const ID: usize = 16;
+
+const COLUMNS: &str = "seq, project, id, note_project, note, kind, resource, created, updated, body";
+
+struct Kept {
+    seq: i64,
+    name: String,
+    note: NoteName,
+    kind: String,
+    resource: String,
+    created: String,
+    updated: String,
+    body: String,
+}
+
+impl Row for Kept {
+    fn value(&self, field: Field) -> std::borrow::Cow<'_, str> {
+        match field {
+            Field::Name => self.name.as_str(),
+            Field::NoteName => self.note.as_str(),
+            Field::NoteProject => self.note.project(),
+            Field::Note => self.note.id(),
+            Field::Kind => &self.kind,
+            Field::Resource => &self.resource,
+            Field::Created => &self.created,
+            Field::Updated => &self.updated,
+        }
+        .into()
+    }
+}
+
+impl Numbered for Kept {
+    fn seq(&self) -> i64 {
+        self.seq
+    }
+}
+
+/// What a list is of.
+enum Of<'a> {
+    Project(&'a str),
+    Note(&'a NoteName),
+}
+
+/// `ListOccurrences`
+pub(super) async fn list(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    listed(asked, &Of::Project(project), &format!("occurrences of {project}")).await
+}
+
+/// `ListNoteOccurrences`
+pub(super) async fn list_of_note(asked: &Asked<'_>, note: &NoteName) -> Result<Value, ApiError> {
+    listed(asked, &Of::Note(note), &format!("occurrences of {note}")).await
+}
+
+async fn listed(asked: &Asked<'_>, of: &Of<'_>, list: &str) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Occurrences)?;
+    let text = asked.parameter("filter").unwrap_or_default();
+    let filter = Filter::parse(text).map_err(|error| Code::InvalidArgument.because(error.to_string()))?;
+    let paging = asked.paging(list, text)?;
+    let mut page = Page::new(&paging, &filter);
+    while page.wants_more() {
+        let rows = chunk(asked, of, &filter, page.after).await?;
+        page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
+    }
+    let (rows, token) = page.done();
+    let all = rows.into_iter().map(|one| whole(one, asked.api)).collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({"occurrences": all, "nextPageToken": token}))
+}
+
+/// Candidates of a list, by the index that finds the fewest. What the filter says is bound, never written into the query.
+async fn chunk(asked: &Asked<'_>, of: &Of<'_>, filter: &Filter, after: i64) -> Result<Vec<AnyRow>, ApiError> {
+    let (narrow, project, id) = match of {
+        Of::Project(project) => ("project = $1 AND $2 = ''", *project, ""),
+        Of::Note(note) => ("note_project = $1 AND note = $2", note.project(), note.id()),
+    };
+    let digest = pinned_digest(filter);
+    let by_digest = if digest.is_some() { "digest = $3" } else { "$3 = ''" };
+    let query = format!(
+        "SELECT {COLUMNS} FROM occurrences WHERE {narrow} AND {by_digest} AND seq > $4 ORDER BY seq LIMIT $5"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(project)
+        .bind(id)
+        .bind(digest.unwrap_or_default())
+        .bind(after)
+        .bind(CHUNK as i64)
+        .fetch_all(asked.database().pool())
+        .await?;
+    Ok(rows)
+}
+
+/// The digest that every match is of, where the filter names one.
+fn pinned_digest(filter: &Filter) -> Option<String> {
+    let of = |comparison| filter.pinned(Field::Resource, comparison);
+    let text = of(Comparison::Equal).or_else(|| of(Comparison::Suffix))?;
+    let digest = text.rsplit_once('@').map_or(text, |(_, digest)| digest);
+    digest.parse::<Digest>().ok().map(|digest| digest.to_string())
+}
+
+/// `GetOccurrence`
+pub(super) async fn get(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Occurrences)?;
+    whole(of_id(asked, id).await?, asked.api)
+}
+
+/// `GetOccurrenceNote`
+pub(super) async fn note(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
+    asked.who.may_see(Area::Occurrences)?;
+    let occurrence = of_id(asked, id).await?;
+    notes::get(asked, &occurrence.note).await
+}
+
+async fn of_id(asked: &Asked<'_>, id: &Id) -> Result<Kept, ApiError> {
+    let query = format!("SELECT {COLUMNS} FROM occurrences WHERE project = $1 AND id = $2");
+    let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&id.project).bind(&id.id);
+    kept(&row.fetch_optional(asked.database().pool()).await?.ok_or_else(|| missing(id))?)
+}
+
+/// `CreateOccurrence`
+pub(super) async fn create(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    let filed = Filed::read(asked.json()?, asked.api)?;
+    asked.who.may_attach(&filed.note)?;
+    let mut writing = asked.database().write().await?;
+    let made = put(&mut writing, asked, project, filed).await?;
+    asked.made(writing).await?;
+    Ok(grafeas::occurrence_out(made, asked.api))
+}
+
+/// `BatchCreateOccurrences`: all of them, or none.
+pub(super) async fn create_all(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+    let mut body = asked.json()?;
+    let all = match body.get_mut("occurrences").map(Value::take) {
+        Some(Value::Array(all)) if !all.is_empty() => all,
+        _ => return Err(Code::InvalidArgument.because("`occurrences` is no list of occurrences")),
+    };
+    if all.len() > MOST_AT_ONCE {
+        return Err(Code::InvalidArgument.because(format!("more than the {MOST_AT_ONCE} allowed at once")));
+    }
+    let mut read = Vec::new();
+    for (place, one) in all.into_iter().enumerate() {
+        let wrong = |error: ApiError| error.code.because(format!("occurrences[{place}]: {error}"));
+        let filed = Filed::read(one, asked.api).map_err(wrong)?;
+        asked.who.may_attach(&filed.note).map_err(wrong)?;
+        read.push(filed);
+    }
+    let mut writing = asked.database().write().await?;
+    let mut made = Vec::new();
+    for filed in read {
+        if !made.is_empty() {
+            writing.count_up().await?;
+        }
+        made.push(grafeas::occurrence_out(put(&mut writing, asked, project, filed).await?, asked.api));
+    }
+    asked.made(writing).await?;
+    Ok(json!({"occurrences": made}))
+}
+
+async fn put(
+    writing: &mut Writing<'_>,
+    asked: &Asked<'_>,
+    project: &str,
+    filed: Filed,
+) -> Result<Value, ApiError> {
+    let kind = notes::kind(writing, &filed.note).await?;
+    // An envelope is another way to attest.
+    if kind != filed.kind && !(kind == "ATTESTATION" && filed.kind == "DSSE_ATTESTATION") {
+        return Err(Code::InvalidArgument
+            .because(format!("`{}` is of kind {kind}, the occurrence of kind {}", filed.note, filed.kind)));
+    }
+    let id = random::<ID>().map_err(|error| Code::Unavailable.because(error.to_string()))?;
+    let body = Value::Object(filed.body).to_string();
+    let (seq, time) = (writing.seq, writing.time.clone());
+    sqlx::query(
+        "INSERT INTO occurrences (seq, project, id, note_project, note, kind, resource, digest, created, updated, body) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(seq)
+    .bind(project)
+    .bind(&id)
+    .bind(filed.note.project())
+    .bind(filed.note.id())
+    .bind(filed.kind)
+    .bind(&filed.resource)
+    .bind(&filed.digest)
+    .bind(&time)
+    .bind(&time)
+    .bind(&body)
+    .execute(writing.connection())
+    .await?;
+    let name = format!("projects/{project}/occurrences/{id}");
+    let of = Digest::of(body.as_bytes()).to_string();
+    Change {
+        who: &asked.who.name,
+        what: "occurrence",
+        name: &name,
+        place: (project, &id),
+        note: filed.note.as_str(),
+        resource: &filed.resource,
+        before: None,
+        after: Some(&of),
+    }
+    .log(writing)
+    .await?;
+    Ok(notes::with(serde_json::from_str(&body)?, &name, &time, &time))
+}
+
+/// `UpdateOccurrence`
+pub(super) async fn update(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
+    let update = asked.json()?;
+    let mut writing = asked.database().write().await?;
+    let before = read(&mut writing, id).await?;
+    asked.who.may_attach(&before.note)?;
+    let Value::Object(members) = serde_json::from_str(&before.body)? else { return Err(missing(id)) };
+    let filed = Filed::read(grafeas::updated(members, update, asked.mask(), asked.api, false)?, Api::V1)?;
+    if filed.kind != before.kind {
+        return Err(
+            Code::InvalidArgument.because(format!("the occurrence is of kind {}, and stays so", before.kind))
+        );
+    }
+    let body = Value::Object(filed.body).to_string();
+    let time = writing.time.clone();
+    sqlx::query("UPDATE occurrences SET updated = $1, body = $2 WHERE project = $3 AND id = $4")
+        .bind(&time)
+        .bind(&body)
+        .bind(&id.project)
+        .bind(&id.id)
+        .execute(writing.connection())
+        .await?;
+    tell(&mut writing, asked, id, &before, Some(&body)).await?;
+    asked.made(writing).await?;
+    whole(Kept { updated: time, body, ..before }, asked.api)
+}
+
+/// `DeleteOccurrence`
+pub(super) async fn delete(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
+    let mut writing = asked.database().write().await?;
+    let before = read(&mut writing, id).await?;
+    asked.who.may_attach(&before.note)?;
+    sqlx::query("DELETE FROM occurrences WHERE project = $1 AND id = $2")
+        .bind(&id.project)
+        .bind(&id.id)
+        .execute(writing.connection())
+        .await?;
+    tell(&mut writing, asked, id, &before, None).await?;
+    asked.made(writing).await?;
+    Ok(json!({}))
+}
+
+async fn tell(
+    writing: &mut Writing<'_>,
+    asked: &Asked<'_>,
+    id: &Id,
+    before: &Kept,
+    after: Option<&str>,
+) -> Result<(), ApiError> {
+    let of = |body: &str| Digest::of(body.as_bytes()).to_string();
+    let (former, after) = (of(&before.body), after.map(of));
+    let change = Change {
+        who: &asked.who.name,
+        what: "occurrence",
+        name: &before.name,
+        place: (&id.project, &id.id),
+        note: before.note.as_str(),
+        resource: &before.resource,
+        before: Some(&former),
+        after: after.as_deref(),
+    };
+    Ok(change.log(writing).await?)
+}
+
+/// Whether anything is filed under a note.
+pub(super) async fn are_under(writing: &mut Writing<'_>, note: &NoteName) -> Result<bool, ApiError> {
+    let one = sqlx::query("SELECT 1 FROM occurrences WHERE note_project = $1 AND note = $2 LIMIT 1");
+    let one = one.bind(note.project()).bind(note.id()).fetch_optional(writing.connection()).await?;
+    Ok(one.is_some())
+}
+
+async fn read(writing: &mut Writing<'_>, id: &Id) -> Result<Kept, ApiError> {
+    let query = format!("SELECT {COLUMNS} FROM occurrences WHERE project = $1 AND id = $2");
+    let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&id.project).bind(&id.id);
+    kept(&row.fetch_optional(writing.connection()).await?.ok_or_else(|| missing(id))?)
+}
+
+fn kept(row: &AnyRow) -> Result<Kept, ApiError> {
+    let text = |at: usize| row.try_get::<String, _>(at);
+    let note = format!("projects/{}/notes/{}", text(3)?, text(4)?);
+    Ok(Kept {
+        seq: row.try_get(0)?,
+        name: format!("projects/{}/occurrences/{}", text(1)?, text(2)?),
+        note: note.parse().map_err(|error| Code::Unavailable.because(format!("the database: {error}")))?,
+        kind: text(5)?,
+        resource: text(6)?,
+        created: text(7)?,
+        updated: text(8)?,
+        body: text(9)?,
+    })
+}
+
+fn whole(one: Kept, api: Api) -> Result<Value, ApiError> {
+    let body = serde_json::from_str(&one.body)?;
+    Ok(grafeas::occurrence_out(notes::with(body, &one.name, &one.created, &one.updated), api))
+}
+
+fn missing(id: &Id) -> ApiError {
+    Code::NotFound.because(format!("there is no occurrence `projects/{}/occurrences/{}`", id.project, id.id))
+}

@@ -1,0 +1,20 @@
+//! binauth-store as it is shipped, asked by curl: on SQLite, and on a PostgreSQL that tests/rig/install.sh has fetched.
+#![cfg(feature = "store")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "store/api.rs"]
+mod api;
+#[path = "store/faults.rs"]
+mod faults;
+#[path = "store/rig.rs"]
+mod rig;
+#[path = "store/roles.rs"]
+mod roles;
+#[path = "store/stream.rs"]
+mod stream;

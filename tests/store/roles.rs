@@ -1,0 +1,77 @@
+//! Who may do what.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use super::rig::{Database, STORE, Store, occurrence, on_both, text};
+
+const NOTE: &str = "projects/sec/notes/qa";
+
+on_both! {
+    nobody_may_do_anything_unless_told_so
+}
+
+fn nobody_may_do_anything_unless_told_so(database: &mut Database) {
+    let token = |name: &str, role: &str| database.verb(&["access", "add", name, "--role", role]);
+    let (viewer, attacher) = (token("node", "viewer"), token("ci", &format!("attacher={NOTE}")));
+    let (attestors, policies) = (token("security", "attestor-admin"), token("platform", "policy-admin"));
+    let store = Store::start(&database.url(), &[]);
+    let note = json!({"attestation": {"hint": {"humanReadableName": "qa"}}});
+    let status = |token: &str, line: &str, body: Option<&serde_json::Value>| {
+        let answer =
+            if token.is_empty() { store.call(line, body) } else { store.with(token).call(line, body) };
+        (answer.status, text(&answer.body, "/error/status"))
+    };
+    let ok = (200, String::new());
+    let forbidden = (403, "PERMISSION_DENIED".to_owned());
+    let unknown = (401, "UNAUTHENTICATED".to_owned());
+    let make = "POST /v1/projects/sec/notes?noteId=qa";
+    assert_eq!(status("", make, Some(&note)), unknown);
+    assert_eq!(status("bst_0000", make, Some(&note)), unknown);
+    for token in [&viewer, &attacher, &policies] {
+        assert_eq!(status(token, make, Some(&note)), forbidden);
+    }
+    assert_eq!(status(&attestors, make, Some(&note)), ok);
+    assert_eq!(status(&attestors, "POST /v1/projects/sec/notes?noteId=qb", Some(&note)), ok);
+    let file = "POST /v1/projects/shop/occurrences";
+    for token in [&viewer, &attestors, &policies] {
+        assert_eq!(status(token, file, Some(&occurrence(NOTE, 'a'))), forbidden);
+    }
+    assert_eq!(status(&attacher, file, Some(&occurrence("projects/sec/notes/qb", 'a'))), forbidden);
+    assert_eq!(status(&attacher, file, Some(&occurrence(NOTE, 'a'))), ok);
+    let list = format!("GET /v1/{NOTE}/occurrences");
+    assert_eq!(status(&viewer, &list, None), ok);
+    assert_eq!(status(&policies, &list, None), forbidden);
+    assert_eq!(status("", &list, None), unknown);
+    assert_eq!(status(&viewer, "GET /v1/projects/shop/policy", None), ok);
+    assert_eq!(status(&attacher, "GET /v1/projects/shop/policy", None), forbidden);
+    let policy = json!({"defaultAdmissionRule": {"evaluationMode": "ALWAYS_DENY", "enforcementMode": "ENFORCED_BLOCK_AND_AUDIT_LOG"}});
+    assert_eq!(status(&viewer, "PUT /v1/projects/shop/policy", Some(&policy)), forbidden);
+    assert_eq!(status(&policies, "PUT /v1/projects/shop/policy", Some(&policy)), ok);
+    assert_eq!(status(&policies, "GET /v1/changes", None), forbidden);
+
+    // A token is kept nowhere, and whoever is removed is nobody from then on.
+    let all = database.verb(&["export"]);
+    for token in [&viewer, &attacher, &attestors, &policies] {
+        assert!(!all.contains(token.trim()), "{token}");
+    }
+    database.verb(&["access", "remove", "node"]);
+    assert_eq!(status(&viewer, &list, None), unknown);
+    let log = database.verb(&["changes"]);
+    assert!(log.contains(r#""who":"ci""#) && log.contains(r#""what":"access""#), "{log}");
+}
+
+#[test]
+fn it_is_open_on_loopback_alone() {
+    let database = Database::sqlite();
+    let started = Command::new(STORE)
+        .args(["--listen", "0.0.0.0:0", "--open-on-loopback", "--database", &database.url()])
+        .output()
+        .unwrap();
+    let says = String::from_utf8(started.stderr).unwrap();
+    assert!(
+        !started.status.success() && says.contains("--open-on-loopback is for a loopback address"),
+        "{says}"
+    );
+}
