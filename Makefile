@@ -46,8 +46,8 @@ setup: ## Fetch what demo and tests run: containerd 2.1, runc, a registry (needs
 	tests/rig/install.sh
 
 .PHONY: build
-build: gate ## What is shipped, in target/release: the daemon, binauthctl, the static gate programs
-	$(CARGO) build --locked --release $(CROSS) --bin binauthd --bin binauthctl
+build: gate ## What is shipped, in target/release: the daemon, binauthctl, binauth-store, the static gate programs
+	$(CARGO) build --locked --release $(CROSS) --features store --bin binauthd --bin binauthctl --bin binauth-store
 	install -m 755 -t $(RELEASE) $(addprefix $(GATE)/,$(GATE_PROGRAMS))
 
 .PHONY: gate
@@ -107,11 +107,14 @@ test-full: test test-store ## The same, and what takes minutes: kill loops, long
 
 # A feature that is not on by default: its SQLite and its PostgreSQL take minutes to build.
 .PHONY: test-store
-test-store: root ## binauth-store on SQLite and PostgreSQL, and a node that follows it (root)
-	tests/rig/install.sh --postgres
+test-store: root gate ## binauth-store on SQLite and PostgreSQL, and a node that follows it (root)
+	tests/rig/install.sh --deb --postgres
 	$(CARGO) clippy --locked --features store --all-targets -- -D warnings
 	$(CARGO) test --locked --features store --test store --test sources
 	$(CARGO) test --locked --features store --lib store::
+	install -m 755 -t $(TARGET_DIR)/debug $(addprefix $(GATE)/,$(GATE_PROGRAMS))
+	packaging/build.sh --fast $(TARGET_DIR)/debug $(BINAUTHD_PACKAGES)
+	$(CARGO) test --locked --features store --test node -- store
 
 .PHONY: bench
 bench: root build ## One table of how fast it is, beside cosign and notation (root)

@@ -3,7 +3,8 @@
 #
 #   packaging/build.sh [--rpm] [--sbom] [--fast] [--target TRIPLE] FOLDER TO
 #
-#   FOLDER   holds binauthd, binauthctl and the gate programs, as `make build` leaves them
+#   FOLDER   holds binauthd, binauthctl and the gate programs, as `make build` leaves them, and binauth-store where that is
+#            packaged too
 #   TO       gets the packages, the bills of materials and SHA256SUMS
 #   --rpm    .rpm beside .deb
 #   --sbom   a bill of materials (CycloneDX) of each package
@@ -36,6 +37,11 @@ from=$(realpath -- "${folders[0]}")
 mkdir -p -- "${folders[1]}"
 to=$(realpath -- "${folders[1]}")
 programs=(binauthd binauthctl binauthd-image-verifier binauthd-create-hook binauthd-runc)
+variants=(binauthd)
+if [[ -e $from/binauth-store ]]; then
+  programs+=(binauth-store)
+  variants+=(binauth-store)
+fi
 
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat --format %Y Cargo.toml)}
 export SOURCE_DATE_EPOCH
@@ -57,7 +63,9 @@ rm -f -- "$to"/binauth*.deb "$to"/binauth*.rpm "$to"/binauth*.json "$to"/SHA256S
 deb=(--quiet --locked --no-build "${for_target[@]}" --output "$to")
 [[ -z $fast ]] || deb+=(--fast)
 cargo deb "${deb[@]}" >/dev/null
-cargo deb "${deb[@]}" --variant binauthd >/dev/null
+for variant in "${variants[@]}"; do
+  cargo deb "${deb[@]}" --variant "$variant" >/dev/null
+done
 
 if [[ -n $rpm ]]; then
   "$strip" --strip-unneeded -- "${programs[@]/#/$built/}"
@@ -71,7 +79,7 @@ if [[ -n $rpm ]]; then
   [[ -z $target ]] || requires=/usr/lib/rpm/find-requires
   options=(--source-date "$SOURCE_DATE_EPOCH" --auto-req "$requires" "${for_target[@]}")
   [[ -z $fast ]] || options+=(--payload-compress none)
-  for variant in '' binauthd; do
+  for variant in '' "${variants[@]}"; do
     name=${variant:-binauthctl}
     chosen=()
     [[ -z $variant ]] || chosen=(--variant "$variant")
@@ -83,17 +91,17 @@ fi
 if [[ -n $sbom ]]; then
   # Of the one source that both are built from; the gate programs link three crates of it.
   bill=$(basename "$work")
-  cargo cyclonedx --quiet --format json --spec-version 1.5 "${for_target[@]}" --override-filename "$bill"
+  cargo cyclonedx --quiet --all-features --format json --spec-version 1.5 "${for_target[@]}" --override-filename "$bill"
   # Nobody needs to know where it was built.
   sed "s#path+file://$PWD##g; s#file://$PWD##g" "$bill.json" >"$work/sbom.json"
   rm -f -- "$bill.json"
-  for name in binauthd binauthctl; do
+  for name in binauthctl "${variants[@]}"; do
     # Each tells of its own programs, and of the library that they are made of.
     jq --arg name "$name" --arg time "$(date --utc --date "@$SOURCE_DATE_EPOCH" +%FT%TZ)" '
       .metadata.timestamp = $time
       | del(.serialNumber)
       | .metadata.component.name = $name
-      | .metadata.component.components |= map(select(.type == "library" or ((.name == "binauthctl") == ($name == "binauthctl"))))
+      | .metadata.component.components |= map(select(.type == "library" or (.name | test("^" + $name + "(-image-verifier|-create-hook|-runc)?$"))))
     ' "$work/sbom.json" >"$to/$name.cdx.json"
   done
 fi

@@ -27,6 +27,9 @@ mod recovery;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "e2e/signer.rs"]
 mod signer;
+#[cfg(feature = "store")]
+#[path = "node/store.rs"]
+mod store;
 #[path = "node/wiring.rs"]
 mod wiring;
 

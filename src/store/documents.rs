@@ -12,7 +12,7 @@ use super::changes;
 use super::database::Writing;
 use super::error::{ApiError, Code};
 use super::filter::{Field, Filter, Row};
-use super::notes::{CHUNK, Numbered, Page};
+use super::notes::{Numbered, Page};
 use super::server::Asked;
 use crate::attestation::attestor::AttestorDocument;
 use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, verify};
@@ -295,7 +295,7 @@ async fn list(asked: &Asked<'_>, kind: Kind, project: &str) -> Result<(Vec<Value
         .bind(kind.word())
         .bind(project)
         .bind(page.after)
-        .bind(CHUNK as i64)
+        .bind(page.chunk())
         .fetch_all(asked.database().pool())
         .await?;
         page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);

@@ -17,9 +17,9 @@ use super::{changes, occurrences};
 use crate::attestation::NoteName;
 
 /// Rows that a filter is held against for one page; a page may have fewer than were asked for, and the token goes on.
-pub(super) const MOST_LOOKED_AT: usize = 20_000;
+const MOST_LOOKED_AT: usize = 20_000;
 /// Rows that are read at a time.
-pub(super) const CHUNK: usize = 1_000;
+const CHUNK: usize = 1_001;
 
 struct Kept {
     seq: i64,
@@ -57,7 +57,7 @@ pub(super) async fn list(asked: &Asked<'_>, project: &str) -> Result<Value, ApiE
         )
         .bind(project)
         .bind(page.after)
-        .bind(CHUNK as i64)
+        .bind(page.chunk())
         .fetch_all(asked.database().pool())
         .await?;
         page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
@@ -278,9 +278,15 @@ impl<'a, T: Numbered> Page<'a, T> {
         !self.is_over
     }
 
-    /// Takes the next [`CHUNK`] rows; fewer are the last.
+    /// How many rows are read next: no more than are given, where each of them is.
+    pub(super) fn chunk(&self) -> i64 {
+        let rows = if *self.filter == Filter::All { CHUNK.min(self.paging.size + 1) } else { CHUNK };
+        i64::try_from(rows).unwrap_or(i64::MAX)
+    }
+
+    /// Takes the next [`chunk`](Self::chunk) of rows; fewer are the last.
     pub(super) fn take(&mut self, chunk: Vec<T>) {
-        let is_last = chunk.len() < CHUNK;
+        let is_last = i64::try_from(chunk.len()).is_ok_and(|rows| rows < self.chunk());
         for row in chunk {
             self.looked_at += 1;
             if !self.filter.keeps(&row) {

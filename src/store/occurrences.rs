@@ -11,7 +11,7 @@ use super::database::Writing;
 use super::error::{ApiError, Code};
 use super::filter::{Comparison, Field, Filter, Row};
 use super::grafeas::{self, Filed};
-use super::notes::{self, CHUNK, Numbered, Page};
+use super::notes::{self, Numbered, Page};
 use super::server::Asked;
 use crate::attestation::NoteName;
 use crate::image::Digest;
@@ -79,7 +79,7 @@ async fn listed(asked: &Asked<'_>, of: &Of<'_>, list: &str) -> Result<Value, Api
     let paging = asked.paging(list, text)?;
     let mut page = Page::new(&paging, &filter);
     while page.wants_more() {
-        let rows = chunk(asked, of, &filter, page.after).await?;
+        let rows = chunk(asked, of, &filter, (page.after, page.chunk())).await?;
         page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
     }
     let (rows, token) = page.done();
@@ -88,7 +88,12 @@ async fn listed(asked: &Asked<'_>, of: &Of<'_>, list: &str) -> Result<Value, Api
 }
 
 /// Candidates of a list, by the index that finds the fewest. What the filter says is bound, never written into the query.
-async fn chunk(asked: &Asked<'_>, of: &Of<'_>, filter: &Filter, after: i64) -> Result<Vec<AnyRow>, ApiError> {
+async fn chunk(
+    asked: &Asked<'_>,
+    of: &Of<'_>,
+    filter: &Filter,
+    (after, limit): (i64, i64),
+) -> Result<Vec<AnyRow>, ApiError> {
     let (narrow, project, id) = match of {
         Of::Project(project) => ("project = $1 AND $2 = ''", *project, ""),
         Of::Note(note) => ("note_project = $1 AND note = $2", note.project(), note.id()),
@@ -103,7 +108,7 @@ async fn chunk(asked: &Asked<'_>, of: &Of<'_>, filter: &Filter, after: i64) -> R
         .bind(id)
         .bind(digest.unwrap_or_default())
         .bind(after)
-        .bind(CHUNK as i64)
+        .bind(limit)
         .fetch_all(asked.database().pool())
         .await?;
     Ok(rows)

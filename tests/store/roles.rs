@@ -75,3 +75,73 @@ fn it_is_open_on_loopback_alone() {
         "{says}"
     );
 }
+
+#[test]
+fn a_client_certificate_is_somebody() {
+    let database = Database::sqlite();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let certify = |name: &str| {
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args([
+                "-subj",
+                &format!("/CN={name}"),
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ])
+            .args(["-keyout", &at(&format!("{name}.key")), "-out", &at(&format!("{name}.crt"))])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    ["server", "node", "stranger"].into_iter().for_each(certify);
+    database.verb(&["access", "add", "node", "--role", "viewer", "--certificate", &at("node.crt")]);
+    let both = ["node.crt", "stranger.crt"].map(|name| std::fs::read_to_string(at(name)).unwrap()).concat();
+    std::fs::write(at("clients.crt"), both).unwrap();
+    let store = Store::start(
+        &database.url(),
+        &[
+            "--tls-certificate",
+            &at("server.crt"),
+            "--tls-key",
+            &at("server.key"),
+            "--client-ca",
+            &at("clients.crt"),
+        ],
+    );
+    assert!(store.url.starts_with("https://"), "{}", store.url);
+    let status = |arguments: &[&str]| {
+        let asked = Command::new("curl")
+            .args([
+                "-s",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code} %{http_version}",
+                "--cacert",
+                &at("server.crt"),
+            ])
+            .args(arguments)
+            .arg(format!("{}/v1/projects/p/notes", store.url))
+            .output()
+            .unwrap();
+        String::from_utf8(asked.stdout).unwrap()
+    };
+    assert_eq!(status(&["--cert", &at("node.crt"), "--key", &at("node.key")]), "200 2");
+    assert_eq!(status(&["--http1.1", "--cert", &at("node.crt"), "--key", &at("node.key")]), "200 1.1");
+    assert_eq!(status(&["--cert", &at("stranger.crt"), "--key", &at("stranger.key")]), "401 2");
+    assert_eq!(status(&[]), "401 2");
+}

@@ -1,0 +1,4 @@
+systemd-sysusers binauth-store.conf || :
+if [ -d /run/systemd/system ]; then
+  systemctl --system daemon-reload || :
+fi
