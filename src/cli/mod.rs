@@ -26,6 +26,7 @@ mod evaluate;
 mod files;
 mod floor;
 mod output;
+mod owner;
 mod policy;
 mod policy_bundle;
 mod public_keys;

@@ -2,11 +2,17 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::error::CliError;
+use nix::fcntl::OFlag;
 
+use super::error::CliError;
+use crate::image::Digest;
+
+/// Root's, and gone after a boot.
+const LOCKS: &str = "/run";
 const FILE_MODE: u32 = 0o644;
 const PROGRAM_MODE: u32 = 0o755;
 const FOLDER_MODE: u32 = 0o755;
@@ -26,6 +32,16 @@ pub(super) fn lock(folder: &Path) -> Result<File, CliError> {
     let handle = File::open(folder).map_err(cannot)?;
     handle.lock().map_err(cannot)?;
     Ok(handle)
+}
+
+/// The same by a file that nobody else can open, where `folder` need not be there yet.
+pub(super) fn lock_ahead(folder: &Path) -> Result<File, CliError> {
+    let path = Path::new(LOCKS)
+        .join(format!("binauthctl-{:.16}.lock", Digest::of(folder.as_os_str().as_bytes()).hex()));
+    let mut open = OpenOptions::new();
+    open.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let locked = open.open(&path).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|cause| CliError::Read { what: "lock", path, cause })
 }
 
 /// Writes a document that is not there yet.
@@ -55,6 +71,42 @@ pub(super) fn replace_with(
     let (temporary, file) = stage(&path, FILE_MODE, write).map_err(at(&path))?;
     let kept = keep_owner(&path, &file);
     put(&temporary, &path, kept).map_err(at(&path))
+}
+
+/// Whose a file is, and who may do what with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    uid: u32,
+    gid: u32,
+    /// The permission bits.
+    pub(super) mode: u32,
+}
+
+impl Held {
+    /// Root's alone.
+    pub(super) const SECRET: Self = Self { uid: 0, gid: 0, mode: 0o600 };
+
+    /// As a file is.
+    pub(super) fn of(about: &fs::Metadata) -> Self {
+        Self { uid: about.uid(), gid: about.gid(), mode: about.mode() & 0o7777 }
+    }
+
+    fn give(self, file: &File) -> io::Result<()> {
+        let made = file.metadata()?;
+        if (made.uid(), made.gid()) != (self.uid, self.gid) {
+            std::os::unix::fs::fchown(file, Some(self.uid), Some(self.gid))?;
+        }
+        file.set_permissions(Permissions::from_mode(self.mode))?;
+        file.sync_all()
+    }
+}
+
+/// The same, held so. Nobody else reads it at any moment.
+pub(super) fn replace_held(path: &Path, bytes: &[u8], held: Held) -> Result<(), CliError> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let staged = stage(&path, Held::SECRET.mode, |file| file.write_all(bytes));
+    let (temporary, file) = staged.map_err(at(&path))?;
+    put(&temporary, &path, held.give(&file)).map_err(at(&path))
 }
 
 /// Puts a program in place, or replaces it: no moment without the one or the other, and none with half of it in its folder,
@@ -124,12 +176,7 @@ fn keep_owner(old: &Path, new: &File) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         old => old?,
     };
-    let made = new.metadata()?;
-    if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
-        std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))?;
-    }
-    new.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
-    new.sync_all()
+    Held::of(&old).give(new)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

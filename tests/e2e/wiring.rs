@@ -514,3 +514,206 @@ fn what_goes_wrong_on_the_way_is_taken_back() {
     fs::write(files.at("calls"), "").unwrap();
     assert!(files.all() == before);
 }
+
+/// As `nvidia-ctk runtime configure` does: it imports files of its own, and makes handlers from copies of runc's table.
+#[test]
+fn what_others_copy_and_add_is_theirs_without_ours() {
+    let bare = "version = 3\nimports = [\"@/other.toml\"]\n[plugins.'io.containerd.image-verifier.v1.bindir']\nbin_dir = '@/bin'\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.strong]\nruntime_type = \"io.containerd.runc.v2\"\nbase_runtime_spec = \"@/theirs.json\"\n";
+    for again in [false, true] {
+        let files = Files::new(Generation::V2_1, Some(bare));
+        files.write("other.toml", "version = 3\n");
+        files.fine(&["enable", "--observe"]);
+        let root = files.at("config.toml");
+        let ours = format!("{:?}", files.at("conf.d/99-binauthd.toml"));
+        let wired = fs::read_to_string(&root).unwrap();
+        assert!(wired.contains(&ours), "{wired}");
+        files.write("nvidia/10-a.toml", "version = 3\n[debug]\nlevel = \"info\"\n");
+        let added = format!("{ours}, \"{}/*.toml\"", files.at("nvidia").display());
+        fs::write(&root, wired.replace(&ours, &added)).unwrap();
+        files.write(
+            "nvidia/99-nvidia.toml",
+            "version = 3 # theirs\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.nvidia]\nruntime_type = \"io.containerd.runc.v2\"\nbase_runtime_spec = \"@/copies/base-spec-runc.json\"\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.nvidia-strong]\nruntime_type = \"io.containerd.runc.v2\"\nbase_runtime_spec = \"@/copies/base-spec-strong.json\"\n",
+        );
+        if again {
+            let said = files.fine(&["enable", "--observe"]);
+            assert!(said.contains("99-nvidia.toml"), "{said}");
+            for handler in ["runc", "strong", "nvidia", "nvidia-strong"] {
+                let place = ["plugins", RUNTIME, "containerd", "runtimes", handler, "base_runtime_spec"];
+                let spec = files.at(&format!("copies/base-spec-{handler}.json"));
+                assert_eq!(at(&files.dump(), &place).as_str().map(PathBuf::from), Some(spec));
+            }
+        }
+        let said = files.fine(&["disable"]);
+        assert!(!said.contains("is left as it is"), "{said}");
+        let left = fs::read_to_string(&root).unwrap();
+        assert!(left.contains("nvidia/*.toml") && !left.contains("binauthd"), "{left}");
+        assert!(!files.at("conf.d").exists() && !files.at("copies").exists());
+        let dump = files.dump();
+        let handler = |name: &str| at(&dump, &["plugins", RUNTIME, "containerd", "runtimes", name]);
+        let spec = |name: &str| handler(name).get("base_runtime_spec").and_then(toml::Value::as_str);
+        assert_eq!(spec("nvidia").unwrap_or_default(), "", "again: {again}");
+        let theirs = files.at("theirs.json");
+        assert_eq!(spec("nvidia-strong").map(Path::new), Some(theirs.as_path()), "again: {again}");
+        assert!(
+            fs::read_to_string(files.at("nvidia/99-nvidia.toml"))
+                .unwrap()
+                .starts_with("version = 3 # theirs\n")
+        );
+    }
+
+    // Before 2.0 it is all in one file, which is written anew without comments.
+    let files = Files::new(Generation::V1_7, Some(TWO));
+    files.fine(&["enable", "--enforce", "--force"]);
+    let root = files.at("config.toml");
+    let mut written: toml::Table = fs::read_to_string(&root).unwrap().parse().unwrap();
+    let plugins = written["plugins"].as_table_mut().unwrap();
+    let handlers = plugins[CRI]["containerd"]["runtimes"].as_table_mut().unwrap();
+    let runc = handlers["runc"].clone();
+    handlers.insert("nvidia".to_owned(), runc);
+    let required = written["required_plugins"].as_array_mut().unwrap();
+    required.push("io.containerd.grpc.v1.cri".into());
+    fs::write(&root, written.to_string()).unwrap();
+    files.fine(&["disable"]);
+    let dump = files.dump();
+    assert!(!toml::to_string(&dump).unwrap().contains("copies"), "{dump}");
+    assert_eq!(at(&dump, &["required_plugins"]).to_string(), r#"["io.containerd.grpc.v1.cri"]"#);
+    assert_eq!(
+        at(&dump, &["plugins", CRI, "containerd", "runtimes", "nvidia", "runtime_type"]).as_str(),
+        Some("io.containerd.runc.v2")
+    );
+}
+
+#[test]
+fn a_containerd_that_would_not_start_is_not_left_behind() {
+    // `containerd config dump` passes over a file that is not there, and containerd does not start with it.
+    let files = Files::new(Generation::V2_1, Some("version = 3\nimports = [\"@/none.toml\"]\n"));
+    files.run(&["refresh"]);
+    let before = files.all();
+    files.dump();
+    let (code, _, error) = files.run(&["enable", "--observe"]);
+    assert!(code == 2 && error.contains("none.toml`, which is not there"), "{error}");
+    assert!(files.all() == before);
+    // What was broken by others is no reason to stay wired.
+    let files = Files::new(Generation::V2_1, Some(THREE));
+    files.fine(&["enable", "--observe"]);
+    fs::write(
+        files.at("config.toml"),
+        fs::read_to_string(files.at("config.toml")).unwrap().replace("[\"", "[\"none.toml\", \""),
+    )
+    .unwrap();
+    let (code, _, error) = files.run(&["disable"]);
+    assert!(code == 0 && error.contains("would not have started before, and does not now"), "{error}");
+    assert!(!files.at("conf.d/99-binauthd.toml").exists());
+
+    // A handler that has ours by a way that nobody knows keeps it, and everything else.
+    let files = Files::new(Generation::V2_1, Some(THREE));
+    files.fine(&["enable", "--observe"]);
+    let real = files.containerd.clone();
+    let spec = files.at("copies/base-spec-runc.json");
+    fs::create_dir(files.at("fake")).unwrap();
+    fs::write(
+        files.at("fake/containerd"),
+        format!(
+            "#!/bin/sh\nset -e\n{} \"$@\"\ncase $* in *dump*) echo '[plugins.\"{RUNTIME}\".containerd.runtimes.other]'; echo 'base_runtime_spec = \"{}\"';; esac\n",
+            real.display(),
+            spec.display()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(files.at("fake/containerd"), fs::Permissions::from_mode(0o755)).unwrap();
+    let files = Files { containerd: files.at("fake/containerd"), ..files };
+    let before = files.all();
+    let (code, _, error) = files.run(&["disable"]);
+    assert!(code == 1 && error.contains("handler `other` still has `"), "{error}");
+    assert!(error.contains("everything is as it was before") && files.all() == before, "{error}");
+}
+
+#[test]
+fn secrets_stay_secret_and_modes_as_they_are() {
+    let secret = format!(
+        "{TWO}\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.x.auth]\npassword = 'secret'\n"
+    );
+    let files = Files::new(Generation::V1_7, Some(&secret));
+    let root = files.at("config.toml");
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::chown(&root, None, Some(4711)).unwrap();
+    files.fine(&["enable", "--observe"]);
+    let copy = files.at("copies/config.toml.before");
+    assert_eq!((mode(&root), mode(&copy)), (0o640, 0o600));
+    assert!(fs::read_to_string(&copy).unwrap().contains("secret"));
+    // One that an earlier version wrote for all to read is closed.
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o644)).unwrap();
+    files.fine(&["enable", "--observe"]);
+    assert_eq!(mode(&copy), 0o600);
+    // containerd's own answer is broken from here on: what was removed already comes back as it was.
+    let drop_in = Files::new(Generation::V2_1, Some(THREE));
+    drop_in.fine(&["enable", "--observe"]);
+    let path = drop_in.at("conf.d/99-binauthd.toml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(&path, None, Some(4711)).unwrap();
+    fs::create_dir(drop_in.at("fake")).unwrap();
+    fs::write(
+        drop_in.at("fake/containerd"),
+        format!(
+            "#!/bin/sh\ntest -e {} || test \"$1\" = --version || exit 1\nexec {} \"$@\"\n",
+            path.display(),
+            drop_in.containerd.display()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(drop_in.at("fake/containerd"), fs::Permissions::from_mode(0o755)).unwrap();
+    let files = Files { containerd: drop_in.at("fake/containerd"), ..drop_in };
+    let (code, _, error) = files.run(&["disable"]);
+    assert!(code == 1 && error.contains("everything is as it was before"), "{error}");
+    use std::os::unix::fs::MetadataExt as _;
+    assert_eq!((mode(&path), path.metadata().unwrap().gid()), (0o600, 4711));
+}
+
+#[test]
+fn what_containerd_reads_and_executes_is_its_own_and_roots() {
+    // It was told to read another file since.
+    let files = Files::new(Generation::V2_1, Some(THREE));
+    files.fine(&["enable", "--observe"]);
+    let other = files.at("other.toml");
+    fs::copy(files.at("config.toml"), &other).unwrap();
+    let wired = files.all();
+    let run = |verb: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_binauthctl"));
+        command.arg("containerd").args(verb).arg("--containerd").arg(&files.containerd);
+        command.arg("--containerd-config").arg(&other).arg("--copies").arg(files.at("copies"));
+        command.arg("--programs").arg(files.at("programs")).arg("--config").arg(files.at("binauthd.toml"));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, error) = run(&["enable", "--observe"]);
+    assert!(code == Some(2) && error.contains("config.toml` was wired, and containerd reads `"), "{error}");
+    assert!(files.all() == wired);
+    assert_eq!(run(&["disable"]).0, Some(0));
+    assert!(!files.at("conf.d/99-binauthd.toml").exists() && !files.at("copies").exists());
+    assert_eq!(run(&["enable", "--observe"]).0, Some(0));
+
+    // A folder in which others may put what root executes.
+    for folder in ["bin", "copies"] {
+        let files = Files::new(Generation::V2_1, Some(THREE));
+        fs::create_dir(files.at(folder)).unwrap();
+        fs::set_permissions(files.at(folder), fs::Permissions::from_mode(0o777)).unwrap();
+        files.run(&["refresh"]);
+        let before = files.all();
+        let (code, _, error) = files.run(&["enable", "--observe"]);
+        assert!(code == 2 && error.contains("others than root may write `"), "{folder}: {error}");
+        assert!(files.all() == before, "{folder}");
+    }
+
+    // At once, and for the first time.
+    let files = Files::new(Generation::V2_1, Some(THREE));
+    files.run(&["refresh"]);
+    let before = files.all();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| files.fine(&["enable", "--observe"]));
+        }
+    });
+    files.fine(&["disable"]);
+    assert!(files.all() == before);
+}

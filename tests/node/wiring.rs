@@ -2,6 +2,8 @@
 
 use super::rig::{Booted, Image};
 
+const UNIT: &str = "containerd.service";
+
 #[tokio::test]
 async fn a_running_node_is_wired_step_by_step_and_unwired_by_removal() {
     let mut node = Booted::new().await;
@@ -76,14 +78,41 @@ async fn a_containerd_that_does_not_come_back_is_as_it_was() {
         || node.run("cat /etc/containerd/config.toml; find /etc/containerd /opt 2>/dev/null | sort");
     let before = containerd();
     // It takes the configuration, and then does not start with it.
-    let unit = "[Service]\\nExecStartPre=/bin/sh -c \"! test -e /etc/containerd/conf.d/99-binauthd.toml\"\\n";
-    node.run(&format!(
-        "mkdir -p /etc/systemd/system/containerd.service.d && printf '{unit}' >/etc/systemd/system/containerd.service.d/x.conf && \
-         systemctl daemon-reload"
-    ));
+    let refuses = |unless: &str| {
+        let line = format!("ExecStartPre=/bin/sh -c \"{unless} /etc/containerd/conf.d/99-binauthd.toml\"");
+        node.run(&format!(
+            "mkdir -p /etc/systemd/system/{UNIT}.d && printf '[Service]\\n%s\\n' '{line}' >/etc/systemd/system/{UNIT}.d/x.conf && \
+             systemctl daemon-reload"
+        ));
+    };
+    refuses("! test -e");
     let (code, said) = node.shell("binauthctl containerd enable --observe --restart");
     assert!(code == 1 && said.contains("everything is as it was before"), "{said}");
     assert_eq!(containerd(), before);
     node.cri().await;
     node.run("systemctl is-active containerd");
+
+    // The same on the way back: it is asked as before, and the package stays.
+    node.run(&format!("rm -r /etc/systemd/system/{UNIT}.d && systemctl daemon-reload"));
+    node.run("binauthctl containerd enable --observe --restart");
+    let wired = containerd();
+    refuses("test -e");
+    for verb in ["binauthctl containerd disable --restart", "dpkg --remove binauthd"] {
+        let (code, said) = node.shell(verb);
+        assert!(code != 0 && said.contains("everything is as it was before"), "{verb}: {said}");
+        assert_eq!(containerd(), wired, "{verb}");
+        node.cri().await;
+        node.run("binauthctl status");
+    }
+
+    // By whatever name systemd knows it: the one that was said when it was wired.
+    node.run(&format!(
+        "rm -r /etc/systemd/system/{UNIT}.d && cp $(systemctl show --property FragmentPath --value {UNIT}) \
+         /etc/systemd/system/other.service && systemctl daemon-reload && systemctl stop {UNIT} && systemctl start other"
+    ));
+    node.run("binauthctl containerd enable --observe --restart --unit other.service");
+    node.run("dpkg --purge binauthd");
+    assert_eq!(containerd(), before);
+    node.cri().await;
+    assert_eq!(node.shell(&format!("systemctl is-active other {UNIT}")).1.trim(), "active\ninactive");
 }

@@ -318,7 +318,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and no
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -f -a "base-spec" -d 'Print or write the base runtime spec that makes every container of a runtime handler pass the create gate'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and not __fish_seen_subcommand_from enable disable refresh base-spec help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l pause -d 'The pause image, by digest, that containerd is told to use [default: the configured one, by the digest it has on this node]' -r
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l unit -d 'containerd\'s unit' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l unit -d 'containerd\'s unit [default: the one that was named last, or containerd.service]' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l containerd -d 'containerd\'s program [default: the one that runs, or the one on the path]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l containerd-config -d 'containerd\'s configuration file [default: the one that it was started with, or /etc/containerd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l ctr -d 'The `ctr` of containerd\'s own version [default: beside containerd\'s program]' -r -F
@@ -336,7 +336,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -l restart -d 'Restart containerd'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from enable" -s V -l version -d 'Print version'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l unit -d 'containerd\'s unit' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l unit -d 'containerd\'s unit [default: the one that was named last, or containerd.service]' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l containerd -d 'containerd\'s program [default: the one that runs, or the one on the path]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l containerd-config -d 'containerd\'s configuration file [default: the one that it was started with, or /etc/containerd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand containerd; and __fish_seen_subcommand_from disable" -l ctr -d 'The `ctr` of containerd\'s own version [default: beside containerd\'s program]' -r -F

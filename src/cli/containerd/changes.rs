@@ -1,20 +1,20 @@
 //! Several files that change together: all of them, or none.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use similar::TextDiff;
 
 use crate::cli::error::CliError;
-use crate::cli::write;
+use crate::cli::write::{self, Held};
 use crate::containerd::wiring::{Change, Kind};
 
 /// What was there before.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    before: Vec<Change>,
+    before: Vec<(Change, Option<Held>)>,
     folders: Vec<PathBuf>,
 }
 
@@ -30,25 +30,32 @@ pub(super) struct Shown {
 impl Changes {
     /// Changes one more. The folders on the way are made.
     pub(super) fn add(&mut self, change: &Change) -> Result<(), CliError> {
-        let before = match fs::read(&change.path) {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(cause) => return Err(CliError::Read { what: "file", path: change.path.clone(), cause }),
+        let cannot = |cause| CliError::Read { what: "file", path: change.path.clone(), cause };
+        let (before, held) = match File::open(&change.path) {
+            Ok(mut file) => {
+                let held = file.metadata().map_err(cannot)?;
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).map_err(cannot)?;
+                (Some(bytes), Some(Held::of(&held)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+            Err(cause) => return Err(cannot(cause)),
         };
-        if before == change.after {
+        let is_open = change.kind == Kind::Secret && held.is_some_and(|held| held.mode & 0o077 != 0);
+        if before == change.after && !is_open {
             return Ok(());
         }
         for folder in missing(&change.path) {
             write::ensure_folder(&folder)?;
             self.folders.push(folder);
         }
-        self.before.push(Change { after: before, ..change.clone() });
-        put(change)
+        self.before.push((Change { after: before, ..change.clone() }, held));
+        put(change, None)
     }
 
     /// Makes everything as it was; what could not be.
     pub(super) fn roll_back(self) -> Vec<String> {
-        let undone = self.before.iter().rev().filter_map(|change| put(change).err());
+        let undone = self.before.iter().rev().filter_map(|(change, held)| put(change, *held).err());
         let problems = undone.map(|error| crate::chain(&error)).collect();
         remove_folders(&self.folders);
         problems
@@ -118,12 +125,17 @@ pub(super) fn text(shown: &[Shown]) -> String {
     shown.iter().map(line).collect()
 }
 
-fn put(change: &Change) -> Result<(), CliError> {
-    match &change.after {
-        Some(bytes) if change.kind == Kind::Program => write::program(&change.path, bytes),
-        Some(bytes) => write::replace(&change.path, bytes),
-        None if change.path.exists() => write::remove(&change.path),
-        None => Ok(()),
+/// Puts a file there, held as it was before; by its kind where it was not there.
+fn put(change: &Change, before: Option<Held>) -> Result<(), CliError> {
+    match (&change.after, before) {
+        (Some(bytes), _) if change.kind == Kind::Program => write::program(&change.path, bytes),
+        (Some(bytes), Some(held)) => write::replace_held(&change.path, bytes, held),
+        (Some(bytes), None) if change.kind == Kind::Secret => {
+            write::replace_held(&change.path, bytes, Held::SECRET)
+        }
+        (Some(bytes), None) => write::replace(&change.path, bytes),
+        (None, _) if change.path.exists() => write::remove(&change.path),
+        (None, _) => Ok(()),
     }
 }
 

@@ -4,12 +4,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::changes::{Changes, Shown, remove_folders, show, text};
+use super::restart::{back, restart};
 use super::{Restarting, Which};
 use crate::cli::Context;
 use crate::cli::error::{CliError, Outcome};
 use crate::cli::output::{Answer, plain, warn};
 use crate::cli::write;
-use crate::containerd::wiring::{BIN_DIR, Change, Kind, Places, Record, View, undone};
+use crate::containerd::Installed;
+use crate::containerd::wiring::{BIN_DIR, Change, Kind, Places, PlanError, Record, View, startable, undone};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Disable {
@@ -34,20 +36,19 @@ struct Report {
 impl Disable {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         let places = self.which.places();
-        let _lock = places.folder.exists().then(|| write::lock(&places.folder)).transpose()?;
+        let _lock = (!self.dry_run).then(|| write::lock_ahead(&places.folder)).transpose()?;
         let record = Record::read(&places.record())?;
+        let unit = self.restarting.unit(record.as_ref());
         // Without a containerd there is nothing that could be asked, and the files are taken back all the same.
         let installed = self.which.installed(context).map_err(|error| {
             warn(&format!("containerd is not asked: {}", crate::chain(&error)));
         });
         let installed = installed.ok();
-        let root = match (&record, &installed) {
-            (Some(record), _) => record.root.path.clone(),
-            (None, Some(installed)) => installed.file.clone(),
-            (None, None) => crate::containerd::DEFAULT_FILE.into(),
-        };
+        let recorded = record.as_ref().map(|record| record.root.path.clone());
+        let root = installed.as_ref().map(|installed| installed.file.clone()).or(recorded);
+        let root = root.unwrap_or_else(|| crate::containerd::DEFAULT_FILE.into());
         let bin_dir = record.as_ref().and_then(|record| Some(record.verifier.as_ref()?.parent()?.to_owned()));
-        let bin_dir = bin_dir.or_else(|| View::of(installed.as_ref()?.dump(&root).ok()?).bin_dir());
+        let bin_dir = bin_dir.or_else(|| View::read(installed.as_ref()?, &root).ok()?.bin_dir());
         let bin_dir = bin_dir.unwrap_or_else(|| BIN_DIR.into());
         let undone = undone(record.as_ref(), &root, Some(&bin_dir), &places)?;
         let goes_on = installed.as_ref().is_some_and(|installed| installed.running.is_some());
@@ -68,29 +69,23 @@ impl Disable {
         let all: Vec<_> = first.iter().chain(if keep { &[] } else { later.as_slice() }).cloned().collect();
         report.changes = show(&all);
         if !self.dry_run {
-            let mut changes = Changes::default();
-            if let Err(error) = first.iter().try_for_each(|change| changes.add(change)) {
-                return Err(changes.roll_back_for(error));
-            }
-            if let Some(installed) = &installed
-                && root.exists()
-                && let Err(error) = installed.dump(&root)
-            {
-                return Err(changes.roll_back_for(error.into()));
-            }
+            let changes = unwire(&first, installed.as_ref(), &places)?;
             if keep {
                 self.remember(record.as_ref(), &places)?;
             } else {
-                if restart_needed {
-                    self.restarting.go(context, None)?;
+                if restart_needed && let Err(error) = restart(context, &unit, None) {
+                    let error = changes.roll_back_for(error);
+                    back(context, &unit);
+                    return Err(error);
                 }
+                let mut changes = Changes::default();
                 later.iter().try_for_each(|change| changes.add(change))?;
                 if let Some(record) = &record {
                     remove_folders(&record.folders);
                 }
             }
         }
-        context.answer(Outcome::Fine, &report, || report.text(&self.restarting.unit))
+        context.answer(Outcome::Fine, &report, || report.text(&unit))
     }
 
     /// What was wired is not any more, and a containerd that started before uses the copies still.
@@ -101,11 +96,31 @@ impl Disable {
     }
 
     /// Whether containerd has started since the wiring was taken away.
-    fn is_newer(&self, places: &Places, installed: Option<&crate::containerd::Installed>) -> bool {
+    fn is_newer(&self, places: &Places, installed: Option<&Installed>) -> bool {
         let Ok(Some(record)) = Record::read(&places.record()) else { return false };
         let running = installed.and_then(|installed| installed.running);
         !record.enabled && running.is_some_and(|running| !running.is_older_than(&places.record()))
     }
+}
+
+/// Takes back what containerd executes and reads, unless it would not start then, or still name what goes away.
+fn unwire(first: &[Change], installed: Option<&Installed>, places: &Places) -> Result<Changes, CliError> {
+    let would_start = installed.is_none_or(|installed| startable(installed, &installed.file, None).is_ok());
+    let mut changes = Changes::default();
+    if let Err(error) = first.iter().try_for_each(|change| changes.add(change)) {
+        return Err(changes.roll_back_for(error));
+    }
+    match installed.map(|installed| startable(installed, &installed.file, Some(places))) {
+        Some(Err(error)) if would_start || matches!(error, PlanError::StillNamed { .. }) => {
+            return Err(changes.roll_back_for(error.into()));
+        }
+        Some(Err(error)) => warn(&format!(
+            "containerd would not have started before, and does not now: {}",
+            crate::chain(&error)
+        )),
+        Some(Ok(_)) | None => {}
+    }
+    Ok(changes)
 }
 
 impl Report {

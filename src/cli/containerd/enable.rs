@@ -1,16 +1,20 @@
 //! `containerd enable`
 
+use std::path::Path;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::changes::{Changes, Shown, missing, show, text};
+use super::restart::{back, restart};
 use super::{Restarting, Which, ready};
 use crate::cli::Context;
 use crate::cli::error::{CliError, Outcome};
 use crate::cli::output::{Answer, plain};
+use crate::cli::owner::not_roots_alone;
 use crate::cli::write;
 use crate::containerd::Installed;
-use crate::containerd::wiring::{Change, Kind, Made, Mode, Order, Places, Plan, Record};
+use crate::containerd::wiring::{Change, Kind, Made, Mode, Order, Places, Plan, PlanError, Record};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Enable {
@@ -73,17 +77,25 @@ impl Enable {
         let mode = if self.mode.observe { Mode::Observe } else { Mode::Enforce };
         let installed = self.which.installed(context)?;
         let places = self.which.places();
-        let _lock = places.folder.exists().then(|| write::lock(&places.folder)).transpose()?;
+        let _lock = (!self.dry_run).then(|| write::lock_ahead(&places.folder)).transpose()?;
         let before = Record::read(&places.record())?;
+        let unit = self.restarting.unit(before.as_ref());
         let plan = Plan::new(&installed, before.as_ref(), &places)?;
         let order = Order {
             mode,
             pause: ready::pause(context, &installed, plan.pause(), self.pause.as_deref())?,
             pull_settings: !self.keep_pull_settings,
+            unit: unit.clone(),
             socket: context.gate_socket(),
             force: self.force,
         };
         let made = plan.make(&order)?;
+        let verifiers = made.record.verifier.as_deref().and_then(Path::parent);
+        for folder in [Some(places.folder.as_path()), verifiers].into_iter().flatten() {
+            if let Some(why) = not_roots_alone(folder) {
+                return Err(PlanError::NotRootsAlone { folder: folder.to_owned(), why }.into());
+            }
+        }
         let shown = show(&made.changes);
         let mut report = Report {
             mode,
@@ -114,7 +126,7 @@ impl Enable {
                 report.changes.iter().any(|one| Some(&one.file) != made.record.verifier.as_ref());
             report.restart_needed = wants_restart && installed.running.is_some() && !self.restarting.restart;
         }
-        context.answer(outcome, &report, || report.text(&self.restarting.unit))
+        context.answer(outcome, &report, || report.text(&unit))
     }
 
     fn write(
@@ -150,10 +162,10 @@ impl Enable {
             return Err(changes.roll_back_for(error));
         }
         if self.restarting.restart
-            && let Err(error) = self.restarting.go(context, Some(&record))
+            && let Err(error) = restart(context, &record.unit, Some(&record))
         {
             let error = changes.roll_back_for(error);
-            self.restarting.back(context);
+            back(context, &record.unit);
             return Err(error);
         }
         Ok(())

@@ -16,7 +16,7 @@ use super::Context;
 use super::error::CliError;
 use super::output::Answer;
 use crate::config::Config;
-use crate::containerd::wiring::Places;
+use crate::containerd::wiring::{Places, Record, UNIT};
 use crate::containerd::{Installed, InstalledError};
 
 #[derive(Debug, Subcommand)]
@@ -91,9 +91,16 @@ struct Restarting {
     /// Restart containerd
     #[arg(long)]
     restart: bool,
-    /// containerd's unit
-    #[arg(long, value_name = "UNIT", default_value = "containerd.service")]
-    unit: String,
+    /// containerd's unit [default: the one that was named last, or containerd.service]
+    #[arg(long, value_name = "UNIT")]
+    unit: Option<String>,
+}
+
+impl Restarting {
+    fn unit(&self, before: Option<&Record>) -> String {
+        let named = self.unit.clone().or_else(|| Some(before?.unit.clone()));
+        named.unwrap_or_else(|| UNIT.to_owned())
+    }
 }
 
 impl Containerd {

@@ -28,12 +28,12 @@ struct Report {
 impl Refresh {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         let places = self.which.places();
+        let _lock = write::lock_ahead(&places.folder)?;
         let record = Record::read(&places.record())?.filter(|record| record.enabled);
         let Some(record) = record else {
             let report = Report { enabled: false, replaced: Vec::new(), restart_needed: false };
             return context.answer(Outcome::Fine, &report, || "containerd is not wired\n".to_owned());
         };
-        let _lock = write::lock(&places.folder)?;
         let installed = self.which.installed(context).map_err(|error| {
             warn(&format!("base runtime specs stay as they are: {}", crate::chain(&error)));
         });

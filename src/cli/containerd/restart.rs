@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::Restarting;
 use crate::cli::Context;
 use crate::cli::attestations::runtime;
 use crate::cli::error::CliError;
@@ -16,43 +15,41 @@ const RESTART: Duration = Duration::from_secs(90);
 /// How long CRI may take to answer afterwards.
 const ANSWER: Duration = Duration::from_secs(30);
 
-impl Restarting {
-    /// Restarts it, and waits for its CRI. Where `record` is given, CRI must show its base runtime specs.
-    pub(super) fn go(&self, context: &Context, record: Option<&Record>) -> Result<(), CliError> {
-        let failed = |why: String| CliError::Restart { unit: self.unit.clone(), why };
-        let mut command = Command::new("systemctl");
-        command.args(["restart", "--", &self.unit]);
-        output(&mut command, 64 * 1024, RESTART).map_err(|error| failed(error.to_string()))?;
-        let address = &context.defaults.settings.containerd.address;
-        let runtime = runtime()?;
-        let until = Instant::now() + ANSWER;
-        let handlers = loop {
-            match runtime.block_on(Handlers::ask(address)) {
-                Ok(handlers) => break handlers,
-                Err(error) if Instant::now() >= until => {
-                    return Err(failed(format!("{error}; it was waited for {} s", ANSWER.as_secs())));
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(200)),
+/// Restarts it, and waits for its CRI. Where `record` is given, CRI must show its base runtime specs.
+pub(super) fn restart(context: &Context, unit: &str, record: Option<&Record>) -> Result<(), CliError> {
+    let failed = |why: String| CliError::Restart { unit: unit.to_owned(), why };
+    let mut command = Command::new("systemctl");
+    command.args(["restart", "--", unit]);
+    output(&mut command, 64 * 1024, RESTART).map_err(|error| failed(error.to_string()))?;
+    let address = &context.defaults.settings.containerd.address;
+    let runtime = runtime()?;
+    let until = Instant::now() + ANSWER;
+    let handlers = loop {
+        match runtime.block_on(Handlers::ask(address)) {
+            Ok(handlers) => break handlers,
+            Err(error) if Instant::now() >= until => {
+                return Err(failed(format!("{error}; it was waited for {} s", ANSWER.as_secs())));
             }
-        };
-        for spec in record.into_iter().flat_map(|record| &record.specs) {
-            let handler = handlers.all.iter().find(|handler| handler.name == spec.handler);
-            let found = handler.and_then(|handler| handler.base_runtime_spec.as_ref());
-            if found != Some(&spec.path) {
-                return Err(failed(format!(
-                    "CRI does not show `{}` as the base runtime spec of handler `{}`",
-                    spec.path.display(),
-                    spec.handler
-                )));
-            }
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }
-        Ok(())
+    };
+    for spec in record.into_iter().flat_map(|record| &record.specs) {
+        let handler = handlers.all.iter().find(|handler| handler.name == spec.handler);
+        let found = handler.and_then(|handler| handler.base_runtime_spec.as_ref());
+        if found != Some(&spec.path) {
+            return Err(failed(format!(
+                "CRI does not show `{}` as the base runtime spec of handler `{}`",
+                spec.path.display(),
+                spec.handler
+            )));
+        }
     }
+    Ok(())
+}
 
-    /// The same after everything was put back: what goes wrong now is told, and no more can be done.
-    pub(super) fn back(&self, context: &Context) {
-        if let Err(error) = self.go(context, None) {
-            warn(&format!("containerd does not come back: {}", crate::chain(&error)));
-        }
+/// The same after everything was put back: what goes wrong now is told, and no more can be done.
+pub(super) fn back(context: &Context, unit: &str) {
+    if let Err(error) = restart(context, unit, None) {
+        warn(&format!("containerd does not come back: {}", crate::chain(&error)));
     }
 }

@@ -127,8 +127,8 @@ impl Doctor {
         let settings = &context.defaults.settings;
         let installed = self.containerd.find(context).map_err(|error| crate::chain(&error));
         let effective = installed.as_ref().map_err(Clone::clone).and_then(|installed| {
-            let dump = installed.dump(&installed.file).map_err(|error| crate::chain(&error))?;
-            Ok(Effective::of(&View::of(dump)))
+            let view = View::read(installed, &installed.file).map_err(|error| crate::chain(&error))?;
+            Ok(Effective::of(&view))
         });
         let handlers = runtime()?.block_on(Handlers::ask(&settings.containerd.address));
         let (handlers, handlers_problem) = match handlers {

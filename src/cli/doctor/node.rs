@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Patient;
 use super::item::Items;
+use crate::cli::owner::not_roots_alone;
 use crate::config::Config;
 use crate::config::file::MAX_BYTES;
 use crate::containerd::output;
@@ -213,17 +214,4 @@ fn units(items: &mut Items) {
     if items.0.len() == before {
         items.fine("units", "enabled and active");
     }
-}
-
-/// Who else than root may change what a folder holds, by itself or by a folder above it.
-pub(super) fn not_roots_alone(folder: &Path) -> Option<String> {
-    folder.ancestors().find_map(|folder| {
-        let about = fs::metadata(folder).ok()?;
-        let is_sticky = about.mode() & 0o1000 != 0;
-        if about.uid() != 0 {
-            return Some(format!("`{}` belongs to uid {}", folder.display(), about.uid()));
-        }
-        (about.mode() & 0o022 != 0 && !is_sticky)
-            .then(|| format!("others than root may write `{}`", folder.display()))
-    })
 }

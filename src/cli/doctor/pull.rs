@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Patient;
 use super::item::Items;
-use super::node::not_roots_alone;
+use crate::cli::owner::not_roots_alone;
 use crate::containerd::wiring::{Effective, Mode, Places, VERIFIER_PLUGIN, VERIFIER_TIME, Verifiers};
 
 /// What the wiring does by itself.

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::config::ContainerdConfig as Settings;
-use crate::containerd::wiring::{Effective, View};
-use crate::containerd::{Containerd, Handlers, Installed, InstalledError, Record};
+use crate::containerd::wiring::{Effective, PlanError, View};
+use crate::containerd::{Containerd, Handlers, Installed, Record};
 use crate::image::{Digest, Reference};
 use crate::kubelet::static_pods;
 use crate::text::shown;
@@ -100,9 +100,9 @@ struct Node<'a> {
 }
 
 /// The pause image that a containerd would use that starts now.
-fn configured_pause(address: &Path) -> Result<String, InstalledError> {
+fn configured_pause(address: &Path) -> Result<String, PlanError> {
     let installed = Installed::find(address, None, None)?;
-    Ok(Effective::of(&View::of(installed.dump(&installed.file)?)).pause)
+    Ok(Effective::of(&View::read(&installed, &installed.file)?).pause)
 }
 
 impl Node<'_> {

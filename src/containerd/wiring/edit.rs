@@ -1,7 +1,7 @@
 //! Changes of single values in a TOML document, comments and order kept, and the way back.
 
 use serde::{Deserialize, Serialize};
-use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 /// Where a value is: its keys, from the top.
 pub(super) type Place = Vec<String>;
@@ -90,7 +90,8 @@ impl Edits {
         Ok(())
     }
 
-    /// Takes everything back that is still as it was set; the places of what has changed since, and is left.
+    /// Takes everything back that is still as it was set; the places of what has changed since, and is left. Of a list that has
+    /// changed since, what was added to it is taken out.
     pub fn undo(&self, document: &mut DocumentMut) -> Vec<String> {
         let mut left = Vec::new();
         for edit in self.values.iter().rev() {
@@ -98,6 +99,13 @@ impl Edits {
             let Some(table) = table(document, tables) else { continue };
             let Some(item) = table.get_mut(key) else { continue };
             if item.as_value().is_none_or(|found| text(found) != edit.after) {
+                if let (Some(added), Some(list)) = (edit.added(), item.as_array_mut()) {
+                    take_out(list, |text| added.iter().any(|added| added == text));
+                    if list.is_empty() && edit.before.is_none() {
+                        table.remove(key);
+                    }
+                    continue;
+                }
                 let is_undone = edit.before.is_some() && item.as_value().map(text) == edit.before;
                 if !is_undone {
                     left.push(shown(&edit.place));
@@ -125,6 +133,25 @@ impl Edits {
         }
         left
     }
+}
+
+impl Edit {
+    /// What a list got; none where it is no list of texts.
+    fn added(&self) -> Option<Vec<String>> {
+        let texts = |toml: &str| -> Option<Vec<String>> {
+            let value = toml.parse::<Value>().ok()?;
+            value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect()
+        };
+        let before = self.before.as_ref().map_or_else(|| Some(Vec::new()), |before| texts(before))?;
+        let mut added = texts(&self.after)?;
+        added.retain(|text| !before.contains(text));
+        Some(added)
+    }
+}
+
+/// Takes texts out of a list, comments of the others kept.
+pub(super) fn take_out(list: &mut Array, is_taken: impl Fn(&str) -> bool) {
+    list.retain(|one| !one.as_str().is_some_and(&is_taken));
 }
 
 /// The value at a place.

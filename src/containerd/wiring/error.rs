@@ -76,6 +76,45 @@ pub enum PlanError {
         #[source]
         cause: BaseSpecError,
     },
+    /// A base runtime spec that is not there.
+    #[error("handler `{handler}` names `{}` as its base runtime spec, which is not there: CRI does not start with it", spec.display())]
+    NoSpec {
+        /// The handler.
+        handler: String,
+        /// The file.
+        spec: PathBuf,
+    },
+    /// A base runtime spec of ours that is to go.
+    #[error(
+        "handler `{handler}` still has `{}` as its base runtime spec: take it out of the file that names it, which `containerd \
+         config dump` does not tell",
+        spec.display()
+    )]
+    StillNamed {
+        /// The handler.
+        handler: String,
+        /// The file.
+        spec: PathBuf,
+    },
+    /// containerd reads another file than the one that was wired.
+    #[error(
+        "`{}` was wired, and containerd reads `{}` now: say `binauthctl containerd disable` first",
+        wired.display(), read.display()
+    )]
+    OtherRoot {
+        /// What the record tells of.
+        wired: PathBuf,
+        /// What is read.
+        read: PathBuf,
+    },
+    /// A folder that others may write.
+    #[error("what containerd executes would lie in `{}`: {why}", folder.display())]
+    NotRootsAlone {
+        /// The folder.
+        folder: PathBuf,
+        /// Who may write it.
+        why: String,
+    },
     /// A file that is needed.
     #[error("cannot read `{}`", path.display())]
     Read {

@@ -16,6 +16,7 @@
 //! | what of it decides whether the gates are asked | [`Effective`] |
 //! | which copies of programs and specs it names | `copies` |
 //! | what it would come to | `trial` |
+//! | whether containerd would start with it | [`startable`] |
 //! | what was done | [`Record`] |
 
 mod copies;
@@ -26,6 +27,7 @@ mod plan;
 mod record;
 mod refresh;
 mod sources;
+mod startable;
 mod trial;
 mod undo;
 mod view;
@@ -45,6 +47,7 @@ pub use plan::{Made, Order, Plan};
 pub use record::{Record, RecordError, RootFile, Spec};
 pub use refresh::{Refreshed, refreshed};
 pub use sources::SourceError;
+pub use startable::startable;
 pub use undo::{Undone, undone};
 pub use view::{VERIFIER_PLUGIN, View};
 
@@ -98,6 +101,8 @@ pub enum Kind {
     Program,
     /// One of ours that nobody writes by hand.
     Ours,
+    /// A copy of what may hold secrets, which root alone reads.
+    Secret,
 }
 
 impl Mode {
@@ -155,6 +160,12 @@ impl Places {
         self.folder.join(format!("base-spec-{handler}.json"))
     }
 
+    /// Whether a file lies in the folder of copies.
+    #[must_use]
+    pub fn holds(&self, file: &Path) -> bool {
+        file.starts_with(&self.folder)
+    }
+
     /// The record of what was done.
     #[must_use]
     pub fn record(&self) -> PathBuf {
@@ -183,5 +194,7 @@ pub const NRI_NAME: &str = "binauthd";
 /// What a verifier is given at least. Ours answers within 3 s where nobody answers it, and waits for a look-up.
 pub const VERIFIER_TIME: Duration = Duration::from_secs(10);
 
+/// containerd's systemd unit, unless told otherwise.
+pub const UNIT: &str = "containerd.service";
 /// Where containerd looks for verifiers unless told otherwise.
 pub const BIN_DIR: &str = "/opt/containerd/image-verifier/bin";

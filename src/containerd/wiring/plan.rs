@@ -10,6 +10,7 @@ use super::edit::{Edits, Place, shown};
 use super::error::PlanError;
 use super::record::{Record, Spec};
 use super::sources::{Sources, with_import};
+use super::startable::startable;
 use super::trial::try_out;
 use super::undo::{Undone, is_ours, undone};
 use super::view::{Difference, Form, View, required};
@@ -49,6 +50,8 @@ pub struct Order {
     pub pause: Pause,
     /// Whether settings that lead kubelet's pulls around the verifier are changed.
     pub pull_settings: bool,
+    /// containerd's systemd unit.
+    pub unit: String,
     /// The gate socket, where it is not the usual one.
     pub socket: Option<String>,
     /// Whether a file that says that it is generated is changed nevertheless.
@@ -68,7 +71,14 @@ impl<'a> Plan<'a> {
         if installed.release.major > 2 || !installed.release.is_at_least(1, 6) {
             return Err(PlanError::Unknown(installed.version.clone()));
         }
-        let root = before.map_or(installed.file.as_path(), |record| &record.root.path);
+        let root = installed.file.as_path();
+        let (before, other) = match before {
+            Some(record) if record.root.path != root => (None, Some(record)),
+            before => (before, None),
+        };
+        if let Some(record) = other.filter(|record| record.enabled) {
+            return Err(PlanError::OtherRoot { wired: record.root.path.clone(), read: root.to_owned() });
+        }
         let ours = drop_in(root);
         if ours.exists() && !is_ours(&ours) {
             return Err(PlanError::Foreign(ours));
@@ -76,7 +86,7 @@ impl<'a> Plan<'a> {
         let undone = undone(before, root, None, places)?;
         let sources = Sources::of(root, undone.root.clone(), &ours)?;
         let view = match &undone.root {
-            Some(text) => try_out(installed, root, text, sources.listed(false), None)?,
+            Some(text) => try_out(installed, root, text, sources.listed(false), &undone.imported)?,
             None => View::of(installed.defaults()?),
         };
         let handlers = Form::of(view.version()).handlers();
@@ -121,7 +131,8 @@ impl<'a> Plan<'a> {
             spec_of: &spec_of,
         };
         let wanted = Wanted::new(&self.view, &self.sources, &asked);
-        let mut record = Record::new(order.mode, &self.installed.version, &root, self.places.hook());
+        let mut record =
+            Record::new(order.mode, &self.installed.version, &order.unit, &root, self.places.hook());
         let mut changes = self.copies(order, &wanted, &mut record)?;
         let (root_text, drop_in_text) = self.texts(&wanted, &mut record)?;
         let expected = self.tried(&wanted, &root_text, drop_in_text.as_deref())?;
@@ -131,6 +142,8 @@ impl<'a> Plan<'a> {
             after: Some(text.as_bytes().to_vec()),
             kind,
         };
+        changes
+            .extend(self.undone.imported.iter().map(|(path, text)| change(path, text, Kind::Configuration)));
         if let (Some(path), Some(text)) = (&record.drop_in, &drop_in_text) {
             changes.push(change(path, text, Kind::Configuration));
         } else if let Some(file) =
@@ -141,7 +154,7 @@ impl<'a> Plan<'a> {
         if self.undone.root.as_ref() != Some(&root_text) {
             if let Some(text) = &self.undone.root {
                 let copy = self.places.copy();
-                changes.insert(0, change(&copy, text, Kind::Ours));
+                changes.insert(0, change(&copy, text, Kind::Secret));
                 record.root.copy = Some(copy);
             }
             record.root.written = Some(Digest::of(root_text.as_bytes()).to_string());
@@ -214,8 +227,9 @@ impl<'a> Plan<'a> {
     fn tried(&self, wanted: &Wanted, root: &str, drop_in: Option<&str>) -> Result<View, PlanError> {
         let listed = self.sources.listed(drop_in.is_some());
         let path = &self.sources.path;
-        let ours = super::drop_in(path);
-        let after = try_out(self.installed, path, root, listed, drop_in.map(|text| (ours.as_path(), text)))?;
+        let mut texts = self.undone.imported.clone();
+        texts.extend(drop_in.map(|text| (super::drop_in(path), text.to_owned())));
+        let after = try_out(self.installed, path, root, listed, &texts)?;
         let is_wanted = |difference: &Difference| {
             wanted.wants.iter().any(|want| {
                 want.shown == difference.place
@@ -269,7 +283,7 @@ impl Made {
     /// # Errors
     /// [`PlanError`] where they do not.
     pub fn holds(&self, installed: &Installed) -> Result<(), PlanError> {
-        let found = View::of(installed.dump(&self.record.root.path)?);
+        let found = startable(installed, &self.record.root.path, None)?;
         let others: Vec<_> = self.expected.differences(&found).iter().map(said).collect();
         if others.is_empty() { Ok(()) } else { Err(PlanError::AlsoChanges(others.join(", "))) }
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
 use super::edit::Edits;
+use super::{Mode, UNIT};
 
 /// The form that is written; another one is not understood.
 const FORMAT: u32 = 1;
@@ -25,6 +25,9 @@ pub struct Record {
     pub enabled: bool,
     /// The version of containerd for which it was done.
     pub containerd: String,
+    /// containerd's systemd unit.
+    #[serde(default = "usual_unit")]
+    pub unit: String,
     /// containerd's configuration file.
     pub root: RootFile,
     /// Our own, which that one imports; none where all is in the root file.
@@ -89,15 +92,20 @@ pub enum RecordError {
     },
 }
 
+fn usual_unit() -> String {
+    UNIT.to_owned()
+}
+
 impl Record {
     /// One of nothing yet.
     #[must_use]
-    pub fn new(mode: Mode, containerd: &str, root: &Path, hook: PathBuf) -> Self {
+    pub fn new(mode: Mode, containerd: &str, unit: &str, root: &Path, hook: PathBuf) -> Self {
         Self {
             format: FORMAT,
             mode,
             enabled: true,
             containerd: containerd.to_owned(),
+            unit: unit.to_owned(),
             root: RootFile { path: root.to_owned(), copy: None, written: None, edits: Edits::default() },
             drop_in: None,
             verifier: None,

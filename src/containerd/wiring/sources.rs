@@ -72,6 +72,14 @@ pub enum SourceError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A file that is not there. `containerd config dump` passes over it.
+    #[error("`{}` imports `{}`, which is not there: containerd does not start with it", importer.display(), path.display())]
+    Missing {
+        /// The file that names it.
+        importer: PathBuf,
+        /// The file that is named.
+        path: PathBuf,
+    },
     /// More than [`MAX_FILES`].
     #[error("`{}` imports more than the {MAX_FILES} files allowed", _0.display())]
     TooMany(PathBuf),
@@ -111,6 +119,12 @@ impl Source {
         }
     }
 
+    /// Reads a file that `importer` names.
+    fn there(path: &Path, importer: &Path) -> Result<Option<Self>, SourceError> {
+        let missing = || SourceError::Missing { importer: importer.to_owned(), path: path.to_owned() };
+        Self::read(path)?.map(Some).ok_or_else(missing)
+    }
+
     /// A file of this text.
     pub(super) fn of(path: &Path, text: String) -> Result<Self, SourceError> {
         let document = text.parse::<DocumentMut>().map_err(|error| {
@@ -122,6 +136,13 @@ impl Source {
             }
         })?;
         Ok(Self { path: path.to_owned(), text, document })
+    }
+
+    /// What was read, where nothing was changed in it, to the byte; otherwise what it has become.
+    pub(super) fn as_edited(&self) -> String {
+        let edited = self.document.to_string();
+        let is_changed = self.text.parse::<DocumentMut>().is_ok_and(|read| read.to_string() != edited);
+        if is_changed { edited } else { self.text.clone() }
     }
 
     /// The patterns of files that it imports.
@@ -166,7 +187,8 @@ impl Sources {
             patterns,
             ours: ours.to_owned(),
         };
-        sources.imported = sources.all_imported()?;
+        let known = BTreeSet::from([path.to_owned(), ours.to_owned()]);
+        sources.imported = walk(path, sources.listed(false), known, Source::there)?;
         Ok(sources)
     }
 
@@ -204,28 +226,49 @@ impl Sources {
     pub(super) fn has_table(&self, table: &[String]) -> bool {
         self.root.iter().chain(&self.imported).any(|source| edit::has_table(&source.document, table))
     }
+}
 
-    fn all_imported(&self) -> Result<Vec<Source>, SourceError> {
-        let mut seen = BTreeSet::from([self.path.clone(), self.ours.clone()]);
-        let mut waiting = self.listed(false);
-        let mut imported = Vec::new();
-        while !waiting.is_empty() {
-            let mut further = Vec::new();
-            for path in waiting {
-                if !seen.insert(path.clone()) {
-                    continue;
-                }
-                if seen.len() > MAX_FILES {
-                    return Err(SourceError::TooMany(self.path.clone()));
-                }
-                let Some(source) = Source::read(&path)? else { continue };
-                further.extend(source.imports()?.iter().flat_map(|pattern| expand(pattern, &path)));
-                imported.push(source);
+/// Everything that a root file imports, as containerd reads it when it starts.
+///
+/// # Errors
+/// [`SourceError`] where one cannot be read or is not there, by each of which containerd does not start.
+pub(super) fn imported(root: &Source) -> Result<Vec<Source>, SourceError> {
+    let first = root.imports()?.iter().flat_map(|pattern| expand(pattern, &root.path)).collect();
+    walk(&root.path, first, [root.path.clone()].into(), Source::there)
+}
+
+/// The same, without those that cannot be read or understood.
+pub(super) fn readable(root: &Source) -> Result<Vec<Source>, SourceError> {
+    let first = root.imports()?.iter().flat_map(|pattern| expand(pattern, &root.path)).collect();
+    walk(&root.path, first, [root.path.clone()].into(), |path, _| Ok(Source::read(path).unwrap_or_default()))
+}
+
+/// Reads files, and what they import, in containerd's order.
+fn walk(
+    root: &Path,
+    first: Vec<PathBuf>,
+    mut seen: BTreeSet<PathBuf>,
+    read: impl Fn(&Path, &Path) -> Result<Option<Source>, SourceError>,
+) -> Result<Vec<Source>, SourceError> {
+    let mut waiting: Vec<_> = first.into_iter().map(|path| (path, root.to_owned())).collect();
+    let mut imported = Vec::new();
+    while !waiting.is_empty() {
+        let mut further = Vec::new();
+        for (path, importer) in waiting {
+            if !seen.insert(path.clone()) {
+                continue;
             }
-            waiting = further;
+            if seen.len() > MAX_FILES {
+                return Err(SourceError::TooMany(root.to_owned()));
+            }
+            let Some(source) = read(&path, &importer)? else { continue };
+            let named = source.imports()?.into_iter().flat_map(|pattern| expand(&pattern, &path));
+            further.extend(named.map(|named| (named, path.clone())));
+            imported.push(source);
         }
-        Ok(imported)
+        waiting = further;
     }
+    Ok(imported)
 }
 
 /// The list of imports with one more, written as the rest of it is.
@@ -271,13 +314,18 @@ fn expand(pattern: &str, importer: &Path) -> Vec<PathBuf> {
 }
 
 fn takes(pattern: &str, importer: &Path, path: &Path) -> bool {
-    let all = from(pattern, importer);
     if !pattern.contains('*') {
-        return clean(&all) == path;
+        return names(pattern, importer, path);
     }
+    let all = from(pattern, importer);
     let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
     let all = clean(&all);
     glob::Pattern::new(&all.to_string_lossy()).is_ok_and(|all| all.matches_path_with(path, options))
+}
+
+/// Whether an import is this one file.
+pub(super) fn names(import: &str, importer: &Path, path: &Path) -> bool {
+    !import.contains('*') && clean(&from(import, importer)) == path
 }
 
 /// Without `.` and `..`, by the text alone, as Go's `filepath.Clean`.
@@ -309,7 +357,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("conf.d")).unwrap();
         let write = |name: &str, text: &str| fs::write(at(name), text).unwrap();
-        write("config.toml", "version = 3\nimports = [\"conf.d/*.toml\", \"one.toml\", \"none.toml\"]");
+        write("config.toml", "version = 3\nimports = [\"conf.d/*.toml\", \"one.toml\"]");
         write("conf.d/20-a.toml", "imports = [\"../further.toml\", \"../config.toml\"]");
         write("conf.d/10-b.toml", "[x]\ny = 1");
         write("conf.d/c.tom", "no TOML");
@@ -331,7 +379,7 @@ mod tests {
         let sources = read("config.toml", &elsewhere).unwrap();
         assert!(!sources.takes_ours && sources.listed(true).last() == Some(&elsewhere));
         let with = with_import(sources.root.as_ref(), Path::new("/x"));
-        assert_eq!(with.to_string().trim(), r#"["conf.d/*.toml", "one.toml", "none.toml", "/x"]"#);
+        assert_eq!(with.to_string().trim(), r#"["conf.d/*.toml", "one.toml", "/x"]"#);
 
         for (text, message) in [
             ("version = 3\n[a\n", "is not TOML: line 2"),
@@ -340,6 +388,10 @@ mod tests {
             ("version = 9", "is of version 9, and"),
             ("version = 3\nimports = \"x\"", "`imports` is not a list of texts"),
             ("version = 3\nimports = [\"conf.d/c.tom\"]", "c.tom` is not TOML: line 1"),
+            (
+                "version = 3\nimports = [\"none.toml\"]",
+                "none.toml`, which is not there: containerd does not start with it",
+            ),
         ] {
             write("config.toml", text);
             let error = read("config.toml", &ours).unwrap_err().to_string();

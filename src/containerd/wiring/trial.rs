@@ -1,5 +1,6 @@
 //! Tries files on copies: what containerd says that they would come to.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use super::sources::Source;
 use super::view::View;
 use crate::containerd::Installed;
 
-/// What a root file of this text would come to, at the place of `root`, importing `listed`, of which one may be `ours`.
+/// What a root file of this text would come to, at the place of `root`, importing `listed`, some of which are of other texts
+/// than on disk.
 ///
 /// # Errors
 /// [`PlanError`] where the text is no TOML, there is no room for copies, or containerd refuses them.
@@ -19,31 +21,30 @@ pub(super) fn try_out(
     root: &Path,
     text: &str,
     listed: Vec<PathBuf>,
-    ours: Option<(&Path, &str)>,
+    texts: &BTreeMap<PathBuf, String>,
 ) -> Result<View, PlanError> {
     let folder = nix::unistd::mkdtemp(&std::env::temp_dir().join("binauthctl.XXXXXX"))
         .map_err(|cause| PlanError::Trial { path: std::env::temp_dir(), cause: cause.into() })?;
     let trial = Trial(folder);
     let cannot = |cause| PlanError::Trial { path: trial.0.clone(), cause };
-    let staged = trial.0.join("drop-in.toml");
-    if let Some((_, text)) = ours {
+    let mut imports = Array::new();
+    for (number, path) in listed.iter().enumerate() {
+        let Some(text) = texts.get(path) else {
+            imports.push(path.display().to_string());
+            continue;
+        };
+        let staged = trial.0.join(format!("import-{number}.toml"));
         fs::write(&staged, text).map_err(cannot)?;
+        imports.push(staged.display().to_string());
     }
-    let listed: Array = listed
-        .iter()
-        .map(|path| match ours {
-            Some((ours, _)) if ours == path => staged.display().to_string(),
-            _ => path.display().to_string(),
-        })
-        .collect();
     let mut document = Source::of(root, text.to_owned())?.document;
     document.remove("imports");
-    if !listed.is_empty() {
-        document.insert("imports", value(listed));
+    if !imports.is_empty() {
+        document.insert("imports", value(imports));
     }
     let copy = trial.0.join("config.toml");
     fs::write(&copy, document.to_string()).map_err(cannot)?;
-    Ok(View::of(installed.dump(&copy)?))
+    View::read(installed, &copy)
 }
 
 /// Removes its folder.
