@@ -15,6 +15,8 @@ use crate::image::Digest;
 const ARCHITECTURES: &[&str] = &["amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64"];
 /// The one thing in the image.
 const FOLDER: &[u8] = b"binauthd-canary/";
+/// What is said of it, after its name.
+const REFUSAL: &str = "is the canary of binauthd, which is always refused";
 const BLOCK: usize = 512;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -84,6 +86,15 @@ impl Canary {
         self.manifest.digest
     }
 
+    /// Whether a text carries the refusal of this canary, and not of something that only sounds like it.
+    #[must_use]
+    pub fn is_refused_in(&self, text: &str) -> bool {
+        let code = format!("({})", Reason::Canary);
+        let names_it =
+            [self.digest(), self.config.digest].iter().any(|digest| text.contains(&digest.to_string()));
+        names_it && text.contains(REFUSAL) && text.contains(&code)
+    }
+
     /// All of it.
     #[must_use]
     pub const fn blobs(&self) -> [&Blob; 3] {
@@ -108,7 +119,7 @@ pub fn refusal(subject: &Subject) -> Option<Verdict> {
 }
 
 pub(super) fn verdict(subject: &Subject) -> Verdict {
-    let message = format!("Image {} is the canary of binauthd, which is always refused", subject.image());
+    let message = format!("Image {} {REFUSAL}", subject.image());
     Verdict::deny(subject, Reason::Canary, "canary".to_owned(), message, false)
 }
 
@@ -171,7 +182,16 @@ mod tests {
             (verdict.verdict, verdict.reason, verdict.enforced),
             (Decision::Deny, Reason::Canary, true)
         );
-        assert_eq!(refusal(&subject).expect("refused").reason, Reason::Canary);
+        let verdict = refusal(&subject).expect("refused");
+        assert_eq!(verdict.reason, Reason::Canary);
+        let told = format!("image verifier blocked pull: binauthd: {} ({})", verdict.line(), verdict.reason);
+        assert!(
+            Canary::of("arm64").is_refused_in(&told) && !Canary::of("amd64").is_refused_in(&told),
+            "{told}"
+        );
+        for other in [told.replace("CANARY", "X"), told.replace("always", "never"), "CANARY".to_owned()] {
+            assert!(!Canary::of("arm64").is_refused_in(&other), "{other}");
+        }
         let other = Subject::named("r.example/any:1").unwrap();
         assert!(refusal(&other).is_none());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_cri::v1::PodSandboxConfig;
 use serde_json::Value;
 
 use super::rig::Booted;
@@ -169,6 +170,13 @@ async fn is_content_with_a_node_that_is_as_it_should_be_and_finds_what_is_not() 
             "broken",
             "drop-in",
             "does not import `/etc/containerd/conf.d/99-binauthd.toml`",
+            &format!("mv {root}.bak {root}"),
+        ),
+        (
+            &format!("sed -i.bak 's,^imports.*,imports = [\"conf.d/*.toml\"\\, \"none.toml\"],' {root}"),
+            "broken",
+            "containerd-config",
+            "none.toml`, which is not there: containerd does not start with it",
             &format!("mv {root}.bak {root}"),
         ),
         (
@@ -374,9 +382,17 @@ async fn the_canary_shows_which_gate_is_not_asked_and_leaves_nothing() {
                 .digest();
         assert!(!left.contains("canary") && !left.contains(&digest.to_string()), "{left}");
     };
+    // A pod that calls itself one is nobody's to remove.
+    let cri = node.cri().await;
+    let labelled = |config: &mut PodSandboxConfig| {
+        config.labels.insert("binauthd-canary".to_owned(), "true".to_owned());
+    };
+    let pod = cri.run_pod_with("binauthd-canary", "binauthd-canary", "", labelled).await.unwrap();
     // Each of the two refuses by itself, also in dry run, with an allowlist and without a policy.
     assert_eq!(canary("canary-pull").1, "the canary was refused, by the verifier | ");
     assert_eq!(canary("canary-create").1, "the canary was refused, by the nri | ");
+    assert!(node.run("ctr -n k8s.io tasks ls -q").contains(&pod.id));
+    cri.remove_pod(&pod.id).await.unwrap();
     for policy in [
         "defaultAdmissionRule: {evaluationMode: ALWAYS_ALLOW, enforcementMode: DRYRUN_AUDIT_LOG_ONLY}\n",
         "[",

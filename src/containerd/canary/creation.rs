@@ -17,14 +17,15 @@ use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, CreateContainerRequest, ImageSpec, ImageStatusRequest,
     LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListPodSandboxRequest, NamespaceMode,
-    NamespaceOption, PodSandboxConfig, PodSandboxFilter, PodSandboxMetadata, RemovePodSandboxRequest,
-    RunPodSandboxRequest, StartContainerRequest, StatusRequest, StopPodSandboxRequest,
+    NamespaceOption, PodSandbox, PodSandboxConfig, PodSandboxFilter, PodSandboxMetadata,
+    RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest, StatusRequest,
+    StopPodSandboxRequest,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-use super::{CODE, Shown, remove, within};
+use super::{Shown, remove, within};
 use crate::decision::Canary;
 
 /// Labels its sandboxes, and names its lease.
@@ -84,7 +85,7 @@ impl Stage<'_> {
         };
         let made = match cri.create_container(asked).await {
             Ok(made) => made.into_inner().container_id,
-            Err(status) if status.message().contains(CODE) => return Ok(Shown::Refused("nri")),
+            Err(status) if self.image.is_refused_in(status.message()) => return Ok(Shown::Refused("nri")),
             Err(status) if is_ours(status.message()) => {
                 return Ok(Shown::Otherwise(status.message().to_owned()));
             }
@@ -93,7 +94,7 @@ impl Stage<'_> {
         let started = cri.start_container(StartContainerRequest { container_id: made }).await;
         Ok(match started {
             Ok(_) => Shown::Through("a container of it was created and started".to_owned()),
-            Err(status) if status.message().contains(CODE) => {
+            Err(status) if self.image.is_refused_in(status.message()) => {
                 Shown::Refused(if status.message().contains("hook") { "hook" } else { "nri" })
             }
             Err(status) if is_ours(status.message()) => Shown::Otherwise(status.message().to_owned()),
@@ -210,7 +211,8 @@ impl Stage<'_> {
         let mut cri = RuntimeServiceClient::new(self.channel.clone());
         let filter = PodSandboxFilter { label_selector: labels(), ..Default::default() };
         let found = cri.list_pod_sandbox(ListPodSandboxRequest { filter: Some(filter) }).await;
-        for sandbox in found.map(|found| found.into_inner().items).unwrap_or_default() {
+        let found = found.map(|found| found.into_inner().items).unwrap_or_default();
+        for sandbox in found.into_iter().filter(is_of_a_proof) {
             let stop = StopPodSandboxRequest { pod_sandbox_id: sandbox.id.clone() };
             let _ = cri.stop_pod_sandbox(stop).await;
             let _ = cri.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: sandbox.id }).await;
@@ -234,6 +236,14 @@ impl Stage<'_> {
         request.metadata_mut().insert("containerd-lease", MetadataValue::from_static(MARK));
         request
     }
+}
+
+/// A pod may carry the label, too: what is removed has the name, too, that no kubelet gives.
+fn is_of_a_proof(sandbox: &PodSandbox) -> bool {
+    let kubelets = "io.kubernetes.pod.uid";
+    let named = sandbox.metadata.as_ref();
+    named.is_some_and(|named| [&named.name, &named.namespace, &named.uid].iter().all(|text| *text == MARK))
+        && !sandbox.labels.contains_key(kubelets)
 }
 
 fn labels() -> HashMap<String, String> {

@@ -23,8 +23,9 @@ pub use creation::prove_creation;
 
 /// How long one proof may take in all.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// The reason code in a refusal of it.
-const CODE: &str = "CANARY";
+
+/// containerd's word for a refusal by what it executes.
+const BY_VERIFIER: &str = "image verifier";
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +59,16 @@ pub async fn prove_pull(address: &Path, image: &Canary) -> Shown {
                 remove(&mut images, &name).await;
                 Shown::Through("it was pulled: no verifier of ours was asked".to_owned())
             }
-            Err(status) if status.message().contains(CODE) => Shown::Refused("verifier"),
-            Err(status) if status.message().contains("image verifier") => {
-                Shown::Otherwise(status.message().to_owned())
-            }
             // It would not have been fetched at all.
             Err(status) if registry.was_fetched() => {
                 Shown::Through(format!("it was fetched, and then failed: {}", status.message()))
+            }
+            Err(status) if status.message().contains(BY_VERIFIER) && registry.was_asked() => {
+                if image.is_refused_in(status.message()) {
+                    Shown::Refused("verifier")
+                } else {
+                    Shown::Otherwise(status.message().to_owned())
+                }
             }
             Err(status) => Shown::NotShown(status.message().to_owned()),
         }

@@ -16,10 +16,19 @@ use crate::decision::{Blob, Canary};
 const MAX_REQUEST: usize = 16 * 1024;
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// What was asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The manifest.
+    image: AtomicBool,
+    /// What it names.
+    below: AtomicBool,
+}
+
 /// Serves until it is dropped.
 pub(super) struct Registry {
     address: SocketAddr,
-    fetched: Arc<AtomicBool>,
+    asked: Arc<Asked>,
     server: JoinHandle<()>,
 }
 
@@ -27,8 +36,8 @@ impl Registry {
     pub(super) async fn start(image: &Canary) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let fetched = Arc::new(AtomicBool::new(false));
-        let (image, noted) = (Arc::new(image.clone()), Arc::clone(&fetched));
+        let asked = Arc::new(Asked::default());
+        let (image, noted) = (Arc::new(image.clone()), Arc::clone(&asked));
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (image, noted) = (Arc::clone(&image), Arc::clone(&noted));
@@ -37,7 +46,7 @@ impl Registry {
                 });
             }
         });
-        Ok(Self { address, fetched, server })
+        Ok(Self { address, asked, server })
     }
 
     pub(super) const fn address(&self) -> SocketAddr {
@@ -46,7 +55,12 @@ impl Registry {
 
     /// Whether anybody has fetched what lies below the manifest: nobody does before a verifier has allowed it.
     pub(super) fn was_fetched(&self) -> bool {
-        self.fetched.load(Ordering::SeqCst)
+        self.asked.below.load(Ordering::SeqCst)
+    }
+
+    /// Whether anybody has asked which image this is.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.image.load(Ordering::SeqCst)
     }
 }
 
@@ -57,7 +71,7 @@ impl Drop for Registry {
 }
 
 /// One request a connection.
-async fn serve(mut stream: TcpStream, image: &Canary, fetched: &AtomicBool) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, image: &Canary, asked: &Asked) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.windows(4).any(|four| four == b"\r\n\r\n") {
         let mut more = [0; 1024];
@@ -78,8 +92,10 @@ async fn serve(mut stream: TcpStream, image: &Canary, fetched: &AtomicBool) -> i
     let found = image.blobs().into_iter().find(|blob| blob.digest.to_string() == last);
     match found {
         Some(blob) => {
-            if with_body && blob.digest != image.digest() {
-                fetched.store(true, Ordering::SeqCst);
+            if blob.digest == image.digest() {
+                asked.image.store(true, Ordering::SeqCst);
+            } else if with_body {
+                asked.below.store(true, Ordering::SeqCst);
             }
             answer(&mut stream, "200 OK", Some(blob), with_body).await
         }
