@@ -117,7 +117,7 @@ test-store: root gate ## binauth-store on SQLite and PostgreSQL, and a node that
 	$(CARGO) test --locked --features store --test node -- store
 
 .PHONY: bench
-bench: root build ## One table of how fast it is, beside cosign and notation (root)
+bench: root gate ## One table of how fast it is, beside cosign and notation (root)
 	tests/rig/install.sh --bench
 	$(CARGO) bench --locked --no-run
 	$(CARGO) bench --locked --bench judge

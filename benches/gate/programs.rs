@@ -28,11 +28,11 @@ impl Programs {
         let target = built.ancestors().nth(2).unwrap_or(&built);
         let gate = target.join(host()?).join("gate");
         let (verifier, hook) = (gate.join("binauthd-image-verifier"), gate.join("binauthd-create-hook"));
-        let daemon = program("BINAUTHD_DAEMON", &built, "make build")?;
+        let daemon = program("BINAUTHD_DAEMON", &built, "make gate")?;
         Ok(Self {
             daemon: as_by_its_unit(&daemon, folder).map_err(|error| error.to_string())?,
-            verifier: program("BINAUTHD_VERIFIER", &verifier, "make build")?,
-            hook: program("BINAUTHD_CREATE_HOOK", &hook, "make build")?,
+            verifier: program("BINAUTHD_VERIFIER", &verifier, "make gate")?,
+            hook: program("BINAUTHD_CREATE_HOOK", &hook, "make gate")?,
             cosign: fetched("cosign")?,
             notation: fetched("notation")?,
             nothing: compile("nothing", "nothing", folder, &[])?,
