@@ -1,5 +1,7 @@
 //! `containerd disable`
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde::Serialize;
 
@@ -10,8 +12,8 @@ use crate::cli::Context;
 use crate::cli::error::{CliError, Outcome};
 use crate::cli::output::{Answer, plain, warn};
 use crate::cli::write;
-use crate::containerd::Installed;
 use crate::containerd::wiring::{BIN_DIR, Change, Kind, Places, PlanError, Record, View, startable, undone};
+use crate::containerd::{DEFAULT_FILE, Installed};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Disable {
@@ -44,12 +46,12 @@ impl Disable {
             warn(&format!("containerd is not asked: {}", crate::chain(&error)));
         });
         let installed = installed.ok();
-        let recorded = record.as_ref().map(|record| record.root.path.clone());
-        let root = installed.as_ref().map(|installed| installed.file.clone()).or(recorded);
-        let root = root.unwrap_or_else(|| crate::containerd::DEFAULT_FILE.into());
-        let bin_dir = record.as_ref().and_then(|record| Some(record.verifier.as_ref()?.parent()?.to_owned()));
-        let bin_dir = bin_dir.or_else(|| View::read(installed.as_ref()?, &root).ok()?.bin_dir());
-        let bin_dir = bin_dir.unwrap_or_else(|| BIN_DIR.into());
+        let root = match (&installed, &record) {
+            (Some(installed), _) => installed.file.clone(),
+            (None, Some(record)) => record.root.path.clone(),
+            (None, None) => DEFAULT_FILE.into(),
+        };
+        let bin_dir = bin_dir(record.as_ref(), installed.as_ref(), &root);
         let undone = undone(record.as_ref(), &root, Some(&bin_dir), &places)?;
         let goes_on = installed.as_ref().is_some_and(|installed| installed.running.is_some());
         let mut first: Vec<Change> = undone.programs;
@@ -70,19 +72,19 @@ impl Disable {
         report.changes = show(&all);
         if !self.dry_run {
             let changes = unwire(&first, installed.as_ref(), &places)?;
+            if restart_needed && !keep {
+                restart(context, &unit, None).map_err(|error| {
+                    let error = changes.roll_back_for(error);
+                    back(context, &unit);
+                    error
+                })?;
+            }
             if keep {
                 self.remember(record.as_ref(), &places)?;
             } else {
-                if restart_needed && let Err(error) = restart(context, &unit, None) {
-                    let error = changes.roll_back_for(error);
-                    back(context, &unit);
-                    return Err(error);
-                }
                 let mut changes = Changes::default();
                 later.iter().try_for_each(|change| changes.add(change))?;
-                if let Some(record) = &record {
-                    remove_folders(&record.folders);
-                }
+                remove_folders(record.as_ref().map_or(&[], |record| record.folders.as_slice()));
             }
         }
         context.answer(Outcome::Fine, &report, || report.text(&unit))
@@ -101,6 +103,13 @@ impl Disable {
         let running = installed.and_then(|installed| installed.running);
         !record.enabled && running.is_some_and(|running| !running.is_older_than(&places.record()))
     }
+}
+
+/// Where the verifier lies.
+fn bin_dir(record: Option<&Record>, installed: Option<&Installed>, root: &Path) -> PathBuf {
+    let recorded = record.and_then(|record| Some(record.verifier.as_ref()?.parent()?.to_owned()));
+    let configured = || View::read(installed?, root).ok()?.bin_dir();
+    recorded.or_else(configured).unwrap_or_else(|| BIN_DIR.into())
 }
 
 /// Takes back what containerd executes and reads, unless it would not start then, or still name what goes away.

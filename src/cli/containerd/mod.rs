@@ -38,8 +38,10 @@ pub(super) enum Verb {
     Enable(enable::Enable),
     /// Make containerd as it was before it was made to ask
     ///
-    /// Works without the daemon and without a network. What was changed since in the same places is left, and told. A containerd
-    /// that runs goes on using the hook until it is restarted, with --restart or otherwise; its copy is kept until then.
+    /// Works without the daemon and without a network. What was changed since in the same places is left, and told; base runtime
+    /// specs of ours that others have copied to handlers of theirs are taken out of these, too. Where containerd would not start
+    /// with what is left, or does not with --restart, everything is as it was before. A containerd that runs goes on using the
+    /// hook until it is restarted, with --restart or otherwise; its copy is kept until then.
     Disable(disable::Disable),
     /// Give containerd the programs of this version, and base runtime specs of its own version
     ///
