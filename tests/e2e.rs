@@ -55,6 +55,8 @@ mod hostile;
 mod kubelet;
 #[path = "e2e/load.rs"]
 mod load;
+#[path = "e2e/loaded.rs"]
+mod loaded;
 #[path = "e2e/metrics.rs"]
 mod metrics;
 #[path = "e2e/names.rs"]

@@ -79,7 +79,15 @@ impl Scene {
     pub(crate) fn ask(&self, name: &str, digest: &str) -> Answer {
         let image = AskedImage { name: name.into(), digests: vec![digest.into()], ..AskedImage::default() };
         let (program, entry) = ("bench".into(), "00-binauthd".into());
-        let question = Ask { gate: "pull".into(), program, entry, image, container: None, problem: None };
+        let question = Ask {
+            gate: "pull".into(),
+            program,
+            entry,
+            image,
+            container: None,
+            observes: None,
+            problem: None,
+        };
         ask(&self.node.etc.gate_socket(), &question, Patience::GATE).unwrap()
     }
 

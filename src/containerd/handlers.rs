@@ -1,14 +1,15 @@
 //! The runtime handlers of this containerd, as CRI tells of them, and which of them carry our create hook.
 //!
-//! What it cannot see: containerd reads a base runtime spec when it starts and goes on with what it read, so
-//! what lies there now may not be what it uses.
+//! containerd reads a base runtime spec when it starts and goes on with what it read, so what lies there now may not
+//! be what it uses; it does not tell what it read. What was [changed](Handler::changed) since it [started](started) is
+//! not it.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use k8s_cri::v1::StatusRequest;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
@@ -126,6 +127,19 @@ impl Handlers {
 }
 
 impl Handler {
+    /// When its base runtime spec came to be as it lies on disk, in content, owner and name, by the file system's word,
+    /// which nobody sets; none where there is none.
+    #[must_use]
+    pub fn changed(&self) -> Option<SystemTime> {
+        let path = self.base_runtime_spec.as_deref()?;
+        let at = |found: fs::Metadata| {
+            super::container::time(found.ctime(), i32::try_from(found.ctime_nsec()).ok()?)
+        };
+        // Of a link also when it was made: it may have led elsewhere.
+        let both = [fs::metadata(path), fs::symlink_metadata(path)];
+        both.into_iter().filter_map(|found| at(found.ok()?)).max()
+    }
+
     /// Whether containers of this handler pass our hook, by what lies on disk now. The base runtime spec and
     /// the hook's program must be root's alone to change.
     #[must_use]
@@ -155,6 +169,14 @@ impl Handler {
             }
         }
     }
+}
+
+/// When the containerd that serves on `address` had read its base runtime specs; none where there is no such socket. It
+/// makes its socket anew at each start, after that. To see this takes no sight of its process, which a sandboxed daemon
+/// has not.
+#[must_use]
+pub fn started(address: &Path) -> Option<SystemTime> {
+    fs::metadata(address).and_then(|socket| socket.modified()).ok()
 }
 
 fn read(path: &Path) -> io::Result<String> {

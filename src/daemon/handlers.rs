@@ -3,15 +3,19 @@
 //! Where the hook holds creations while the daemon is down, a handler without it is a hole: its pods are
 //! refused unless the configuration lists it. A node on which no handler carries the hook has no such gate to
 //! go around: there NRI alone holds, which the status says.
+//!
+//! A pod is admitted by the base runtime spec that lies on disk. What is claimed of the gate is claimed of what containerd
+//! has loaded: a spec that was changed since it started is not that, and what its hook says when it asks counts for
+//! more than any file. Where neither tells, nothing is claimed.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
-use crate::containerd::{Containerd, CreateHook, Handlers as Found, HandlersError, Hooked};
+use crate::containerd::{self, Containerd, CreateHook, Handler, Handlers as Found, HandlersError, Hooked};
 use crate::decision::Reason;
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -23,7 +27,17 @@ pub(super) struct Handlers {
     address: PathBuf,
     allowed: BTreeSet<String>,
     last: Mutex<Option<Arc<Known>>>,
+    /// By handlers' own names.
+    asked: Mutex<BTreeMap<String, LastAsk>>,
     restarted: Notify,
+}
+
+/// What the create hook of a handler said last.
+#[derive(Debug, Clone, Copy)]
+struct LastAsk {
+    /// When the container that it asked about was made, by containerd's clock.
+    made: SystemTime,
+    observes: bool,
 }
 
 /// One look at containerd's configuration.
@@ -31,8 +45,39 @@ struct Known {
     /// containerd's own; none where it does not tell.
     version: Option<String>,
     default: String,
-    all: Vec<(String, Hooked)>,
+    all: Vec<OnDisk>,
     sandbox_image: Option<String>,
+    /// When it had read the base runtime specs.
+    started: Option<SystemTime>,
+}
+
+/// What lies on disk for a handler.
+struct OnDisk {
+    name: String,
+    hooked: Hooked,
+    /// Its base runtime spec, where it names one.
+    spec: Option<PathBuf>,
+    /// When that was changed.
+    changed: Option<SystemTime>,
+}
+
+/// What containerd starts the containers of a handler with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Loaded {
+    /// The hook, for which no answer refuses.
+    Enforcing,
+    /// The hook, for which no answer allows.
+    Observing,
+    /// No hook that can be relied upon.
+    Bare,
+    /// Not known: this base runtime spec was changed since it started, and no hook has asked since.
+    Unsure(PathBuf),
+}
+
+impl Loaded {
+    const fn carries_hook(&self) -> bool {
+        matches!(self, Self::Enforcing | Self::Observing)
+    }
 }
 
 /// Why a pod may not run under its handler.
@@ -44,7 +89,7 @@ pub(super) struct Ungated {
 
 impl Handlers {
     pub(super) fn new(address: PathBuf, allowed: BTreeSet<String>) -> Self {
-        Self { address, allowed, last: Mutex::default(), restarted: Notify::new() }
+        Self { address, allowed, last: Mutex::default(), asked: Mutex::default(), restarted: Notify::new() }
     }
 
     /// containerd has started, perhaps with another configuration.
@@ -62,10 +107,13 @@ impl Handlers {
 
     /// Asks containerd's CRI for its configuration, and reads the base specs that it names.
     async fn look(&self) -> Option<Arc<Known>> {
+        // Before all else: one that starts meanwhile has what is read now, or is looked at again.
+        let address = self.address.clone();
+        let started = super::off_the_runtime(move || containerd::started(&address)).await;
         let found = match Found::ask(&self.address).await {
             Ok(found) => {
                 let version = Containerd::new(&self.address).version().await.ok();
-                Arc::new(Known::from(found, version).await)
+                Arc::new(Known::from(found, version, started).await)
             }
             Err(HandlersError::NoAnswer { .. }) => return None,
             Err(error) => {
@@ -73,7 +121,7 @@ impl Handlers {
                 return None;
             }
         };
-        let before = self.lock().replace(Arc::clone(&found));
+        let before = lock(&self.last).replace(Arc::clone(&found));
         let told = before.map(|before| before.problems(&self.allowed)).unwrap_or_default();
         for problem in found.problems(&self.allowed).iter().filter(|problem| !told.contains(problem)) {
             tracing::warn!("{problem}");
@@ -102,25 +150,47 @@ impl Handlers {
         Err(Ungated { reason: Reason::HandlerUngated, cause })
     }
 
-    /// Whether every handler carries the hook, but for those that need not.
+    /// The create hook has asked about a container of `handler` that was `made` then, and says whether it observes. What a
+    /// container carries that an earlier containerd made says nothing about this one.
+    pub(super) fn heard(&self, handler: &str, observes: bool, made: SystemTime) {
+        let Some(known) = self.known() else { return };
+        if known.of(handler).is_some() && known.started.is_some_and(|started| started <= made) {
+            let name = known.name(handler).to_owned();
+            lock(&self.asked).insert(name, LastAsk { made, observes });
+        }
+    }
+
+    /// Whether every handler starts containers with the hook, but for those that need not.
     pub(super) fn hold(&self) -> bool {
-        self.known().is_some_and(|known| {
-            let mut all = known.all.iter();
-            !known.all.is_empty()
-                && all.all(|(name, hooked)| is_hooked(hooked) || self.allowed.contains(name))
-        })
+        let loaded = self.loaded();
+        !loaded.is_empty() && loaded.iter().all(|(name, loaded)| self.is_held(name, loaded))
     }
 
-    /// Whether a handler carries the hook so that no answer allows.
+    /// Why a refusal, or no answer, would not refuse; none where it would.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        let loaded = self.loaded();
+        let unheld =
+            loaded.iter().filter(|(name, loaded)| !self.is_held(name, loaded)).map(|(_, loaded)| loaded);
+        match unheld.reduce(|one, other| if *one == Loaded::Bare { one } else { other }) {
+            Some(Loaded::Unsure(spec)) => Some(unread(spec)),
+            Some(_) => Some("a runtime handler carries no create hook".to_owned()),
+            None if loaded.is_empty() => Some("a runtime handler carries no create hook".to_owned()),
+            None => self.observe().then(|| "a create hook observes: no answer allows".to_owned()),
+        }
+    }
+
+    fn is_held(&self, name: &str, loaded: &Loaded) -> bool {
+        loaded.carries_hook() || self.allowed.contains(name)
+    }
+
+    /// Whether a handler starts containers with the hook so that no answer allows.
     pub(super) fn observe(&self) -> bool {
-        let observes = |hooked: &Hooked| matches!(hooked, Hooked::Yes(hook) if hook.observe);
-        self.known().is_some_and(|known| known.all.iter().any(|(_, hooked)| observes(hooked)))
+        self.loaded().iter().any(|(_, loaded)| *loaded == Loaded::Observing)
     }
 
-    /// Every handler, and whether it carries the hook.
+    /// Every handler, and whether it starts containers with the hook.
     pub(super) fn list(&self) -> Vec<(String, bool)> {
-        let Some(known) = self.known() else { return Vec::new() };
-        known.all.iter().map(|(name, hooked)| (name.clone(), is_hooked(hooked))).collect()
+        self.loaded().into_iter().map(|(name, loaded)| (name, loaded.carries_hook())).collect()
     }
 
     /// What wants looking at.
@@ -128,24 +198,68 @@ impl Handlers {
         self.known().map(|known| known.problems(&self.allowed)).unwrap_or_default()
     }
 
-    fn known(&self) -> Option<Arc<Known>> {
-        self.lock().clone()
+    /// By name.
+    fn loaded(&self) -> Vec<(String, Loaded)> {
+        let Some(known) = self.known() else { return Vec::new() };
+        let asked = lock(&self.asked);
+        let of = |one: &OnDisk| (one.name.clone(), known.loaded(one, asked.get(&one.name).copied()));
+        known.all.iter().map(of).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Known>>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> Option<Arc<Known>> {
+        lock(&self.last).clone()
     }
 }
 
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is wrong with a base runtime spec that containerd has not read.
+fn unread(spec: &Path) -> String {
+    format!(
+        "`{}` was changed since containerd started, which goes on with what it read then: `systemctl restart \
+         containerd`",
+        spec.display()
+    )
+}
+
 impl Known {
-    async fn from(found: Found, version: Option<String>) -> Self {
+    async fn from(found: Found, version: Option<String>, started: Option<SystemTime>) -> Self {
+        let on_disk = |handler: &Handler| OnDisk {
+            name: handler.name.clone(),
+            hooked: handler.hooked(),
+            spec: handler.base_runtime_spec.clone(),
+            // After it was read: what is changed meanwhile is newer than what was read.
+            changed: handler.changed(),
+        };
         super::off_the_runtime(move || Self {
             version,
-            all: found.all.iter().map(|handler| (handler.name.clone(), handler.hooked())).collect(),
+            all: found.all.iter().map(on_disk).collect(),
             default: found.default,
             sandbox_image: found.sandbox_image,
+            started,
         })
         .await
+    }
+
+    /// What containerd has loaded, by what lies there and by what the hook said last.
+    fn loaded(&self, one: &OnDisk, asked: Option<LastAsk>) -> Loaded {
+        let Hooked::Yes(hook) = &one.hooked else { return Loaded::Bare };
+        let asked = asked.filter(|asked| self.started.is_some_and(|started| started <= asked.made));
+        match (asked.map(|asked| asked.observes), &one.spec) {
+            (Some(true), _) => Loaded::Observing,
+            (Some(false), Some(_)) if !self.has_read(one) => Loaded::Enforcing,
+            (None, Some(spec)) if !self.has_read(one) => Loaded::Unsure(spec.clone()),
+            // What lies there has been loaded; one that has not, and says otherwise, was made before.
+            _ if hook.observe => Loaded::Observing,
+            _ => Loaded::Enforcing,
+        }
+    }
+
+    /// Whether the base runtime spec that lies there is surely the one that containerd read.
+    fn has_read(&self, one: &OnDisk) -> bool {
+        matches!((one.changed, self.started), (Some(changed), Some(started)) if changed <= started)
     }
 
     /// The handler's own name.
@@ -155,20 +269,24 @@ impl Known {
 
     fn of(&self, handler: &str) -> Option<&Hooked> {
         let name = self.name(handler);
-        self.all.iter().find(|(known, _)| known == name).map(|(_, hooked)| hooked)
+        self.all.iter().find(|one| one.name == name).map(|one| &one.hooked)
     }
 
     fn is_admitted(&self, handler: &str, allowed: &BTreeSet<String>) -> bool {
         allowed.contains(self.name(handler))
             || self.of(handler).is_some_and(is_hooked)
-            || !self.all.iter().any(|(_, hooked)| is_hooked(hooked))
+            || !self.all.iter().any(|one| is_hooked(&one.hooked))
     }
 
     fn problems(&self, allowed: &BTreeSet<String>) -> Vec<String> {
         let tag = self.sandbox_image.as_deref().filter(|image| !image.contains("@sha256:")).map(|image| {
             format!("containerd: the pause image `{image}` is named by a tag, which others may move: pin its digest")
         });
-        let handlers = self.all.iter().filter_map(|(name, hooked)| {
+        let unread = self.all.iter().filter_map(|one| {
+            let spec = one.spec.as_deref().filter(|_| is_hooked(&one.hooked) && !self.has_read(one))?;
+            Some(format!("containerd: runtime handler `{}`: {}", one.name, unread(spec)))
+        });
+        let handlers = self.all.iter().filter_map(|OnDisk { name, hooked, .. }| {
             let why = match hooked {
                 Hooked::Yes(hook) => {
                     return Some(format!(
@@ -189,7 +307,7 @@ impl Known {
             };
             Some(format!("containerd: runtime handler `{name}` carries no create hook ({why}): {so}"))
         });
-        tag.into_iter().chain(handlers).collect()
+        tag.into_iter().chain(handlers).chain(unread).collect()
     }
 
     /// What is wrong with a hook that is there.
@@ -222,13 +340,24 @@ fn release(version: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    /// Of a spec that containerd has read.
+    fn on_disk(name: &str, hooked: Hooked) -> OnDisk {
+        let spec = is_hooked(&hooked).then(|| PathBuf::from("/base.json"));
+        OnDisk { name: name.to_owned(), hooked, spec, changed: Some(at(9)) }
+    }
+
     fn known(hooked: &[(&str, bool)]) -> Known {
         let of = |hooked: bool| if hooked { Hooked::Yes(CreateHook::new("/hook")) } else { Hooked::NoSpec };
         Known {
             version: Some("v2.1.9+ds1".to_owned()),
             default: "runc".to_owned(),
-            all: hooked.iter().map(|(name, hooked)| ((*name).to_owned(), of(*hooked))).collect(),
+            all: hooked.iter().map(|(name, hooked)| on_disk(name, of(*hooked))).collect(),
             sandbox_image: None,
+            started: Some(at(10)),
         }
     }
 
@@ -252,6 +381,74 @@ mod tests {
     }
 
     #[test]
+    fn what_is_claimed_is_what_containerd_has_loaded() {
+        let (enforcing, observing) =
+            (CreateHook::new("/hook"), CreateHook { observe: true, ..CreateHook::new("/hook") });
+        let unsure = || Some("`/base.json` was changed since containerd started");
+        let observes = || Some("a create hook observes");
+        // On disk and since when, containerd since 10; asked about a container made then, by a hook that observes.
+        let rows = [
+            (&enforcing, 9, None, None),
+            (&enforcing, 10, None, None),
+            (&enforcing, 9, Some((11, false)), None),
+            (&observing, 9, None, observes()),
+            // Written since: nobody knows what was there before, until it asks.
+            (&enforcing, 11, None, unsure()),
+            (&observing, 11, None, unsure()),
+            (&enforcing, 11, Some((12, true)), observes()),
+            (&observing, 11, Some((12, false)), None),
+            // Made by a containerd before, which says nothing.
+            (&enforcing, 11, Some((8, false)), unsure()),
+            (&enforcing, 9, Some((8, true)), None),
+            // Older by its time alone: the hook's own word counts, where it claims less.
+            (&enforcing, 9, Some((11, true)), observes()),
+            (&observing, 9, Some((11, false)), observes()),
+        ];
+        for (hook, changed, asked, wanted) in rows {
+            let what = format!("{hook:?} {changed} {asked:?}");
+            let handlers = Handlers::new(PathBuf::new(), BTreeSet::new());
+            assert!(handlers.hindrance().unwrap().contains("no create hook"), "nothing is known yet");
+            let one = OnDisk { changed: Some(at(changed)), ..on_disk("runc", Hooked::Yes(hook.clone())) };
+            *lock(&handlers.last) = Some(Arc::new(Known { all: vec![one], ..known(&[]) }));
+            if let Some((made, observes)) = asked {
+                handlers.heard("", observes, at(made));
+                handlers.heard("unheard-of", true, at(made));
+            }
+            let hindrance = handlers.hindrance();
+            assert_eq!(hindrance.is_some(), wanted.is_some(), "{what}: {hindrance:?}");
+            assert!(hindrance.is_none_or(|hindrance| hindrance.contains(wanted.unwrap())), "{what}");
+            assert_eq!(handlers.observe(), wanted == observes(), "{what}");
+            assert_eq!(handlers.hold(), wanted != unsure(), "{what}");
+            assert_eq!(handlers.list(), [("runc".to_owned(), wanted != unsure())], "{what}");
+            let alarmed =
+                handlers.problems().iter().any(|problem| problem.contains("systemctl restart containerd"));
+            assert_eq!(alarmed, changed > 10, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_restart_makes_void_what_was_asked_before() {
+        let handlers = Handlers::new(PathBuf::new(), BTreeSet::new());
+        let on_disk =
+            || OnDisk { changed: Some(at(11)), ..on_disk("runc", Hooked::Yes(CreateHook::new("/hook"))) };
+        let since = |started| {
+            let known = Known { all: vec![on_disk()], started, ..known(&[]) };
+            *lock(&handlers.last) = Some(Arc::new(known));
+        };
+        since(Some(at(10)));
+        handlers.heard("runc", true, at(11));
+        assert!(handlers.observe());
+        since(Some(at(12)));
+        assert!(!handlers.observe() && handlers.hindrance().is_none());
+        // Where nobody knows since when it runs, nothing is claimed.
+        since(None);
+        handlers.heard("runc", false, at(13));
+        assert!(handlers.hindrance().is_some() && !handlers.hold());
+        // What is admitted is what lies there: a wiring under way refuses nobody.
+        assert!(handlers.known().unwrap().is_admitted("runc", &BTreeSet::new()));
+    }
+
+    #[test]
     fn a_pause_image_by_its_tag_is_an_alarm() {
         let with = |image: &str| {
             Known { sandbox_image: Some(image.to_owned()), ..known(&[]) }.problems(&BTreeSet::new())
@@ -263,7 +460,7 @@ mod tests {
     #[test]
     fn a_hook_that_does_not_hold_what_it_should_is_an_alarm() {
         let told = |hooked: Hooked, allowed: &[&str]| {
-            let known = Known { all: vec![("runc".to_owned(), hooked)], ..known(&[]) };
+            let known = Known { all: vec![on_disk("runc", hooked)], ..known(&[]) };
             known.problems(&allowed.iter().map(|name| (*name).to_owned()).collect()).join("\n")
         };
         let made_for = |version: &str| {

@@ -155,6 +155,7 @@ mod tests {
             entry: "e".into(),
             image,
             container: None,
+            observes: None,
             problem: None,
         }
     }

@@ -186,7 +186,7 @@ struct NriStatus {
 #[serde(rename_all = "camelCase")]
 struct HandlerStatus {
     name: String,
-    /// Whether its base spec carries the create hook.
+    /// Whether containerd starts its containers with the create hook, as far as that is known.
     hooked: bool,
 }
 

@@ -98,6 +98,7 @@ fn audit(engine: &Engine, record: &Record) {
         entry: String::new(),
         image,
         container: None,
+        observes: None,
         problem: None,
     };
     let mut verdict = judge_pull(engine, &ask);

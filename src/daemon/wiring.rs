@@ -18,7 +18,7 @@ pub(super) struct Wiring {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wired {
     /// Why a refusal, or no answer, would not refuse; none where it would.
-    pub(super) hindrance: Option<&'static str>,
+    pub(super) hindrance: Option<String>,
     /// It asks, and no answer allows.
     pub(super) observes: bool,
 }
@@ -31,15 +31,10 @@ impl Wiring {
             ProbeStatus { verifier_plugin: false, .. } => Some("containerd has no image-verifier plugin"),
             _ => pulls_are_observed.then_some("pulls are observed: no answer allows"),
         };
-        let (hold, observe) = (create.handlers.hold(), create.handlers.observe());
-        let create = match (hold, observe) {
-            (false, _) => Some("a runtime handler carries no create hook"),
-            (true, true) => Some("a create hook observes: no answer allows"),
-            (true, false) => None,
-        };
+        let handlers = &create.handlers;
         Self {
-            pull: Wired { hindrance: pull, observes: pulls_are_observed },
-            create: Wired { hindrance: create, observes: observe },
+            pull: Wired { hindrance: pull.map(str::to_owned), observes: pulls_are_observed },
+            create: Wired { hindrance: handlers.hindrance(), observes: handlers.observe() },
         }
     }
 
@@ -62,7 +57,7 @@ impl Wiring {
         if !is_known {
             return of(None, "ContainerdUnreachable", "containerd does not tell how it is wired");
         }
-        match (self.create.hindrance, self.pull.hindrance) {
+        match (&self.create.hindrance, &self.pull.hindrance) {
             (Some(hindrance), _) => of(Some(false), "NotWired", hindrance),
             _ if policy.is_none() => of(Some(true), "NoPolicy", "there is no policy: everything is refused"),
             _ if engine.enforces_nothing() => {

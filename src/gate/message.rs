@@ -24,6 +24,10 @@ pub struct Ask {
     /// What is about to be created, at the gate `create`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<AskedContainer>,
+    /// Whether no answer would allow, as the gate that asks is wired; none of one that does not tell: the verifier tells by
+    /// `entry`, and so did hooks before there was this member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observes: Option<bool>,
     /// How the gate's caller broke its contract, if it did. Such a question is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -36,6 +40,7 @@ impl Ask {
         program: &str,
         entry: String,
         container: AskedContainer,
+        observes: bool,
         problem: Option<String>,
     ) -> Self {
         Self {
@@ -44,6 +49,7 @@ impl Ask {
             entry,
             image: AskedImage::default(),
             container: Some(container),
+            observes: Some(observes),
             problem,
         }
     }
@@ -176,6 +182,12 @@ mod tests {
         let ask = r#"{"gate":"create","program":"p/1","entry":"e","image":{"name":"","digests":[],"stdinMediaType":null,"descriptor":null},"container":{"id":"c","namespace":"k8s.io","bundle":"/b","rootfs":"/b/rootfs","annotations":{"restored":"true"},"sources":["/a"],"privileged":true,"hostPid":true,"userNamespace":false,"command":"hook"}}"#;
         let parsed: Ask = serde_json::from_str(ask).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), ask);
+        // Which gates of 0.1 write without `observes`, and those after them with it.
+        assert_eq!(parsed.observes, None);
+        let wired = Ask { observes: Some(true), ..parsed.clone() };
+        let text = serde_json::to_string(&wired).unwrap();
+        assert_eq!(text, ask.replace("\"command\":\"hook\"}", "\"command\":\"hook\"},\"observes\":true"));
+        assert_eq!(serde_json::from_str::<Ask>(&text).unwrap(), wired);
         let container = parsed.container.unwrap();
         assert!(container.privileged && container.host_pid && container.sources == ["/a"]);
         // Members may be absent, and new ones may come.

@@ -67,7 +67,7 @@ families! {
     DECISION_DURATION: Histogram "binauthd_decision_duration_seconds" ["gate", "cache"]
         "How long decisions took. Cache is `hit` where the evidence was in memory, `miss` where it was read, checked or looked up, `none` where no evidence was asked for."
     ENFORCING: Gauge "binauthd_enforcing" ["gate"]
-        "Whether the gate is wired so that a refusal of this daemon, or no answer, refuses. What the policy makes of it is binauthd_policy_dry_run and binauthd_policy_always_allow."
+        "Whether the gate is wired so that a refusal of this daemon, or no answer, refuses, by what containerd has loaded. What the policy makes of it is binauthd_policy_dry_run and binauthd_policy_always_allow."
     OBSERVING: Gauge "binauthd_observing" ["gate"]
         "Whether the gate is wired to observe: no answer allows."
     CANARY_SUCCESS: Gauge "binauthd_canary_success" ["gate"]

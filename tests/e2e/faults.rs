@@ -183,6 +183,7 @@ fn question(image: &Pushed) -> Vec<u8> {
             descriptor: None,
         },
         container: None,
+        observes: None,
         problem: None,
     };
     frame::encode(Kind::Ask, &ask, frame::MAX_BODY).unwrap()

@@ -128,6 +128,11 @@ async fn scrape(guarded: &Guarded) -> Scrape {
     Scrape::of(&page(guarded).await)
 }
 
+/// One sample of the page, if it is there.
+pub(crate) async fn sample(guarded: &Guarded, sample: &str) -> Option<f64> {
+    scrape(guarded).await.value(sample)
+}
+
 /// Scrapes until the sample is what it should be.
 async fn until(guarded: &Guarded, sample: &str, fits: impl Fn(f64) -> bool) -> Scrape {
     eventually(&format!("{sample} to fit"), Duration::from_secs(40), || async {

@@ -45,7 +45,14 @@ async fn a_running_node_is_wired_step_by_step_and_unwired_by_removal() {
     );
     assert!(said.contains("the last 24 hours would have blocked") && said.contains("shop/app"), "{said}");
     node.run("ls /opt/containerd/image-verifier/bin/00-binauthd-observe");
+    // Written and not loaded, it is claimed by nobody: neither by a daemon that does not see containerd's process.
+    node.run("binauthctl containerd enable --enforce --force");
+    node.run("systemctl restart binauthd.service");
+    let unread = "binauthctl status | grep 'base.*json` was changed since containerd started'";
+    super::comes_to_work(&node, unread).await;
     node.run("binauthctl containerd enable --enforce --restart --force");
+    super::comes_to_work(&node, &format!("! {unread}")).await;
+    super::comes_to_work(&node, "binauthctl status | grep -q 'asked by nri and hook'").await;
     node.run("systemctl stop binauthd.service binauthd.socket binauthd-admin.socket");
     let cri = node.cri().await;
     let refusal = cri.pull(&app.tagged()).await.unwrap_err();

@@ -240,6 +240,7 @@ pub(crate) fn ask(socket: &Path, n: u32) -> Result<Answer, String> {
             ..AskedImage::default()
         },
         container: None,
+        observes: None,
         problem: None,
     };
     exchange::<_, Answer>(socket, &question, Patience::GATE).map_err(|error| format!("{error:?}"))

@@ -173,7 +173,15 @@ impl Site {
         let name = format!("registry.example.com/team/app-{}:1", &digest.hex()[..12]);
         let image = AskedImage { name, digests: vec![digest.to_string()], ..AskedImage::default() };
         let (program, entry) = ("bench".into(), "00-binauthd".into());
-        let question = Ask { gate: "pull".into(), program, entry, image, container: None, problem: None };
+        let question = Ask {
+            gate: "pull".into(),
+            program,
+            entry,
+            image,
+            container: None,
+            observes: None,
+            problem: None,
+        };
         exchange(&self.at("run/gate.sock"), &question, Patience::GATE).map_err(|error| format!("{error:?}"))
     }
 }

@@ -9,13 +9,18 @@ use crate::daemon::engine::Occasion;
 use crate::decision::{Reason, Verdict};
 use crate::gate::message::Ask;
 
+/// What the create hook says that it is called for; a runtime wrapper names its own command.
+const HOOK: &str = "hook";
+
 impl CreateGate {
     /// Answers a question of gate `create` with a verdict, and records it.
     pub(in crate::daemon) async fn answer(self: Arc<Self>, ask: &Ask, asked: &Asked) -> Verdict {
         let started = Instant::now();
         let Judged { verdict, place, .. } = match (&ask.container, &ask.problem) {
             (Some(container), None) => {
-                self.judge(Creation::by_hook(&self.settings.namespace, container)).await
+                let mut creation = Creation::by_hook(&self.settings.namespace, container);
+                creation.hook_observes = ask.observes.filter(|_| container.command == HOOK);
+                self.judge(creation).await
             }
             (container, problem) => {
                 let cause = problem.as_deref().unwrap_or("it names no container");

@@ -290,6 +290,7 @@ async fn name(gate: &CreateGate, namespace: &str, text: &str) -> Option<Name> {
 
 /// Takes from the record, and from that of its sandbox, what the gate did not say.
 async fn complete(gate: &CreateGate, creation: &mut Creation, record: &Record) -> Result<(), Hindrance> {
+    creation.recorded = record.created;
     if let Some(cri) = &record.cri {
         creation.name.clone_from(&cri.name);
         creation.reach.privileged |= cri.is_privileged;

@@ -1,7 +1,7 @@
 //! A container as a gate sees it, before anything is known of its image.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::gate::message::AskedContainer;
 use crate::image::Digest;
@@ -54,6 +54,10 @@ pub(in crate::daemon) struct Creation {
     pub(super) restored: bool,
     /// What was read of it a moment ago, when NRI asked about its creation, will do.
     pub(super) may_be_remembered: bool,
+    /// Whether the create hook that asks about it would let it through without an answer, where it says so.
+    pub(super) hook_observes: Option<bool>,
+    /// When containerd made its record, where that has been read.
+    pub(super) recorded: Option<SystemTime>,
     /// How long may be spent on finding out what it runs.
     pub(super) patience: Duration,
     /// How long of that may be waited for kubelet's word about its pod, if at all.
@@ -121,6 +125,8 @@ impl Creation {
                 .unwrap_or_else(|| annotation(CONTAINER_NAME)),
             image: annotation(IMAGE_NAME),
             may_be_remembered: false,
+            hook_observes: None,
+            recorded: None,
             config: image.and_then(|image| image.config_digest.parse().ok()),
             patience: NRI_PATIENCE,
             pod_patience: None,
@@ -147,6 +153,8 @@ impl Creation {
             image: annotation(IMAGE_NAME),
             config: None,
             may_be_remembered: true,
+            hook_observes: None,
+            recorded: None,
             patience: GATE_PATIENCE,
             pod_patience: Some(POD_PATIENCE),
             restored: asked.command == "restore"
@@ -177,6 +185,8 @@ impl Creation {
             image: String::new(),
             config: None,
             may_be_remembered: false,
+            hook_observes: None,
+            recorded: None,
             patience: NRI_PATIENCE,
             pod_patience: None,
             restored: false,

@@ -224,6 +224,9 @@ impl CreateGate {
         creation.reach.sources.extend(sources);
         let bound = bound?;
         if let Some(pod) = &creation.pod {
+            if let (Some(observes), Some(made)) = (creation.hook_observes, creation.recorded) {
+                self.handlers.heard(&pod.handler, observes, made);
+            }
             self.handlers.admit(&pod.handler).await?;
             self.learn(creation, pod).await;
         }

@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
             (container, Some(problem))
         }
     };
-    let ask = Ask::about_container(PROGRAM, entry, container, wiring.or(problem));
+    let ask = Ask::about_container(PROGRAM, entry, container, observing, wiring.or(problem));
     match asking::outcome(&socket, &ask, if observing { Mode::Observe } else { Mode::Enforce(wait) }) {
         Outcome::Allowed | Outcome::LetThrough(None) => ExitCode::SUCCESS,
         Outcome::LetThrough(Some(line)) => {

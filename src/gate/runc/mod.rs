@@ -36,10 +36,10 @@ pub fn main() -> ExitCode {
     };
     let log = creation.log.clone();
     let socket = asking::socket(None, std::env::var_os(SOCKET_VARIABLE));
-    let mode = if entry == OBSERVE { Mode::Observe } else { Mode::Enforce(WAIT) };
+    let observing = entry == OBSERVE;
     let (container, problem) = container(&creation);
-    let ask = Ask::about_container(PROGRAM, entry, container, problem);
-    match asking::outcome(&socket, &ask, mode) {
+    let ask = Ask::about_container(PROGRAM, entry, container, observing, problem);
+    match asking::outcome(&socket, &ask, if observing { Mode::Observe } else { Mode::Enforce(WAIT) }) {
         Outcome::Refused(line) => return give_up(&line, log.as_deref()),
         Outcome::LetThrough(Some(line)) => drop(std::io::stderr().write_all(line.as_bytes())),
         Outcome::Allowed | Outcome::LetThrough(None) => {}

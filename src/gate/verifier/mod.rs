@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
     }
     let observing = entry == OBSERVE;
     let (gate, program) = ("pull".to_owned(), PROGRAM.to_owned());
-    let ask = Ask { gate, program, entry, image, container: None, problem };
+    let ask = Ask { gate, program, entry, image, container: None, observes: None, problem };
     let answer = client::ask(&socket, &ask, Patience::GATE);
     let Outcome { exit, mut line, unanswered } = Outcome::of(&ask, answer, observing);
 
@@ -193,7 +193,15 @@ mod tests {
         let image =
             AskedImage { name: "r/a:1".into(), digests: vec!["sha256:aa".into()], ..AskedImage::default() };
         let (gate, program, entry) = ("pull".into(), PROGRAM.into(), "00-binauthd".into());
-        Ask { gate, program, entry, image, container: None, problem: problem.map(str::to_owned) }
+        Ask {
+            gate,
+            program,
+            entry,
+            image,
+            container: None,
+            observes: None,
+            problem: problem.map(str::to_owned),
+        }
     }
 
     fn answer(decision: Decision, reason: &str) -> Result<Answer, NoAnswer> {
