@@ -270,9 +270,10 @@ impl Config {
     /// root could write. Nothing is resolved yet; see [`HostRules::resolved`].
     #[must_use]
     pub fn host_rules(&self) -> HostRules {
-        let HostAccessConfig { paths, privileged, host_pid, allow_digests } = &self.host_access;
+        let HostAccessConfig { paths, programs, privileged, host_pid, allow_digests } = &self.host_access;
         let mut rules = HostRules::default();
-        (rules.paths, rules.privileged, rules.host_pid) = (*paths, *privileged, *host_pid);
+        (rules.paths, rules.programs) = (*paths, *programs);
+        (rules.privileged, rules.host_pid) = (*privileged, *host_pid);
         rules.allowed.clone_from(allow_digests);
         let containerd = &self.containerd;
         rules.guard_containerd(&containerd.root.to_string_lossy(), &containerd.state.to_string_lossy());

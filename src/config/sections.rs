@@ -203,6 +203,8 @@ impl Default for RunningConfig {
 pub struct HostAccessConfig {
     /// Mounts that reach guarded paths.
     pub paths: Mode,
+    /// Mounts that reach what the node runs as root by itself.
+    pub programs: Mode,
     /// Privileged containers.
     pub privileged: Mode,
     /// Containers that see the processes of the node.
@@ -215,6 +217,7 @@ impl Default for HostAccessConfig {
     fn default() -> Self {
         Self {
             paths: Mode::Refuse,
+            programs: Mode::Report,
             privileged: Mode::Report,
             host_pid: Mode::Report,
             allow_digests: BTreeSet::new(),

@@ -112,6 +112,7 @@ enum OnViolationName {
 #[derive(Deserialize, Default)]
 struct HostAccessTable {
     paths: Option<ModeName>,
+    programs: Option<ModeName>,
     privileged: Option<ModeName>,
     host_pid: Option<ModeName>,
     allow_digests: Option<Vec<String>>,
@@ -323,6 +324,7 @@ impl HostAccessTable {
         let digests = digests.iter().map(|text| Digest::from_str(text).map_err(|why| Wrong::new(key, why)));
         Ok(HostAccessConfig {
             paths: mode(self.paths, defaults.paths),
+            programs: mode(self.programs, defaults.programs),
             privileged: mode(self.privileged, defaults.privileged),
             host_pid: mode(self.host_pid, defaults.host_pid),
             allow_digests: digests.collect::<Result<_, _>>()?,

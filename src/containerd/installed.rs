@@ -120,13 +120,7 @@ impl Installed {
         file: Option<PathBuf>,
     ) -> Result<Self, InstalledError> {
         let pid = behind(socket);
-        let exe = || {
-            let exe = fs::read_link(format!("/proc/{}/exe", pid?)).ok()?;
-            // What an upgrade has replaced lies at the same place again.
-            let exe = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
-            Some(PathBuf::from(exe)).filter(|exe| exe.is_file())
-        };
-        let program = program.or_else(exe).unwrap_or_else(|| PathBuf::from("containerd"));
+        let program = program.or_else(|| executed(pid?)).unwrap_or_else(|| PathBuf::from("containerd"));
         let file = file.or_else(|| told(pid?)).unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
         let version = version(&program)?;
         let release = Release::parse(&version).ok_or_else(|| InstalledError::Version {
@@ -181,6 +175,19 @@ impl Running {
         let changed = fs::metadata(file).and_then(|file| file.modified()).ok();
         matches!((self.started, changed), (Some(started), Some(changed)) if started + PRECISION < changed)
     }
+}
+
+/// The program of the containerd that serves on `socket`; none where the caller may not see that process.
+#[must_use]
+pub fn program_behind(socket: &Path) -> Option<PathBuf> {
+    executed(behind(socket)?)
+}
+
+fn executed(pid: i32) -> Option<PathBuf> {
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    // What an upgrade has replaced lies at the same place again.
+    let exe = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
+    Some(PathBuf::from(exe)).filter(|exe| exe.is_file())
 }
 
 /// The process that listens on a socket.
@@ -273,6 +280,7 @@ mod tests {
         assert_eq!(u32::try_from(pid).unwrap(), std::process::id());
         let started = started(pid).unwrap();
         assert!(started <= SystemTime::now());
+        assert_eq!(program_behind(&path), std::env::current_exe().ok());
         let running = Running { pid, started: Some(started - Duration::from_secs(5)) };
         assert!(running.is_older_than(&path) && !running.is_older_than(Path::new("/none")));
     }

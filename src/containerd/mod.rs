@@ -42,7 +42,7 @@ pub use container::Record;
 pub use create_hook::CreateHook;
 pub use cri::{CriContainer, CriMount, CriSandbox, PidNamespace};
 pub use handlers::{Handler, Handlers, HandlersError, Hooked, started};
-pub use installed::{DEFAULT_FILE, Installed, InstalledError, Release, Running};
+pub use installed::{DEFAULT_FILE, Installed, InstalledError, Release, Running, program_behind};
 pub use introspection::Plugin;
 pub use links::{Leaf, Links, Root};
 pub use names::Pointer;

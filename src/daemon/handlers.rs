@@ -47,6 +47,8 @@ struct Known {
     default: String,
     all: Vec<OnDisk>,
     sandbox_image: Option<String>,
+    /// Its own program, where it can be seen, and the runtimes that it executes.
+    programs: Vec<String>,
     /// When it had read the base runtime specs.
     started: Option<SystemTime>,
 }
@@ -113,7 +115,7 @@ impl Handlers {
         let found = match Found::ask(&self.address).await {
             Ok(found) => {
                 let version = Containerd::new(&self.address).version().await.ok();
-                Arc::new(Known::from(found, version, started).await)
+                Arc::new(Known::from(found, version, started, self.address.clone()).await)
             }
             Err(HandlersError::NoAnswer { .. }) => return None,
             Err(error) => {
@@ -193,6 +195,11 @@ impl Handlers {
         self.loaded().into_iter().map(|(name, loaded)| (name, loaded.carries_hook())).collect()
     }
 
+    /// What this containerd executes, itself among it where that can be seen: absolute paths, as written and as they resolve.
+    pub(super) fn programs(&self) -> Vec<String> {
+        self.known().map(|known| known.programs.clone()).unwrap_or_default()
+    }
+
     /// What wants looking at.
     pub(super) fn problems(&self) -> Vec<String> {
         self.known().map(|known| known.problems(&self.allowed)).unwrap_or_default()
@@ -225,7 +232,12 @@ fn unread(spec: &Path) -> String {
 }
 
 impl Known {
-    async fn from(found: Found, version: Option<String>, started: Option<SystemTime>) -> Self {
+    async fn from(
+        found: Found,
+        version: Option<String>,
+        started: Option<SystemTime>,
+        address: PathBuf,
+    ) -> Self {
         let on_disk = |handler: &Handler| OnDisk {
             name: handler.name.clone(),
             hooked: handler.hooked(),
@@ -238,6 +250,7 @@ impl Known {
             all: found.all.iter().map(on_disk).collect(),
             default: found.default,
             sandbox_image: found.sandbox_image,
+            programs: programs(found.all.iter().filter_map(|handler| handler.runtime.as_deref()), &address),
             started,
         })
         .await
@@ -325,6 +338,14 @@ impl Known {
     }
 }
 
+/// The `runtimes` that are named by a path, and the containerd that serves on `address`.
+fn programs<'a>(runtimes: impl Iterator<Item = &'a str>, address: &Path) -> Vec<String> {
+    let runtimes = runtimes.map(PathBuf::from).filter(|path| path.is_absolute());
+    let written = runtimes.chain(containerd::program_behind(address));
+    let all = written.flat_map(|path| [path.canonicalize().ok(), Some(path)].into_iter().flatten());
+    all.map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
 fn is_hooked(hooked: &Hooked) -> bool {
     matches!(hooked, Hooked::Yes(_))
 }
@@ -357,6 +378,7 @@ mod tests {
             default: "runc".to_owned(),
             all: hooked.iter().map(|(name, hooked)| on_disk(name, of(*hooked))).collect(),
             sandbox_image: None,
+            programs: Vec::new(),
             started: Some(at(10)),
         }
     }

@@ -1,7 +1,14 @@
 //! Host access: whether a container reaches that by which this node guards itself.
 //!
 //! An attested image runs with whatever mounts and rights its pod gives it. One that reaches binauthd's
-//! policy, containerd's socket or the programs that containerd executes needs no gate any more.
+//! policy, containerd's socket or the programs that containerd executes needs no gate any more. That is what is
+//! *guarded*, and refused.
+//!
+//! Beside it there are the *programs*: what the node runs as root by itself, such as units, what they execute and the
+//! libraries of that ([`EXECUTED`]), and the sockets over which it takes orders ([`ORDERS`]). Agents of many kinds mount
+//! some of these, so that is reported. What is executed takes over the node only where it is changed: a mount that is
+//! read-only does not count. Behind a socket it does. Whoever may mount anew (`privileged`) is not held by either.
+//! Manifests of static pods are none of them: what they start passes the gates.
 //!
 //! # What a text tells
 //!
@@ -17,6 +24,7 @@
 //! this hands every source in two spellings, as it is written and as it resolves on the host, and resolves
 //! the rules with [`HostRules::resolved`]; what somebody changes on the host afterwards is not seen.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::image::Digest;
@@ -41,6 +49,72 @@ pub const GUARDED: &[&str] = &[
     "/etc/nri",
     "/opt/nri",
 ];
+/// What every node runs as root by itself, and what says what that is. Merged and unmerged `/usr` alike.
+pub const EXECUTED: &[&str] = &[
+    // programs and libraries, kernel modules, units and generators, plugins of kubelet
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/local",
+    // plugins of the network, which containerd executes
+    "/opt/cni/bin",
+    "/boot",
+    // units, rules of devices, and what runs at a time or at an event
+    "/etc/systemd",
+    "/etc/init.d",
+    "/etc/rc.d",
+    "/etc/rc.local",
+    "/etc/default",
+    "/etc/sysconfig",
+    "/etc/udev",
+    "/run/udev/rules.d",
+    "/etc/dbus-1",
+    "/etc/modprobe.d",
+    "/run/modprobe.d",
+    "/etc/modules-load.d",
+    "/etc/crontab",
+    "/etc/anacrontab",
+    "/etc/cron.d",
+    "/etc/cron.hourly",
+    "/etc/cron.daily",
+    "/etc/cron.weekly",
+    "/etc/cron.monthly",
+    "/var/spool/cron",
+    "/etc/logrotate.conf",
+    "/etc/logrotate.d",
+    "/sys/kernel/uevent_helper",
+    // libraries that every program loads
+    "/etc/ld.so.preload",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    // who may become root
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/pam.d",
+    "/etc/ssh",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/root",
+];
+/// Where every node takes orders as root, be the mount read-only or not. Below the first there are transient units, too.
+pub const ORDERS: &[&str] = &[
+    "/run/systemd",
+    "/run/dbus",
+    "/run/docker.sock",
+    "/run/docker",
+    "/run/crio",
+    "/run/podman",
+    "/run/buildkit",
+];
 /// The folder of CRI in containerd's root and in its state, in every version.
 const CRI: &str = "io.containerd.grpc.v1.cri";
 /// Mounts that are told of one container; whether it is refused does not hang on their number.
@@ -63,6 +137,8 @@ pub enum Mode {
 pub struct HostRules {
     /// Mounts that reach a guarded path.
     pub paths: Mode,
+    /// Mounts that reach what the node runs as root by itself, or where it takes orders.
+    pub programs: Mode,
     /// Privileged containers.
     pub privileged: Mode,
     /// Containers that see the processes of the node.
@@ -71,8 +147,19 @@ pub struct HostRules {
     pub allowed: BTreeSet<Digest>,
     /// Absolute and normalised.
     guarded: BTreeSet<String>,
+    executed: BTreeSet<String>,
+    orders: BTreeSet<String>,
     roots: BTreeSet<String>,
     states: BTreeSet<String>,
+}
+
+/// The source of a bind mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// Of the host.
+    pub path: &'a str,
+    /// Whether nothing below it can be written through the mount.
+    pub is_readonly: bool,
 }
 
 /// What a container would get of the node.
@@ -80,7 +167,7 @@ pub struct HostRules {
 pub struct HostAccess<'a> {
     /// The sources of its bind mounts, as they are written and as they resolve on the host. Mounts of
     /// other types have none.
-    pub sources: &'a [&'a str],
+    pub sources: &'a [Source<'a>],
     /// It has the node's devices and every capability.
     pub privileged: bool,
     /// It shares the PID namespace of the node.
@@ -97,6 +184,8 @@ pub struct HostAccess<'a> {
 pub enum Reached {
     /// A guarded path, by a mount.
     Path,
+    /// What the node runs as root by itself, or where it takes orders, by a mount.
+    Program,
     /// Everything, by being privileged, or by what tells the kernel which programs to run.
     Privileged,
     /// The processes of the node, by its PID namespace or its `/proc`.
@@ -118,12 +207,16 @@ pub struct Finding {
 impl Default for HostRules {
     /// [`GUARDED`], refused; the rest reported; containerd where it is without configuration.
     fn default() -> Self {
+        let all = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
         Self {
             paths: Mode::Refuse,
+            programs: Mode::Report,
             privileged: Mode::Report,
             host_pid: Mode::Report,
             allowed: BTreeSet::new(),
-            guarded: GUARDED.iter().map(|path| (*path).to_owned()).collect(),
+            guarded: all(GUARDED),
+            executed: all(EXECUTED),
+            orders: all(ORDERS),
             roots: ["/var/lib/containerd".to_owned()].into(),
             states: ["/run/containerd".to_owned()].into(),
         }
@@ -151,7 +244,9 @@ impl HostRules {
     /// The same, guarding each path also as `resolve` spells it; `None` where there is no such path.
     #[must_use]
     pub fn resolved(mut self, resolve: impl Fn(&str) -> Option<String>) -> Self {
-        for known in [&mut self.guarded, &mut self.roots, &mut self.states] {
+        let all =
+            [&mut self.guarded, &mut self.executed, &mut self.orders, &mut self.roots, &mut self.states];
+        for known in all {
             let spelled = known.iter().filter_map(|path| match place(&resolve(path)?) {
                 Place::At(path) => Some(path),
                 _ => None,
@@ -160,6 +255,32 @@ impl HostRules {
             known.extend(spelled);
         }
         self
+    }
+
+    /// The same on a node that runs `programs`, too, from folders of their own.
+    #[must_use]
+    pub fn running(&self, programs: impl Iterator<Item = String>) -> Cow<'_, Self> {
+        let mut rules = Cow::Borrowed(self);
+        for program in programs {
+            let Place::At(program) = place(&program) else { continue };
+            let folder = program.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let is_known = |executed: &String| lies_in(folder, executed);
+            if !folder.is_empty() && !rules.executed.iter().any(is_known) {
+                rules.to_mut().executed.insert(folder.to_owned());
+            }
+        }
+        rules
+    }
+
+    /// What of what the node runs, or where of where it takes orders, a mount of `path` reaches, and how.
+    fn reached_program(&self, path: &str, is_readonly: bool) -> Option<String> {
+        let meets = |known: &&String| lies_in(path, known) || lies_in(known, path);
+        let orders = self.orders.iter().find(meets);
+        let orders = orders.map(|known| format!("where the node takes orders by `{known}`"));
+        orders.or_else(|| {
+            let known = self.executed.iter().filter(|_| !is_readonly).find(meets)?;
+            Some(format!("where it can change `{known}`, by which the node runs programs as root"))
+        })
     }
 
     /// What is guarded, absolute and normalised.
@@ -175,13 +296,14 @@ pub fn reaches(rules: &HostRules, access: HostAccess<'_>, digests: &[Digest]) ->
     if digests.iter().any(|digest| rules.allowed.contains(digest)) {
         return Vec::new();
     }
-    let (mut paths, mut privileged, mut processes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut paths, mut programs) = (Vec::new(), Vec::new());
+    let (mut privileged, mut processes) = (Vec::new(), Vec::new());
     if access.privileged {
         privileged.push("is privileged".to_owned());
     }
     for source in access.sources {
-        let mounted = shown(source, MAX_SHOWN);
-        let found = match place(source) {
+        let mounted = shown(source.path, MAX_SHOWN);
+        let found = match place(source.path) {
             Place::Relative => {
                 Some(format!("mounts `{mounted}`, which starts among the files of containerd"))
             }
@@ -195,10 +317,16 @@ pub fn reaches(rules: &HostRules, access: HostAccess<'_>, digests: &[Digest]) ->
                 None
             }
             Place::At(path) if is_of_cri(&path, rules, access) => None,
-            Place::At(path) => rules
-                .guarded()
-                .find(|guarded| lies_in(&path, guarded) || lies_in(guarded, &path))
-                .map(|guarded| format!("mounts `{mounted}`, which reaches `{guarded}` of the node")),
+            Place::At(path) => {
+                let guarded =
+                    rules.guarded().find(|guarded| lies_in(&path, guarded) || lies_in(guarded, &path));
+                // What says more is said once.
+                if guarded.is_none() || rules.programs < rules.paths {
+                    let reached = rules.reached_program(&path, source.is_readonly);
+                    programs.extend(reached.map(|reached| format!("mounts `{mounted}`, {reached}")));
+                }
+                guarded.map(|guarded| format!("mounts `{mounted}`, which reaches `{guarded}` of the node"))
+            }
         };
         paths.extend(found);
     }
@@ -207,6 +335,7 @@ pub fn reaches(rules: &HostRules, access: HostAccess<'_>, digests: &[Digest]) ->
     }
     let found = [
         (Reached::Path, rules.paths, paths),
+        (Reached::Program, rules.programs, programs),
         (Reached::Privileged, rules.privileged, privileged),
         (Reached::Processes, rules.host_pid, processes),
     ];

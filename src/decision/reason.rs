@@ -150,7 +150,8 @@ reasons! {
     Denied CheckpointRestore => "CHECKPOINT_RESTORE",
     /// The container's runtime handler carries no create hook and is not among `allow_handlers`.
     Denied HandlerUngated => "HANDLER_UNGATED",
-    /// The container reaches the files, sockets or processes by which this node guards itself, and its digest is not listed.
+    /// The container reaches the files, sockets or processes by which this node guards itself, or where that is refused what it
+    /// runs as root, and its digest is not listed.
     Denied HostAccess => "HOST_ACCESS",
     /// There is no policy.
     Undecided PolicyMissing => "POLICY_MISSING",

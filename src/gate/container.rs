@@ -17,6 +17,7 @@
 //!
 //! A privileged container of containerd has the first four.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -110,21 +111,27 @@ fn read(container: &mut AskedContainer, id: &str, bundle: &Path, pid: Option<u32
         Some(root) => path(&bundle.join(root))?,
         None => return Err(named("has no `root.path`".to_owned())),
     };
-    container.sources =
-        specification.bind_sources(&bundle).map(|source| path(&source)).collect::<Result<_, _>>()?;
-    // As the runtime, with all its rights and in the node's own view, follows them: the daemon has neither.
-    for source in &container.sources.clone() {
-        if let Ok(real) = std::fs::canonicalize(source) {
-            container.sources.push(path(&real)?);
+    let mut sources = BTreeMap::new();
+    let mut add = |source: &Path, is_readonly: bool| {
+        let everywhere = sources.entry(path(source)?).or_insert(true);
+        *everywhere &= is_readonly;
+        Ok::<_, String>(())
+    };
+    for (source, is_readonly) in specification.bind_sources(&bundle) {
+        add(&source, is_readonly)?;
+        // As the runtime, with all its rights and in the node's own view, follows it: the daemon has neither.
+        if let Ok(real) = std::fs::canonicalize(&source) {
+            add(&real, is_readonly)?;
         }
     }
     if let Some(pid) = pid {
-        for mounted in mounts::sources(pid, Path::new(&container.rootfs))? {
-            container.sources.push(path(&mounted)?);
+        for (mounted, is_readonly) in mounts::sources(pid, Path::new(&container.rootfs))? {
+            add(&mounted, is_readonly)?;
         }
     }
-    container.sources.sort_unstable();
-    container.sources.dedup();
+    let read_only = sources.values().enumerate().filter(|(_, is_readonly)| **is_readonly);
+    container.read_only = read_only.map(|(place, _)| place).collect();
+    container.sources = sources.into_keys().collect();
     container.privileged = specification.is_privileged();
     container.host_pid = !specification.has_own_namespace("pid");
     container.user_namespace = specification.has_own_namespace("user");
@@ -200,6 +207,7 @@ fn length(container: &AskedContainer) -> usize {
 /// Leaves out what may be long, of a container that is refused anyway; its names stay as far as they are short.
 fn shorten(container: &mut AskedContainer) {
     container.sources.clear();
+    container.read_only.clear();
     container.annotations.retain(|key, value| key.len() + value.len() <= 1024);
     if length(container) > MAX_DESCRIPTION {
         container.annotations.clear();
@@ -262,6 +270,7 @@ mod tests {
             assert_eq!((container.id.as_str(), container.namespace.as_deref()), ("c1", Some("k8s.io")));
             assert_eq!((container.bundle.as_str(), container.rootfs), (at, format!("{at}/rootfs")));
             assert_eq!((container.command.as_str(), container.sources.len()), ("hook", 1));
+            assert_eq!(container.read_only, [0].into());
             let annotations: Vec<_> = container.annotations.keys().map(String::as_str).collect();
             assert_eq!(annotations, ["io.kubernetes.cri.container-name", "restored"]);
             assert!(container.privileged, "nothing bounds its devices");
@@ -283,12 +292,16 @@ mod tests {
         let mut config = config(0, "");
         config["mounts"] = json!([
             {"destination": "/a", "type": "bind", "source": at("closed/link")},
-            {"destination": "/b", "type": "bind", "source": at("none")},
+            {"destination": "/b", "type": "bind", "source": at("none"), "options": ["ro"]},
+            {"destination": "/c", "type": "bind", "source": at("closed"), "options": ["rbind", "rro"]},
+            {"destination": "/d", "type": "bind", "source": at("real"), "options": ["ro"]},
         ]);
         let (container, problem) = describe("c", &bundle(folder.path(), "c", &config.to_string()), "hook");
         assert_eq!(problem, None);
-        let expected = ["closed/link", "none", "real"].map(|name| at(name).display().to_string());
+        let expected = ["closed", "closed/link", "none", "real"].map(|name| at(name).display().to_string());
         assert_eq!(container.sources, expected);
+        // One that can be written somewhere can be written.
+        assert_eq!(container.read_only, [0, 2].into());
     }
 
     #[test]

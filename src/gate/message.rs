@@ -3,7 +3,7 @@
 //! Plain strings: a gate forwards what it was given, the daemon judges it. Members may be added within
 //! the version; a reader ignores those it does not know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,10 @@ pub struct AskedContainer {
     /// The host's paths that bind mounts reach, as written and as they resolve, each once, sorted. A relative
     /// one is joined to the bundle, as the runtime joins it. May hold `..` and symbolic links.
     pub sources: Vec<String>,
+    /// Which of `sources`, by their places there, are mounted read-only wherever they are mounted. None by a gate that
+    /// does not tell: then each counts as one that can be written.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub read_only: BTreeSet<usize>,
     /// Whether it may reach the host by what it is allowed, by the marks of [`super::container`].
     pub privileged: bool,
     /// Whether it sees the host's processes: it has no PID namespace, or the host's.

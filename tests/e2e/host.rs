@@ -153,3 +153,49 @@ async fn rights_are_refused_where_the_configuration_says_so() {
     gated.runs("app", &id, &app.tagged(), "app").await;
     gated.stop().await;
 }
+
+async fn what_the_node_runs_is_reported_where_it_can_be_written(gates: Gates) {
+    let programs = Path::new("/usr/local/bin");
+    let wiring = gates.on(Generation::V2_1).await;
+    let mut gated = Gated::start_on(wiring, |node, _| {
+        configure(node, &Settings { more: "", containerd: "" });
+    })
+    .await;
+    let app = gated.bring_attested("shop/app", &Image::proves("app")).await;
+    let pod = gated.node().cri.run_pod("agent").await.unwrap();
+    for (name, readonly) in [("writes", false), ("reads", true)] {
+        with_mount(&gated, &pod, &app, name, programs, readonly).await.unwrap();
+        gated.proves("app").await;
+        // The hook is asked, and tells more than the rest.
+        gated.audited(&[("/container/name", name), ("/verdict", "ALLOW")]).await;
+        let records = gated.node().etc.audit();
+        let of_it = records.iter().filter(|record| record["container"]["name"] == name);
+        let told: Vec<String> = of_it.map(|record| record["hostAccess"].to_string()).collect();
+        let is_told = told.iter().any(|told| told.contains("where it can change `/usr/local`"));
+        assert_eq!(is_told, !readonly, "{name}: {told:?}");
+        assert!(is_told || told.iter().all(|told| told == "[]" || told == "null"), "{name}: {told:?}");
+    }
+
+    let more = "[host_access]\nprograms = \"refuse\"\n";
+    configure(gated.node(), &Settings { more, containerd: "" });
+    gated.guarded.daemon.restart().await;
+    if gates != Gates::Hook {
+        gated.asked_by_nri().await;
+    }
+    let refusal = with_mount(&gated, &pod, &app, "writes-again", programs, false).await.unwrap_err();
+    says(&refusal, &["`/usr/local/bin`", "by which the node runs programs as root", "(HOST_ACCESS)"]);
+    gated.proves_nothing("writes-again").await;
+    with_mount(&gated, &pod, &app, "reads-again", programs, true).await.unwrap();
+    gated.proves("app").await;
+    gated.stop().await;
+}
+
+#[tokio::test]
+async fn nri_tells_who_can_change_programs() {
+    what_the_node_runs_is_reported_where_it_can_be_written(Gates::Nri).await;
+}
+
+#[tokio::test]
+async fn the_hook_tells_who_can_change_programs() {
+    what_the_node_runs_is_reported_where_it_can_be_written(Gates::Hook).await;
+}

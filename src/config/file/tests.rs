@@ -361,7 +361,7 @@ fn tables_with_values() {
          [containerd]\nnamespace = 'moby'\nnri_socket = '/n'\nsnapshotters = ['stargz', 'native']\n\
          allow_handlers = ['kata', 'kata']\nroot = '/r'\nstate = '/s'\n\
          [running]\non_violation = 'stop'\nperiod = '1h 30m'\nstop_static_pods = true\n\
-         [host_access]\npaths = 'allow'\nprivileged = 'refuse'\nhost_pid = 'report'\nallow_digests = ['{digest}']\n\
+         [host_access]\npaths = 'allow'\nprograms = 'refuse'\nprivileged = 'refuse'\nhost_pid = 'report'\nallow_digests = ['{digest}']\n\
          [kubelet]\nnode_name = 'node-1.local'\nca = '/ca'\nclient_certificate = '/c'\nclient_key = '/k'\n"
     );
     let config = parse(&text).unwrap();
@@ -384,6 +384,7 @@ fn tables_with_values() {
         },
         host_access: HostAccessConfig {
             paths: Mode::Allow,
+            programs: Mode::Refuse,
             privileged: Mode::Refuse,
             host_pid: Mode::Report,
             allow_digests: [digest.parse().unwrap()].into(),

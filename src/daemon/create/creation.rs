@@ -94,11 +94,18 @@ pub(super) fn asks_for_break_glass(mut label: impl FnMut(&str) -> Option<String>
     label(key).is_some_and(|found| found == value)
 }
 
+/// A path of the host, and whether it is mounted read-only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::daemon) struct Bind {
+    pub(super) path: String,
+    pub(super) is_readonly: bool,
+}
+
 /// What of the host it reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::daemon) struct Reach {
-    /// Host paths of its mounts.
-    pub(super) sources: Vec<String>,
+    /// Host paths of its bind mounts.
+    pub(super) sources: Vec<Bind>,
     /// With what they lead to, by who has followed them in the node's own view.
     pub(super) is_resolved: bool,
     pub(super) privileged: bool,
@@ -160,7 +167,7 @@ impl Creation {
             restored: asked.command == "restore"
                 || RESTORED.iter().any(|mark| annotations.contains_key(*mark)),
             reach: Reach {
-                sources: asked.sources.clone(),
+                sources: told(asked),
                 is_resolved: true,
                 privileged: asked.privileged,
                 host_pid: asked.host_pid,
@@ -211,7 +218,7 @@ impl Creation {
             .reach
             .sources
             .iter()
-            .filter_map(|source| below_image_volumes(source))
+            .filter_map(|source| below_image_volumes(&source.path))
             .map(|below| {
                 let hex = below.get(1).copied().unwrap_or_default();
                 format!("sha256:{hex}").parse().map_err(|_| below.join("/"))
@@ -244,12 +251,24 @@ fn below_image_volumes(source: &str) -> Option<Vec<&str>> {
     parts.get(at + 2..).map(<[_]>::to_vec)
 }
 
-/// The host paths of mounts that have one.
-pub(super) fn sources(mounts: &[api::Mount]) -> impl Iterator<Item = String> {
-    let binds = |mount: &&api::Mount| {
-        mount.r#type == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind")
+/// The host paths that the hook or the runtime wrapper tells of.
+fn told(asked: &AskedContainer) -> Vec<Bind> {
+    let of = |(place, path): (usize, &String)| Bind {
+        path: path.clone(),
+        is_readonly: asked.read_only.contains(&place),
     };
-    mounts.iter().filter(binds).map(|mount| mount.source.clone()).filter(|source| source.starts_with('/'))
+    asked.sources.iter().enumerate().map(of).collect()
+}
+
+/// The host paths of mounts that have one.
+pub(super) fn sources(mounts: &[api::Mount]) -> impl Iterator<Item = Bind> {
+    let has = |mount: &api::Mount, of: [&str; 2]| mount.options.iter().any(|option| of.contains(&&**option));
+    let binds = move |mount: &&api::Mount| mount.r#type == "bind" || has(mount, ["bind", "rbind"]);
+    let of_host = mounts.iter().filter(binds).filter(|mount| mount.source.starts_with('/'));
+    of_host.map(move |mount| Bind {
+        path: mount.source.clone(),
+        is_readonly: has(mount, ["ro", "rro"]) && !has(mount, ["rw", "rrw"]),
+    })
 }
 
 /// It is given no PID namespace, or joins that of its pod, which has none. A runtime that tells of no
@@ -305,7 +324,9 @@ mod tests {
     fn what_nri_tells() {
         let creation = by_nri(&container());
         assert_eq!((creation.name.as_str(), creation.image.as_str()), ("main", "r.io/app:1"));
-        assert_eq!(creation.reach.sources, ["/srv", "/opt"]);
+        let sources = [("/srv", true), ("/opt", false)]
+            .map(|(path, is_readonly)| Bind { path: path.to_owned(), is_readonly });
+        assert_eq!(creation.reach.sources, sources);
         assert!(!creation.restored && !creation.reach.host_pid && creation.config.is_none());
         for mark in RESTORED {
             let mut restored = container();
@@ -344,7 +365,7 @@ mod tests {
         ];
         for (source, expected) in rows {
             let mut creation = by_nri(&container());
-            creation.reach.sources = vec![source.clone()];
+            creation.reach.sources = vec![Bind { path: source.clone(), is_readonly: true }];
             let found: Vec<_> = creation.image_volumes();
             let found = found.into_iter().next().map(|found| found.map(|digest| digest.to_string()));
             assert_eq!(found, expected.map(|one| one.map_err(str::to_owned)), "{source}");

@@ -27,14 +27,14 @@ use super::engine::Engine;
 use crate::audit::Place;
 use crate::config::{Config, KubeletConfig, Login, PodSource};
 use crate::containerd::{Containerd, Links};
-use crate::decision::host_access::{self, Finding, HostAccess, HostRules};
+use crate::decision::host_access::{self, Finding, HostAccess, HostRules, Source};
 use crate::decision::{Decision, Reason, Subject, Verdict};
 use crate::evidence::Asker;
 use crate::image::{Digest, Reference, Workload};
 use crate::kubelet::{self, Credentials, KubeletError, PodFacts, Pods};
 use crate::nri::{self, api::PodSandbox};
 
-use creation::{Creation, PodOf, Reach, Stage};
+use creation::{Bind, Creation, PodOf, Reach, Stage};
 use plugin::NriPlugin;
 
 use super::handlers::Handlers;
@@ -324,7 +324,9 @@ impl CreateGate {
 
     fn with_host_access(&self, creation: &Creation, bound: &Bound, mut verdict: Verdict) -> Verdict {
         let digests: Vec<Digest> = bound.digests().collect();
-        let sources: Vec<&str> = creation.reach.sources.iter().map(String::as_str).collect();
+        let binds = creation.reach.sources.iter();
+        let sources: Vec<_> =
+            binds.map(|Bind { path, is_readonly }| Source { path, is_readonly: *is_readonly }).collect();
         let access = HostAccess {
             sources: &sources,
             privileged: creation.reach.privileged,
@@ -332,7 +334,8 @@ impl CreateGate {
             sandbox: creation.pod.as_ref().map(|pod| pod.sandbox.as_str()),
             container: Some(&creation.id),
         };
-        let findings = host_access::reaches(&self.settings.host, access, &digests);
+        let rules = self.settings.host.running(self.handlers.programs().into_iter());
+        let findings = host_access::reaches(&rules, access, &digests);
         verdict.host_access = findings.iter().map(|finding| finding.text.clone()).collect();
         match findings.iter().find(|finding| finding.refuses) {
             Some(finding) if verdict.allows() => self.reaching(finding, verdict),

@@ -9,25 +9,30 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 
+use super::creation::Bind;
 use crate::daemon::off_the_runtime;
 
 /// `RESOLVE_CACHED` of `openat2(2)`, Linux 5.12 and later: an answer that would take a wait is `EAGAIN`.
 const CACHED: ResolveFlag = ResolveFlag::from_bits_retain(0x20);
 
-/// Of these paths where they lead, each that leads elsewhere. What leads nowhere yet is left out.
-pub(super) async fn of_all(paths: Vec<String>) -> Vec<String> {
+/// Of these binds where they lead, each that leads elsewhere. What leads nowhere yet is left out.
+pub(super) async fn of_all(binds: Vec<Bind>) -> Vec<Bind> {
     // Whoever waits for containerd meanwhile has asked it first.
     tokio::task::yield_now().await;
     let mut real = Vec::new();
     let mut slow = Vec::new();
-    for path in paths {
-        match at_once(Path::new(&path)) {
-            Ok(found) => real.extend(found.filter(|found| Path::new(found) != Path::new(&path))),
-            Err(_) => slow.push(path),
+    for bind in binds {
+        match at_once(Path::new(&bind.path)) {
+            Ok(found) => {
+                let found = found.filter(|found| Path::new(found) != Path::new(&bind.path));
+                real.extend(found.map(|path| Bind { path, ..bind }));
+            }
+            Err(_) => slow.push(bind),
         }
     }
     if !slow.is_empty() {
-        let followed = move || slow.iter().filter_map(|path| of(Path::new(path))).collect::<Vec<_>>();
+        let follow = |bind: Bind| Some(Bind { path: of(Path::new(&bind.path))?, ..bind });
+        let followed = move || slow.into_iter().filter_map(follow).collect::<Vec<_>>();
         real.extend(off_the_runtime(followed).await);
     }
     real
@@ -88,7 +93,11 @@ mod tests {
             let path = format!("{}/{path}", home.display());
             let expected = leads_to.map(|to| format!("{}/{to}", home.display()));
             assert_eq!(of(Path::new(&path)).filter(|real| *real != path), expected, "{path}");
-            assert_eq!(of_all(vec![path.clone()]).await, expected.into_iter().collect::<Vec<_>>(), "{path}");
+            for is_readonly in [false, true] {
+                let bind = |path: &String| Bind { path: path.clone(), is_readonly };
+                let expected: Vec<_> = expected.iter().map(bind).collect();
+                assert_eq!(of_all(vec![bind(&path)]).await, expected, "{path}");
+            }
         }
         // The kernel has just been there, at another tick than when the link was made: until then its access time is
         // to be written, which is a wait. Whoever mounts something meanwhile makes it forget.

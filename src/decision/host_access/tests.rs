@@ -8,20 +8,25 @@ const OTHER: &str = "00000000000000000000000000000000000000000000000000000000000
 const ROOT: &str = "/var/lib/containerd/io.containerd.grpc.v1.cri";
 const STATE: &str = "/run/containerd/io.containerd.grpc.v1.cri";
 
-fn access<'a>(sources: &'a [&'a str]) -> HostAccess<'a> {
+/// Of a mount that can be written.
+fn writable(path: &str) -> Source<'_> {
+    Source { path, is_readonly: false }
+}
+
+fn access<'a>(sources: &'a [Source<'a>]) -> HostAccess<'a> {
     HostAccess { sources, sandbox: Some(SANDBOX), container: Some(CONTAINER), ..HostAccess::default() }
 }
 
 /// What one mount reaches under the rules without configuration.
 fn reached(source: &str) -> Option<Reached> {
-    let findings = reaches(&HostRules::default(), access(&[source]), &[]);
+    let findings = reaches(&HostRules::default(), access(&[writable(source)]), &[]);
     assert!(findings.len() <= 1, "{findings:?}");
     findings.first().map(|finding| finding.what)
 }
 
 #[test]
 fn one_mount() {
-    use Reached::{Path, Privileged, Processes};
+    use Reached::{Path, Privileged, Processes, Program};
     let rows: &[(&str, Option<Reached>)] = &[
         // Guarded, below it, above it, beside it
         ("/etc/binauthd", Some(Path)),
@@ -49,7 +54,7 @@ fn one_mount() {
         ("/etc/containerd/conf.d", Some(Path)),
         ("/opt", Some(Path)),
         ("/opt/containerd/image-verifier/bin", Some(Path)),
-        ("/opt/cni/bin", None),
+        ("/opt/cni/bin", Some(Program)),
         ("/opt/nri/plugins", Some(Path)),
         ("/usr", Some(Path)),
         ("/usr/libexec/binauthd", Some(Path)),
@@ -57,7 +62,7 @@ fn one_mount() {
         ("/usr/share", None),
         ("/var/lib/containerd", Some(Path)),
         ("/var/lib/containerd/io.containerd.content.v1.content", Some(Path)),
-        ("/lib/modules", None),
+        ("/lib/modules", Some(Program)),
         ("/dev/shm", None),
         ("/sys/fs/cgroup", None),
         // Other spellings
@@ -167,20 +172,20 @@ fn what_cri_mounts_itself() {
     // Without a sandbox, none of it is.
     let rules = HostRules::default();
     for (source, _) in &rows {
-        let sources = [source.as_str()];
+        let sources = [writable(source)];
         let access = HostAccess { sources: &sources, ..HostAccess::default() };
         assert_eq!(reaches(&rules, access, &[]).len(), 1, "{source}");
     }
     let empty = HostAccess { sandbox: Some(""), container: Some(""), ..HostAccess::default() };
     let source = format!("{ROOT}/sandboxes//hosts");
-    assert_eq!(reaches(&rules, HostAccess { sources: &[&source], ..empty }, &[]).len(), 1);
+    assert_eq!(reaches(&rules, HostAccess { sources: &[writable(&source)], ..empty }, &[]).len(), 1);
 }
 
 #[test]
 fn modes_and_listed_digests() {
     use Mode::{Allow, Refuse, Report};
     use Reached::{Path, Privileged, Processes};
-    let sources = ["/etc/binauthd", "/srv"];
+    let sources = ["/etc/binauthd", "/srv"].map(writable);
     let all = HostAccess { privileged: true, host_pid: true, ..access(&sources) };
     type Found = &'static [(Reached, bool)];
     let rows: &[(Mode, Mode, Mode, Found)] = &[
@@ -207,18 +212,127 @@ fn modes_and_listed_digests() {
         assert_eq!(found(&[other]), *expected);
         assert_eq!(found(&[other, listed]), []);
     }
-    assert_eq!(reaches(&HostRules::default(), access(&["/srv"]), &[]), []);
+    assert_eq!(reaches(&HostRules::default(), access(&[writable("/srv")]), &[]), []);
+}
+
+#[test]
+fn what_the_node_runs_by_itself() {
+    // Reached by a mount that can be written, and by one that is read-only.
+    let rows = [
+        ("/etc/systemd/system", true, false),
+        ("/etc/systemd/system/x.service", true, false),
+        ("/usr/lib/systemd/system-generators", true, false),
+        ("/lib/systemd", true, false),
+        ("/usr/bin", true, false),
+        ("/usr/bin/runc", true, false),
+        ("/usr/local", true, false),
+        ("/usr/local/sbin", true, false),
+        ("/bin", true, false),
+        ("/sbin", true, false),
+        ("/lib/modules/6.1", true, false),
+        ("/usr/lib/x86_64-linux-gnu", true, false),
+        ("/usr/libexec/kubernetes/kubelet-plugins", true, false),
+        ("/opt/cni/bin", true, false),
+        ("/opt/cni", true, false),
+        ("/etc/cron.d", true, false),
+        ("/etc/crontab", true, false),
+        ("/var/spool", true, false),
+        ("/etc/ld.so.preload", true, false),
+        ("/root/.ssh", true, false),
+        ("/sys", true, false),
+        ("/run/udev", true, false),
+        // Where it takes orders
+        ("/run/systemd", true, true),
+        ("/run/systemd/private", true, true),
+        ("/run/systemd/system", true, true),
+        ("/var/run/dbus/system_bus_socket", true, true),
+        ("/proc/1/root/run/docker.sock", true, true),
+        // Beside them
+        ("/usr/share", false, false),
+        ("/usr/binary", false, false),
+        ("/etc/kubernetes/manifests", false, false),
+        ("/etc/cni/net.d", false, false),
+        ("/etc/cron.d.bak", false, false),
+        ("/run/udev/data", false, false),
+        ("/run/dbus2", false, false),
+        ("/sys/fs/cgroup", false, false),
+        ("/var/lib/kubelet", false, false),
+        ("/home", false, false),
+    ];
+    let refusing = HostRules { programs: Mode::Refuse, ..HostRules::default() };
+    let allowing = HostRules { programs: Mode::Allow, ..HostRules::default() };
+    for (path, by_writing, by_reading) in rows {
+        for (is_readonly, expected) in [(false, by_writing), (true, by_reading)] {
+            let sources = [Source { path, is_readonly }];
+            let found = |rules: &HostRules| -> Vec<_> {
+                let found = reaches(rules, access(&sources), &[]);
+                found.iter().map(|finding| (finding.what, finding.refuses)).collect()
+            };
+            let one = |refuses| if expected { vec![(Reached::Program, refuses)] } else { Vec::new() };
+            assert_eq!(found(&HostRules::default()), one(false), "{path} {is_readonly}");
+            assert_eq!(found(&refusing), one(true), "{path} {is_readonly}");
+            assert_eq!(found(&allowing), [], "{path} {is_readonly}");
+        }
+    }
+}
+
+#[test]
+fn a_mount_that_reaches_both_is_told_once_unless_only_one_refuses() {
+    use Mode::{Allow, Refuse, Report};
+    use Reached::{Path, Program};
+    type Found = &'static [(Reached, bool)];
+    let rows: [(Mode, Mode, Found); 6] = [
+        (Refuse, Refuse, &[(Path, true)]),
+        (Refuse, Report, &[(Path, true)]),
+        (Report, Refuse, &[(Program, true), (Path, false)]),
+        (Report, Report, &[(Path, false)]),
+        (Allow, Report, &[(Program, false)]),
+        (Allow, Allow, &[]),
+    ];
+    for (paths, programs, expected) in rows {
+        let rules = HostRules { paths, programs, ..HostRules::default() };
+        for path in ["/", "/usr", "/etc", "/run"] {
+            let found: Vec<_> = reaches(&rules, access(&[writable(path)]), &[])
+                .iter()
+                .map(|finding| (finding.what, finding.refuses))
+                .collect();
+            assert_eq!(found, expected, "{path} {paths:?} {programs:?}");
+        }
+    }
+}
+
+#[test]
+fn programs_that_are_found() {
+    let rules = HostRules::default();
+    let found = ["/srv/k3s/bin/containerd", "relative", "/usr/bin/runc", "/containerd", "/opt/r/../rt/runc"];
+    let found = rules.running(found.iter().map(|path| (*path).to_owned()));
+    for (path, reached) in [
+        ("/srv/k3s", true),
+        ("/srv/k3s/bin/kubectl", true),
+        ("/opt/rt/runc", true),
+        ("/opt/r", false),
+        ("/srv/x", false),
+    ] {
+        assert_eq!(!reaches(&found, access(&[writable(path)]), &[]).is_empty(), reached, "{path}");
+        assert_eq!(reaches(&rules, access(&[writable(path)]), &[]), [], "{path}");
+    }
+    let nothing_new = rules.running(["/usr/bin/containerd".to_owned()].into_iter());
+    assert!(matches!(nothing_new, Cow::Borrowed(_)));
 }
 
 #[test]
 fn what_it_says() {
-    let sources = ["/proc", "/var/run/nri", "/var/run/nri", "\u{202e}../x"];
+    let sources = ["/proc", "/var/run/nri", "/var/run/nri", "\u{202e}../x"].map(writable);
+    let more = ["/opt/cni/bin", "/var/run/dbus"].map(writable);
+    let sources = [&sources[..], &more].concat();
     let access = HostAccess { privileged: true, host_pid: true, ..access(&sources) };
     let told: Vec<_> =
         reaches(&HostRules::default(), access, &[]).into_iter().map(|finding| finding.text).collect();
     let expected = [
         "mounts `/var/run/nri`, which reaches `/run/nri` of the node",
         "mounts `\u{fffd}../x`, which starts among the files of containerd",
+        "mounts `/opt/cni/bin`, where it can change `/opt/cni/bin`, by which the node runs programs as root",
+        "mounts `/var/run/dbus`, where the node takes orders by `/run/dbus`",
         "is privileged",
         "shares the process ids of the node",
         "mounts `/proc`, which shows the processes of the node",
@@ -227,7 +341,7 @@ fn what_it_says() {
     // However many there are, few are told, and none is long.
     let many: Vec<String> =
         (0..10_000).map(|at| format!("/etc/binauthd/{at}/{}", "x".repeat(3_000))).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let many: Vec<Source<'_>> = many.iter().map(|path| writable(path)).collect();
     let findings = reaches(&HostRules::default(), HostAccess { sources: &many, ..access }, &[]);
     assert_eq!(findings.len(), MAX_MOUNTS_TOLD + 2);
     assert!(findings.iter().all(|finding| finding.text.len() < 300));
@@ -263,7 +377,7 @@ fn rules_of_another_node() {
         (format!("/run/k3s/containerd/{cri}/sandboxes/{OTHER}/shm"), true),
     ];
     for (source, found) in &rows {
-        assert_eq!(!reaches(&rules, access(&[source]), &[]).is_empty(), *found, "{source}");
+        assert_eq!(!reaches(&rules, access(&[writable(source)]), &[]).is_empty(), *found, "{source}");
     }
 }
 
@@ -320,7 +434,10 @@ proptest! {
         let spelled = |parts: &[&str]| format!("/{}", parts.join("/"));
         let (one, other) = (spelled(&parts), spelled(&more));
         let rules = HostRules::default();
-        let refused = |sources: &[&str]| reaches(&rules, access(sources), &[]).iter().any(|found| found.refuses);
+        let refused = |sources: &[&str]| {
+            let sources: Vec<_> = sources.iter().map(|path| writable(path)).collect();
+            reaches(&rules, access(&sources), &[]).iter().any(|found| found.refuses)
+        };
         prop_assert_eq!(refused(&[&one, &other]), refused(&[&one]) || refused(&[&other]));
         // What holds all of it reaches at least as much.
         prop_assert!(refused(&["/"]));

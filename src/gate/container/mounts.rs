@@ -18,11 +18,12 @@ struct Mount<'a> {
     /// What of it is mounted.
     root: PathBuf,
     at: PathBuf,
+    is_readonly: bool,
 }
 
-/// Where on this node lies what process `pid` has mounted below `rootfs`. What lies nowhere on the node, as a
+/// Where on this node lies what process `pid` has mounted below `rootfs`, and whether read-only. What lies nowhere on the node, as a
 /// file system made for the container, is left out.
-pub(super) fn sources(pid: u32, rootfs: &Path) -> Result<Vec<PathBuf>, String> {
+pub(super) fn sources(pid: u32, rootfs: &Path) -> Result<Vec<(PathBuf, bool)>, String> {
     let theirs = list(&format!("/proc/{pid}/mountinfo"))?;
     let ours = list("/proc/self/mountinfo")?;
     Ok(lie_at(&theirs, &ours, rootfs))
@@ -38,16 +39,16 @@ fn list(path: &str) -> Result<String, String> {
     Ok(text)
 }
 
-fn lie_at(theirs: &str, ours: &str, rootfs: &Path) -> Vec<PathBuf> {
+fn lie_at(theirs: &str, ours: &str, rootfs: &Path) -> Vec<(PathBuf, bool)> {
     let ours: Vec<Mount<'_>> = ours.lines().filter_map(Mount::read).collect();
     let below = |mount: &Mount<'_>| mount.at != rootfs && mount.at.starts_with(rootfs);
     let mut places = Vec::new();
     for mount in theirs.lines().filter_map(Mount::read).filter(below) {
         let same = ours.iter().filter(|own| own.device == mount.device);
-        places.extend(same.filter_map(|own| Some(own.at.join(mount.root.strip_prefix(&own.root).ok()?))));
+        let below = same.filter_map(|own| Some(own.at.join(mount.root.strip_prefix(&own.root).ok()?)));
+        // A path joined to nothing ends with `/`.
+        places.extend(below.map(|place| (place.components().collect(), mount.is_readonly)));
     }
-    // A path joined to nothing ends with `/`.
-    places.iter_mut().for_each(|place| *place = place.components().collect());
     places.sort_unstable();
     places.dedup();
     places
@@ -56,7 +57,10 @@ fn lie_at(theirs: &str, ours: &str, rootfs: &Path) -> Vec<PathBuf> {
 impl<'a> Mount<'a> {
     fn read(line: &'a str) -> Option<Self> {
         let mut fields = line.split(' ').skip(2);
-        Some(Self { device: fields.next()?, root: unescaped(fields.next()?), at: unescaped(fields.next()?) })
+        let (device, root, at) = (fields.next()?, unescaped(fields.next()?), unescaped(fields.next()?));
+        // Those of this mount. That the file system itself is read-only may change.
+        let is_readonly = fields.next()?.split(',').any(|option| option == "ro");
+        Some(Self { device, root, at, is_readonly })
     }
 }
 
@@ -95,9 +99,11 @@ mod tests {
             133 130 8:1 /srv/a\\040b/file /run/c/b/rootfs/file rw - ext4 /dev/sda1 rw\n\
             134 130 8:1 / /run/c/b/rootfs/host ro - ext4 /dev/sda1 rw\n\
             135 120 0:24 /nri /run/c/b/rootfs2/x rw - tmpfs tmpfs rw\n";
-        let expected = ["/", "/mnt/again/file", "/run/containerd", "/srv/a b/file"].map(PathBuf::from);
+        let expected =
+            [("/", true), ("/mnt/again/file", false), ("/run/containerd", false), ("/srv/a b/file", false)]
+                .map(|(path, is_readonly)| (PathBuf::from(path), is_readonly));
         assert_eq!(lie_at(theirs, ours, Path::new("/run/c/b/rootfs")), expected);
-        assert_eq!(lie_at("", ours, Path::new("/")), [""; 0].map(PathBuf::from));
+        assert_eq!(lie_at("", ours, Path::new("/")), []);
     }
 
     #[test]
@@ -110,7 +116,7 @@ mod tests {
     #[test]
     fn the_list_of_a_process() {
         let places = sources(std::process::id(), Path::new("/")).unwrap();
-        assert!(places.iter().any(|place| place == Path::new("/proc")), "{places:?}");
+        assert!(places.iter().any(|(place, _)| place == Path::new("/proc")), "{places:?}");
         assert!(sources(u32::MAX, Path::new("/")).unwrap_err().contains("cannot be read"));
     }
 }

@@ -84,10 +84,10 @@ impl Specification {
         all.filter(|(key, _)| is_wanted(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    /// What bind mounts reach; a relative source lies in the bundle.
-    pub(super) fn bind_sources(&self, bundle: &Path) -> impl Iterator<Item = PathBuf> {
+    /// What bind mounts reach, and whether read-only; a relative source lies in the bundle.
+    pub(super) fn bind_sources(&self, bundle: &Path) -> impl Iterator<Item = (PathBuf, bool)> {
         let binds = self.mounts.iter().flatten().filter(|mount| mount.is_bind());
-        binds.map(|mount| bundle.join(mount.source.as_deref().unwrap_or_default()))
+        binds.map(|mount| (bundle.join(mount.source.as_deref().unwrap_or_default()), mount.is_readonly()))
     }
 
     /// Whether it has a namespace of that kind that is not this process's own, which is the runtime's and so
@@ -160,6 +160,12 @@ impl Mount {
             || self.has_option("rbind")
     }
 
+    /// Whichever of two that contradict each other the runtime obeys.
+    fn is_readonly(&self) -> bool {
+        let has_one = |of: [&str; 2]| of.into_iter().any(|option| self.has_option(option));
+        has_one(["ro", "rro"]) && !has_one(["rw", "rrw"])
+    }
+
     fn reaches_host(&self, linux: &Linux) -> bool {
         if self.is_bind() {
             return false; // its source says what it reaches
@@ -173,7 +179,7 @@ impl Mount {
                     || !is_guarded(&linux.masked_paths, None)
                     || !is_guarded(&linux.readonly_paths, Some("/proc/sys"))
             }
-            Some("sysfs") => !self.has_option("ro") || self.has_option("rw"),
+            Some("sysfs") => !self.is_readonly(),
             Some(kind) => !FILE_SYSTEMS.contains(&kind),
             None => true,
         }
@@ -274,18 +280,22 @@ mod tests {
     #[test]
     fn what_binds_reach() {
         for (mount, expected) in [
-            (json!({"type": "bind", "source": "/etc"}), Some("/etc")),
+            (json!({"type": "bind", "source": "/etc"}), Some(("/etc", false))),
             (
                 json!({"type": "none", "source": "/etc/../run", "options": ["ro", "rbind"]}),
-                Some("/etc/../run"),
+                Some(("/etc/../run", true)),
             ),
-            (json!({"source": "data", "options": ["bind"]}), Some("/b/data")),
-            (json!({"type": "bind"}), Some("/b/")),
+            (json!({"source": "data", "options": ["bind"]}), Some(("/b/data", false))),
+            (json!({"source": "/d", "options": ["rbind", "rro"]}), Some(("/d", true))),
+            (json!({"source": "/d", "options": ["bind", "ro", "rw"]}), Some(("/d", false))),
+            (json!({"source": "/d", "options": ["bind", "rw", "ro"]}), Some(("/d", false))),
+            (json!({"type": "bind"}), Some(("/b/", false))),
             (json!({"type": "tmpfs", "source": "/etc"}), None),
         ] {
             let specification = read(&json!({"mounts": [mount]}));
             let sources: Vec<_> = specification.bind_sources(Path::new("/b")).collect();
-            assert_eq!(sources, expected.map(PathBuf::from).into_iter().collect::<Vec<_>>(), "{mount}");
+            let expected = expected.map(|(path, is_readonly)| (PathBuf::from(path), is_readonly));
+            assert_eq!(sources, expected.into_iter().collect::<Vec<_>>(), "{mount}");
         }
     }
 
