@@ -45,7 +45,7 @@ pub struct Blocked {
 pub struct WouldBlock {
     /// By image, digest and reason.
     pub images: Vec<Blocked>,
-    /// Decisions about images beyond [`MOST`].
+    /// Decisions about images beyond [`MOST`], and about those that the trail only counts.
     pub beyond: u64,
 }
 
@@ -76,8 +76,13 @@ pub(super) struct Collected {
 impl Collected {
     /// Takes a line, if it tells of a question at a gate that would have been refused.
     pub(super) fn take(&mut self, entry: &Entry) {
-        let is_decision = matches!(entry.kind(), "decision" | "repeats") && entry.text("/gate") != "running";
+        let is_decision = entry.is_of_decisions() && entry.text("/gate") != "running";
         if !is_decision || entry.text("/would") != "DENY" || entry.text("/reason") == "CANARY" {
+            return;
+        }
+        if entry.kind() == "summary" {
+            // Of which images, the trail does not tell.
+            self.beyond += entry.count();
             return;
         }
         let key = ["/digest", "/image", "/reason"].map(|pointer| entry.text(pointer).to_owned());
@@ -144,6 +149,7 @@ mod tests {
             line(2, "decision", "ALLOW", "ALLOW", ""),
             line(3, "repeats", "DENY", "DENY", ",\"count\":7,\"container\":{\"podNamespace\":\"y\"}"),
             line(4, "decision", "DENY", "ALLOW", ",\"gate\":\"running\""),
+            line(4, "summary", "DENY", "DENY", ",\"count\":9").replace("a/b:1", ""),
             line(5, "decision", "DENY", "ALLOW", "").replace("NO_ATTESTATION", "OTHER"),
             "nonsense\n".to_owned(),
             line(9, "decision", "DENY", "ALLOW", ""), // too late
@@ -154,7 +160,7 @@ mod tests {
             humantime::parse_rfc3339("2026-11-26T10:00:00Z").unwrap() + Duration::from_secs(minute * 60)
         };
         let found = would_block(&file, at(1), at(9)).unwrap();
-        assert_eq!((found.images.len(), found.beyond), (2, 0));
+        assert_eq!((found.images.len(), found.beyond), (2, 9));
         let first = &found.images[0];
         assert_eq!((first.count, first.refused, first.reason.as_str()), (8, 7, "NO_ATTESTATION"));
         assert_eq!((first.digest, first.first, first.last), (Some(digest), at(1), at(3)));

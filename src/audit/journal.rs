@@ -99,7 +99,7 @@ fn fields(record: &Value, seq: Option<u64>) -> Vec<u8> {
     let is_allowed = of("/would").is_some_and(|would| would == "ALLOW");
     let priority = match kind.as_str() {
         "gap" => "3",
-        "decision" | "repeats" if !is_allowed => "4",
+        "decision" | "repeats" | "summary" if !is_allowed => "4",
         "change" | "unserved" => "5",
         _ => "6",
     };

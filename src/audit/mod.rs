@@ -1,5 +1,7 @@
 //! The audit trail: one JSON line for every decision, allowances too, and for every change of what decides.
 //!
+//! Refusals are folded ([`mod@fold`]): whatever is refused, and however often, they add at most 1 MiB to it in a minute.
+//!
 //! The lines are a chain ([`chain`]) over all files of the trail ([`files`]), which [`mod@verify`] looks for edits and gaps, and [`trail`] reads.
 
 pub mod blocked;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::decision::Verdict;
 
 /// Where the question was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Gate {
     /// An image is about to be pulled.

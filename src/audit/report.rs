@@ -157,14 +157,14 @@ impl Count {
         let (first, last) = self.span.unwrap_or((entry.time, entry.time));
         self.span = Some((first.min(entry.time), last.max(entry.time)));
         match entry.kind() {
-            "decision" | "repeats" if entry.text("/gate") == "running" => {
+            _ if entry.is_of_decisions() && entry.text("/gate") == "running" => {
                 keep(&mut self.report.violations, entry);
             }
             // It is shown to prove that it is refused, and is nobody's.
-            "decision" | "repeats" if entry.text("/reason") == "CANARY" => {
+            _ if entry.is_of_decisions() && entry.text("/reason") == "CANARY" => {
                 self.report.canaries += entry.count();
             }
-            "decision" | "repeats" => self.decision(&entry),
+            _ if entry.is_of_decisions() => self.decision(&entry),
             "change" => keep(&mut self.report.changes, entry),
             "unserved" => self.report.unserved += entry.count(),
             "gap" | "torn" | "pruned" => keep(&mut self.report.gaps, entry),

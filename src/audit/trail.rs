@@ -78,6 +78,12 @@ impl Entry {
         self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Whether it tells of decisions: of one, of repeats of one, or of many by what they have in common.
+    #[must_use]
+    pub fn is_of_decisions(&self) -> bool {
+        matches!(self.kind(), "decision" | "repeats" | "summary")
+    }
+
     /// Its kind; lines of versions that told none are decisions.
     #[must_use]
     pub fn kind(&self) -> &str {

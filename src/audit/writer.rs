@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::chain::WrittenHead;
-use super::fold::Fold;
+use super::fold::{Fold, Over};
 use super::journal::{self, Journal, JournalStatus};
 use super::queue::{Item, Next, Queue, Then};
 use super::record::{Change, Line, Record, Unserved};
@@ -130,7 +130,7 @@ pub struct AuditStatus {
     pub written: u64,
     /// Records that found the queue full since start.
     pub lost: u64,
-    /// Repeats of a refusal that were counted instead of written, since start.
+    /// Refusals that were counted instead of written, since start: repeats, and what came in too great a number.
     pub folded: u64,
     /// The number of the last line.
     pub seq: u64,
@@ -182,19 +182,19 @@ impl Audit {
         Self { thread: Mutex::new(thread), state, told, settings }
     }
 
-    /// Hands a record over; never waits. A repeat of a refusal is counted instead. Where nothing may be allowed that is not on
+    /// Hands a record over; never waits. A repeat of a refusal is counted instead, as is one too many. Where nothing may be allowed that is not on
     /// record, an allowance holds once it is [`Written`].
     pub fn record(&self, record: &Record<'_>) -> Written {
-        let is_repeat = self.state.fold().takes(record, Instant::now());
-        if is_repeat {
+        let line = Line { time: record.time, kind: "decision", rest: record };
+        let Some(body) = self.body(&line) else { return Written(None) };
+        if self.state.fold().takes(record, body.len(), Instant::now()) {
             self.state.folded.fetch_add(1, Ordering::Relaxed);
             return Written(None);
         }
         let is_loud = record.verdict.would != Decision::Allow || !record.verdict.allows();
         let (waits, written) =
             (self.settings.refuse && record.verdict.allows()).then(oneshot::channel).unzip();
-        let line = Line { time: record.time, kind: "decision", rest: record };
-        self.hand_over(&line, is_loud, waits.map(Then::Answer));
+        self.state.push(Item { body, is_loud, is_told: false, then: waits.map(Then::Answer) });
         Written(written)
     }
 
@@ -228,13 +228,17 @@ impl Audit {
     }
 
     fn hand_over<T: Serialize>(&self, line: &Line<'_, T>, is_loud: bool, then: Option<Then>) {
-        match serde_json::to_string(line) {
-            Ok(body) => self.state.push(Item { body, is_loud, is_told: false, then }),
-            Err(error) => {
-                self.state.report(Some(format!("a record could not be put into JSON: {error}")));
-                self.state.lose(false);
-            }
+        if let Some(body) = self.body(line) {
+            self.state.push(Item { body, is_loud, is_told: false, then });
         }
+    }
+
+    fn body<T: Serialize>(&self, line: &Line<'_, T>) -> Option<String> {
+        let body = serde_json::to_string(line).map_err(|error| {
+            self.state.report(Some(format!("a record could not be put into JSON: {error}")));
+            self.state.lose(false);
+        });
+        body.ok()
     }
 
     /// Whether nothing may be allowed that is not on record.
@@ -302,8 +306,8 @@ impl State {
 
     fn push_repeats(&self, now: Option<Instant>) {
         let over = self.fold().over(now);
-        for repeats in over {
-            self.push(Item { body: line("repeats", &repeats), is_loud: true, is_told: false, then: None });
+        for Over { kind, rest } in over {
+            self.push(Item { body: line(kind, &rest), is_loud: true, is_told: false, then: None });
         }
     }
 
@@ -475,8 +479,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
-    use crate::audit::{Asked, Gate};
-    use crate::audit::{QUEUE, verify};
+    use crate::audit::{Asked, Gate, QUEUE, fold, verify};
     use crate::decision::{Reason, Verdict};
 
     fn settings(path: &Path, folder: &Path) -> Settings {
@@ -488,19 +491,20 @@ mod tests {
     }
 
     fn record(audit: &Audit, image: &str) {
-        let verdict = Verdict::refused(image, None, Reason::BadRequest, "cause", "");
+        record_of(audit, &Verdict::refused(image, None, Reason::BadRequest, "cause", ""));
+    }
+
+    fn record_allowed(audit: &Audit, image: &str) {
+        let allowed = Decision::Allow;
+        let verdict = Verdict::refused(image, None, Reason::Attested, "cause", "");
+        record_of(audit, &Verdict { verdict: allowed, would: allowed, ..verdict });
+    }
+
+    fn record_of(audit: &Audit, verdict: &Verdict) {
         let asked = Asked { pid: 1, uid: 0, program: "p".into(), entry: "e".into() };
         let (time, duration_micros) = (SystemTime::UNIX_EPOCH, Duration::from_micros(7));
         let (gate, container, event) = (Gate::Pull, None, None);
-        audit.record(&Record {
-            time,
-            gate,
-            verdict: &verdict,
-            asked: &asked,
-            container,
-            event,
-            duration_micros,
-        });
+        audit.record(&Record { time, gate, verdict, asked: &asked, container, event, duration_micros });
     }
 
     fn lines(path: &Path) -> Vec<serde_json::Value> {
@@ -557,7 +561,7 @@ mod tests {
         let audit = Audit::open(settings(&path, folder.path()));
         let asked = QUEUE as u64 + 100;
         for number in 0..asked {
-            record(&audit, &format!("waiting {number}"));
+            record_allowed(&audit, &format!("waiting {number}"));
         }
         let lost = audit.status().lost;
         assert!((98..=100).contains(&lost), "{lost}");
@@ -616,6 +620,49 @@ mod tests {
             (repeats.len(), &repeats[0]["count"], &repeats[0]["image"]),
             (1, &9.into(), &"same".into())
         );
+    }
+
+    #[test]
+    fn a_flood_of_refusals_pushes_nothing_out_of_the_trail() {
+        const FLOOD: u64 = 100_000;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let bound = 2 * fold::MOST_A_MINUTE as u64;
+        let audit = Audit::open(Settings {
+            rotate_bytes: bound,
+            keep_bytes: 2 * bound,
+            ..settings(&path, folder.path())
+        });
+        record_allowed(&audit, "allowed before");
+        audit.change(&Change {
+            what: "policy".to_owned(),
+            name: String::new(),
+            before: Value::Null,
+            after: json!("v1"),
+            who: Value::Null,
+        });
+        let start = Instant::now();
+        (0..FLOOD).for_each(|number| record(&audit, &format!("refused {number}")));
+        record_allowed(&audit, "allowed meanwhile");
+        audit.finish();
+        // Where the machine is that slow, there are as many minutes.
+        let minutes = start.elapsed().as_secs() / 60 + 1;
+        let length = fs::metadata(&path).unwrap().len();
+        assert!(length <= minutes * fold::MOST_A_MINUTE as u64 + 4_096, "{length} bytes in {minutes} min");
+        let found = verify::trail(&path, None).unwrap();
+        assert_eq!((found.problems, found.files.len(), found.first), (Vec::new(), 1, Some(1)));
+
+        let all = lines(&path);
+        let allowed = all.iter().filter(|line| line["verdict"] == "ALLOW").map(|line| line["image"].clone());
+        assert_eq!(allowed.collect::<Vec<_>>(), ["allowed before", "allowed meanwhile"]);
+        assert!(all.iter().any(|line| line["kind"] == "change") && audit.status().lost == 0);
+        let summaries: Vec<_> = all.iter().filter(|line| line["kind"] == "summary").collect();
+        let (gate, reason) = (&summaries[0]["gate"], &summaries[0]["reason"]);
+        assert_eq!((gate, reason, summaries[0].get("image")), (&json!("pull"), &json!("BAD_REQUEST"), None));
+        let report = crate::audit::report::report(&path, &Default::default()).unwrap();
+        assert_eq!((report.decisions.refused, report.decisions.allowed), (FLOOD, 2));
+        let of_reason = report.reasons.named.iter().find(|(name, _)| name == "BAD_REQUEST");
+        assert_eq!(of_reason.unwrap().1.refused, FLOOD);
     }
 
     #[test]

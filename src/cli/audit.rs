@@ -25,7 +25,7 @@ pub(super) enum Verb {
     /// Show the newest lines of the trail, and with -f those that follow
     ///
     /// Reads the trail by your own rights; the daemon need not run. `repeats` are further refusals like one before them,
-    /// counted over a minute.
+    /// counted over a minute; a `summary` counts those of a minute that were too many to be told one by one.
     Tail(reading::Tail),
     /// Find lines of the trail: by time, namespace, image, verdict, reason, rule
     ///

@@ -88,6 +88,29 @@ fn what_is_asked_for_is_found_in_all_files() {
 }
 
 #[test]
+fn refusals_that_are_only_counted_are_found_and_count() {
+    let bench = Bench::new();
+    let of = |count: u64, more: serde_json::Value| {
+        let mut rest = json!({"kind": "summary", "verdict": "DENY", "would": "DENY", "count": count});
+        rest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rest
+    };
+    let evil = json!({"gate": "create", "reason": "NO_ATTESTATION", "container": {"podNamespace": "evil"}});
+    bench.write("audit.jsonl", line(1, of(90, evil)) + &line(2, of(7, json!({"gate": null}))));
+    for (flags, decisions) in
+        [("", 97), ("--namespace evil", 90), ("--reason NO_ATTESTATION", 90), ("--image x", 0)]
+    {
+        let found = bench.run(&format!("audit query --file audit.jsonl -o json {flags}")).gave(0, "").json();
+        assert_eq!(found["decisions"], decisions, "{flags}: {found:#}");
+    }
+    let table = bench.run("audit query --file audit.jsonl").gave(0, "images that are only counted");
+    assert!(
+        table.out.contains("evil/") && table.out.contains("90") && table.out.contains("summary"),
+        "{table:?}"
+    );
+}
+
+#[test]
 fn a_trail_is_followed_through_its_rotation() {
     let bench = bench();
     let mut tail = Command::new(env!("CARGO_BIN_EXE_binauthctl"))

@@ -660,7 +660,7 @@ yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l file -d 'The trail\'s newest file; the rotated ones beside it are read too [default: the configured one]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l kind -d 'Decisions (`decision`, `repeats`), or `change`, `start`, `gap` …' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l kind -d 'Decisions (`decision`, `repeats`, `summary`), or `change`, `start`, `gap` …' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l gate -d 'Where it was asked: pull, pod, create or running' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l verdict -d 'What was decided: ALLOW, DENY or CANNOT_DECIDE' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -l would -d 'What it would be without dry run' -r
@@ -678,7 +678,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from tail" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l file -d 'The trail\'s newest file; the rotated ones beside it are read too [default: the configured one]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l kind -d 'Decisions (`decision`, `repeats`), or `change`, `start`, `gap` …' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l kind -d 'Decisions (`decision`, `repeats`, `summary`), or `change`, `start`, `gap` …' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l gate -d 'Where it was asked: pull, pod, create or running' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l verdict -d 'What was decided: ALLOW, DENY or CANNOT_DECIDE' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -l would -d 'What it would be without dry run' -r
@@ -697,7 +697,7 @@ yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from query" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l file -d 'The trail\'s newest file; the rotated ones beside it are read too [default: the configured one]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l kind -d 'Decisions (`decision`, `repeats`), or `change`, `start`, `gap` …' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l kind -d 'Decisions (`decision`, `repeats`, `summary`), or `change`, `start`, `gap` …' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l gate -d 'Where it was asked: pull, pod, create or running' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l verdict -d 'What was decided: ALLOW, DENY or CANNOT_DECIDE' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand audit; and __fish_seen_subcommand_from report" -l would -d 'What it would be without dry run' -r

@@ -27,7 +27,7 @@ pub(super) struct Wanted {
     /// The trail's newest file; the rotated ones beside it are read too [default: the configured one]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Decisions (`decision`, `repeats`), or `change`, `start`, `gap` …
+    /// Decisions (`decision`, `repeats`, `summary`), or `change`, `start`, `gap` …
     #[arg(long)]
     kind: Option<String>,
     /// Where it was asked: pull, pod, create or running
@@ -92,7 +92,7 @@ pub(in crate::cli) struct Query {
 struct Found<'a> {
     /// How many fit, of which the newest are here.
     lines: u64,
-    /// How many decisions those are, with their repeats.
+    /// How many decisions those are, with those that are only counted.
     decisions: u64,
     /// What was no line of a trail.
     passed_over: u64,
@@ -186,7 +186,7 @@ impl Newest {
             return;
         }
         self.lines += 1;
-        if matches!(entry.kind(), "decision" | "repeats") {
+        if entry.is_of_decisions() {
             self.decisions += entry.count();
         }
         if self.entries.len() == self.most {
@@ -229,10 +229,11 @@ fn row(entry: &Entry) -> Vec<String> {
         "decision" | "repeats" => text("/image"),
         "change" => format!("{} {}", text("/what"), text("/name")),
         "unserved" => ends(entry),
+        "summary" => "images that are only counted".to_owned(),
         _ => String::new(),
     };
     let gate = match entry.kind() {
-        "decision" | "repeats" => text("/gate"),
+        _ if entry.is_of_decisions() && !entry.text("/gate").is_empty() => text("/gate"),
         kind => shown(kind, 30),
     };
     let count = Some(entry.count()).filter(|count| *count != 1).map(|count| count.to_string());
