@@ -11,7 +11,7 @@
 //! | row | modules | what |
 //! |---|---|---|
 //! | core | [`text`], [`document`], [`image`], [`attestation`], [`policy`], [`decision`] | no IO, no clock, no environment, no async; each names only those before it |
-//! | shared | [`pace`], [`apart`], [`bounded`], [`http`] | what several edges and programs do alike; each names the core alone |
+//! | shared | [`pace`], [`apart`], [`bounded`], [`http`], [`logging`] | what several edges and programs do alike; each names the core alone |
 //! | edges | [`config`], [`gate`], [`evidence`], [`containerd`], [`kubelet`], [`audit`], [`metrics`], [`nri`], [`signing`] | each talks to one outside thing, none names another |
 //! | programs | [`daemon`], [`cli`], [`store`] | put the edges together; the store is a server by itself |
 //!
@@ -99,6 +99,8 @@ pub mod http;
 pub mod image;
 #[cfg(feature = "full")]
 pub mod kubelet;
+#[cfg(feature = "full")]
+pub mod logging;
 #[cfg(feature = "full")]
 pub mod metrics;
 #[cfg(feature = "nri")]

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Each names only those before it.
 const CORE: &[&str] = &["text", "document", "image", "attestation", "policy", "decision"];
 /// What several edges do alike; each names only the core.
-const SHARED: &[&str] = &["pace", "apart", "bounded", "http"];
+const SHARED: &[&str] = &["pace", "apart", "bounded", "http", "logging"];
 /// Each names core and shared. Those of later versions have their place already.
 const EDGES: &[&str] =
     &["config", "gate", "evidence", "containerd", "kubelet", "audit", "nri", "metrics", "signing"];

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
-use tracing_appender::non_blocking::NonBlockingBuilder;
-use tracing_subscriber::EnvFilter;
 
 /// Binary Authorization on the Kubernetes node: decides which images containerd may pull.
 ///
@@ -20,8 +18,6 @@ struct Arguments {
     config: PathBuf,
 }
 
-/// Lines of the log that wait until they are read.
-const LOG_LINES: usize = 4096;
 /// How many stores for what is freed the C library may keep, one for some of the threads each. Without a bound there
 /// are eight a core, and the daemon holds twice the memory. Without unsafe code it can be told at its start alone.
 const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
@@ -39,12 +35,7 @@ fn main() -> ExitCode {
         let mut again = Command::new(this);
         let _ = again.args(std::env::args_os().skip(1)).envs([ARENAS, (AGAIN, "1")]).exec();
     }
-    let filter = EnvFilter::try_from_env("BINAUTHD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // A log that nobody reads holds up no decision: its lines wait, and those beyond are dropped. What was decided is on record
-    // in the audit trail.
-    let (log, _flushed_at_the_end) =
-        NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).lossy(true).finish(std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).with_ansi(false).without_time().init();
+    let _flushed_at_the_end = binauthd::logging::to_stderr("BINAUTHD_LOG");
     match binauthd::daemon::run(&arguments.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

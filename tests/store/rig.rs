@@ -79,15 +79,8 @@ impl Database {
 
 impl Postgres {
     fn start() -> Self {
-        let programs = programs();
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let nobody = |program: &str| {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(programs.join(program));
-            command.current_dir("/").env("LC_ALL", "C");
-            command
-        };
         std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
         let made = nobody("initdb")
             .args(["-N", "-A", "trust", "-U", "store", "-E", "UTF8", "-D"])
@@ -97,17 +90,14 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         // Nobody else takes it in between, as far as can be helped.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut postgres = Self {
-            process: Self::launch(&mut nobody("postgres"), &data, folder.path(), port),
-            folder,
-            port,
-            starts: 0,
-        };
+        let process = Self::launch(&data, folder.path(), port);
+        let mut postgres = Self { process, folder, port, starts: 0 };
         postgres.ready();
         postgres
     }
 
-    fn launch(command: &mut Command, data: &Path, folder: &Path, port: u16) -> Child {
+    fn launch(data: &Path, folder: &Path, port: u16) -> Child {
+        let mut command = nobody("postgres");
         let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
         command.arg("-D").arg(data).arg("-k").arg(folder).args(["-h", "127.0.0.1", "-p", &port.to_string()]);
         command.args(["-c", "fsync=off", "-c", "max_connections=200"]);
@@ -134,11 +124,7 @@ impl Postgres {
     /// `kill -9` of all of it, and started again.
     pub(crate) fn crash(&mut self) {
         self.stop();
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(programs().join("postgres"));
-        command.current_dir("/").env("LC_ALL", "C");
-        self.process =
-            Self::launch(&mut command, &self.folder.path().join("data"), self.folder.path(), self.port);
+        self.process = Self::launch(&self.folder.path().join("data"), self.folder.path(), self.port);
         self.ready();
     }
 
@@ -156,6 +142,14 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// PostgreSQL does not run as root.
+fn nobody(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(programs().join(program));
+    command.current_dir("/").env("LC_ALL", "C");
+    command
 }
 
 /// Of the newest one there is.
