@@ -236,21 +236,20 @@ impl Hub {
         if last - after > FURTHEST {
             return Ok(Next::Relist(last));
         }
-        let held = self.held_after(after);
-        let (told, upto) = match held {
-            Some(told) => (told, last),
-            None => self.read(after, last).await?,
-        };
-        let lines = told.into_iter().filter(|told| wanted.wants(told)).map(|told| told.line);
-        Ok(Next::Changes(lines.collect(), upto))
+        if let Some(lines) = self.held_between(after, last, wanted) {
+            return Ok(Next::Changes(lines, last));
+        }
+        let (told, upto) = self.read(after, last).await?;
+        Ok(Next::Changes(wanted.lines(&told), upto))
     }
 
-    /// From memory, where all of it is there.
-    fn held_after(&self, after: i64) -> Option<Vec<Told>> {
+    /// From memory, where all of it is there. What is held beyond `last` is told when everybody knows of it: in the next turn.
+    fn held_between(&self, after: i64, last: i64, wanted: &Wanted) -> Option<Vec<Bytes>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         // Numbers without a line are of changes that nobody follows; what is held has none missing behind its first.
         let first = held.front()?.seq;
-        (after + 1 >= first).then(|| held.iter().filter(|told| told.seq > after).cloned().collect())
+        let upto = |seq: i64| held.partition_point(|told| told.seq <= seq);
+        (after + 1 >= first).then(|| wanted.lines(held.range(upto(after)..upto(last))))
     }
 
     /// From the database: those behind `after`, up to `last`; and up to where they reach.
@@ -291,6 +290,10 @@ impl Hub {
 }
 
 impl Wanted {
+    fn lines<'a>(&self, told: impl IntoIterator<Item = &'a Told>) -> Vec<Bytes> {
+        told.into_iter().filter(|told| self.wants(told)).map(|told| told.line.clone()).collect()
+    }
+
     fn wants(&self, told: &Told) -> bool {
         self.notes.is_empty() || told.about.1.is_empty() || self.notes.contains(&told.about.1)
     }
@@ -300,4 +303,44 @@ async fn listen(url: &str) -> Option<sqlx::postgres::PgListener> {
     let mut listener = sqlx::postgres::PgListener::connect(url).await.ok()?;
     listener.listen(CHANNEL).await.ok()?;
     Some(listener)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_is_told_once_up_to_where_everybody_knows_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/store.db", folder.path().display());
+        let hub = Hub::open(Arc::new(Database::open(&url).await.unwrap())).await.unwrap();
+        let told = |seq: i64, note: &str| Told {
+            seq,
+            about: ("p".to_owned(), note.to_owned()),
+            line: Bytes::from(seq.to_string()),
+        };
+        hub.held.lock().unwrap().extend([told(3, "a"), told(5, "b"), told(9, "a")]);
+        let lines = |after, last, notes: &[&str]| {
+            let wanted = Wanted { notes: notes.iter().map(ToString::to_string).collect() };
+            let lines = hub.held_between(after, last, &wanted)?;
+            Some(
+                lines
+                    .iter()
+                    .map(|line| String::from_utf8_lossy(line).into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        };
+        for (after, last, notes, given) in [
+            (1, 9, &[] as &[&str], None),
+            (2, 9, &[], Some("3 5 9")),
+            (3, 9, &[], Some("5 9")),
+            (4, 8, &[], Some("5")),
+            (9, 9, &[], Some("")),
+            (2, 9, &["a"], Some("3 9")),
+        ] {
+            assert_eq!(lines(after, last, notes).as_deref(), given, "{after} to {last} of {notes:?}");
+        }
+    }
 }

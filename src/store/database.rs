@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Row as _, SqlSafeStr as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Row as _, SqlSafeStr as _, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Connections at a time.
@@ -109,9 +109,7 @@ impl Database {
     pub async fn write(&self) -> Result<Writing<'_>, sqlx::Error> {
         let turn = if self.is_postgres { None } else { Some(self.turn.lock().await) };
         let mut transaction = self.pool.begin().await?;
-        let counted =
-            sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value");
-        let seq = counted.fetch_one(&mut *transaction).await?.try_get(0)?;
+        let seq = next(&mut transaction).await?;
         Ok(Writing { transaction, seq, time: now(), _turn: turn })
     }
 
@@ -127,7 +125,7 @@ impl Database {
 
 impl Writing<'_> {
     /// What is written is asked of this connection.
-    pub fn connection(&mut self) -> &mut sqlx::AnyConnection {
+    pub fn connection(&mut self) -> &mut AnyConnection {
         &mut self.transaction
     }
 
@@ -136,9 +134,7 @@ impl Writing<'_> {
     /// # Errors
     /// The database's.
     pub async fn count_up(&mut self) -> Result<(), sqlx::Error> {
-        let counted =
-            sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value");
-        self.seq = counted.fetch_one(&mut *self.transaction).await?.try_get(0)?;
+        self.seq = next(&mut self.transaction).await?;
         Ok(())
     }
 
@@ -149,6 +145,12 @@ impl Writing<'_> {
     pub async fn commit(self) -> Result<(), sqlx::Error> {
         self.transaction.commit().await
     }
+}
+
+/// The number of the next change.
+async fn next(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+    let counted = sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value");
+    counted.fetch_one(connection).await?.try_get(0)
 }
 
 /// RFC 3339, with microseconds.

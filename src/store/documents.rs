@@ -4,7 +4,7 @@
 //! are opaque: whether one is to be obeyed, the nodes find out by their own keys.
 
 use serde_json::{Value, json};
-use sqlx::Row as _;
+use sqlx::{Any, Executor, Row as _};
 
 use super::access::Area;
 use super::call::{Api, Id, some_id};
@@ -12,7 +12,8 @@ use super::changes;
 use super::database::Writing;
 use super::error::{ApiError, Code};
 use super::filter::{Field, Filter, Row};
-use super::notes::{Numbered, Page};
+use super::grafeas::rename;
+use super::paging::{self, Numbered};
 use super::server::Asked;
 use crate::attestation::attestor::AttestorDocument;
 use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence, verify};
@@ -101,7 +102,7 @@ pub(super) async fn put_policy(asked: &Asked<'_>, project: &str) -> Result<Value
         .map_err(|error| Code::InvalidArgument.because(crate::chain(&error)))?;
     let mut writing = asked.database().write().await?;
     for attestor in policy.attestors() {
-        if read(&mut writing, Kind::Attestor, attestor.project(), attestor.id()).await?.is_none() {
+        if read(writing.connection(), Kind::Attestor, attestor.project(), attestor.id()).await?.is_none() {
             return Err(Code::FailedPrecondition
                 .because(format!("there is no attestor `{attestor}`: create it first")));
         }
@@ -260,48 +261,35 @@ pub(super) async fn put_bundle(asked: &Asked<'_>, project: &str) -> Result<Value
         return Err(Code::InvalidArgument.because("the bundle is no JSON object"));
     }
     let mut writing = asked.database().write().await?;
-    let before = read(&mut writing, Kind::Bundle, project, "").await?;
-    write(&mut writing, asked, Kind::Bundle, (project, ""), before.as_ref(), &body).await?;
+    let before = read(writing.connection(), Kind::Bundle, project, "").await?;
+    write(&mut writing, asked, Kind::Bundle, (project, ""), before.as_ref(), body).await?;
     asked.made(writing).await?;
     Ok(json!({}))
 }
 
 async fn get(asked: &Asked<'_>, kind: Kind, project: &str, id: &str) -> Result<Option<Kept>, ApiError> {
-    let row =
-        sqlx::query("SELECT seq, etag, body FROM documents WHERE kind = $1 AND project = $2 AND id = $3");
-    let row = row.bind(kind.word()).bind(project).bind(id).fetch_optional(asked.database().pool()).await?;
-    row.map(|row| kept(&row)).transpose()
+    read(asked.database().pool(), kind, project, id).await
 }
 
 async fn read(
-    writing: &mut Writing<'_>,
+    from: impl Executor<'_, Database = Any>,
     kind: Kind,
     project: &str,
     id: &str,
 ) -> Result<Option<Kept>, ApiError> {
     let row =
         sqlx::query("SELECT seq, etag, body FROM documents WHERE kind = $1 AND project = $2 AND id = $3");
-    let row = row.bind(kind.word()).bind(project).bind(id).fetch_optional(writing.connection()).await?;
+    let row = row.bind(kind.word()).bind(project).bind(id).fetch_optional(from).await?;
     row.map(|row| kept(&row)).transpose()
 }
 
 async fn list(asked: &Asked<'_>, kind: Kind, project: &str) -> Result<(Vec<Value>, String), ApiError> {
     let paging = asked.paging(&format!("{} of {project}", kind.word()), "")?;
-    let mut page = Page::new(&paging, &Filter::All);
-    while page.wants_more() {
-        let rows = sqlx::query(
-            "SELECT seq, etag, body FROM documents WHERE kind = $1 AND project = $2 AND seq > $3 ORDER BY seq LIMIT $4",
-        )
-        .bind(kind.word())
-        .bind(project)
-        .bind(page.after)
-        .bind(page.chunk())
-        .fetch_all(asked.database().pool())
-        .await?;
-        page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
-    }
-    let (rows, token) = page.done();
-    Ok((rows.into_iter().map(|kept: Kept| kept.body).collect(), token))
+    let query = "SELECT seq, etag, body FROM documents WHERE kind = $3 AND project = $4 AND seq > $1 \
+                 ORDER BY seq LIMIT $2";
+    let bound = [kind.word(), project];
+    let (rows, token) = paging::page(asked.database(), &paging, &Filter::All, query, &bound, kept).await?;
+    Ok((rows.into_iter().map(|kept| kept.body).collect(), token))
 }
 
 fn kept(row: &sqlx::any::AnyRow) -> Result<Kept, ApiError> {
@@ -319,7 +307,7 @@ async fn put(
     when: When,
 ) -> Result<Value, ApiError> {
     let name = kind.name(project, id);
-    let before = read(&mut writing, kind, project, id).await?;
+    let before = read(writing.connection(), kind, project, id).await?;
     match (&before, when) {
         (Some(_), When::New) => return Err(Code::AlreadyExists.because(format!("`{name}` is there already"))),
         (None, When::There) => return Err(missing(&name)),
@@ -337,31 +325,27 @@ async fn put(
     members.insert("name".to_owned(), name.into());
     members.remove("update_time");
     members.insert("updateTime".to_owned(), writing.time.clone().into());
-    let etag = etag(&writing, members);
-    members.insert("etag".to_owned(), etag.into());
-    write(&mut writing, asked, kind, (project, id), before.as_ref(), &body).await?;
+    let body = write(&mut writing, asked, kind, (project, id), before.as_ref(), body).await?;
     asked.made(writing).await?;
     Ok(body)
 }
 
-fn etag(writing: &Writing<'_>, members: &serde_json::Map<String, Value>) -> String {
-    let text = serde_json::to_string(members).unwrap_or_default();
-    format!("\"{}-{}\"", Version::of(text.as_bytes()), writing.seq)
-}
-
+/// Keeps a document, with an etag of its own in it; a bundle stays as it came.
 async fn write(
     writing: &mut Writing<'_>,
     asked: &Asked<'_>,
     kind: Kind,
     (project, id): (&str, &str),
     before: Option<&Kept>,
-    body: &Value,
-) -> Result<(), ApiError> {
+    mut body: Value,
+) -> Result<Value, ApiError> {
+    let etag = format!("\"{}-{}\"", Version::of(body.to_string().as_bytes()), writing.seq);
+    if kind != Kind::Bundle
+        && let Some(members) = body.as_object_mut()
+    {
+        members.insert("etag".to_owned(), etag.as_str().into());
+    }
     let text = body.to_string();
-    let etag = match body.get("etag").and_then(Value::as_str) {
-        Some(etag) if kind != Kind::Bundle => etag.to_owned(),
-        _ => format!("\"{}-{}\"", Version::of(text.as_bytes()), writing.seq),
-    };
     // A list is in the order in which its documents were made.
     let seq = before.map_or(writing.seq, |before| before.seq);
     let time = writing.time.clone();
@@ -381,13 +365,13 @@ async fn write(
     let former = before.map(|before| before.body.to_string());
     let name = kind.name(project, id);
     changes::log(writing, &asked.who.name, kind.word(), &name, former.as_deref(), Some(&text)).await?;
-    Ok(())
+    Ok(body)
 }
 
 async fn delete(asked: &Asked<'_>, kind: Kind, project: &str, id: &str) -> Result<Value, ApiError> {
     let name = kind.name(project, id);
     let mut writing = asked.database().write().await?;
-    let before = read(&mut writing, kind, project, id).await?.ok_or_else(|| missing(&name))?;
+    let before = read(writing.connection(), kind, project, id).await?.ok_or_else(|| missing(&name))?;
     sqlx::query("DELETE FROM documents WHERE kind = $1 AND project = $2 AND id = $3")
         .bind(kind.word())
         .bind(project)
@@ -403,10 +387,8 @@ async fn delete(asked: &Asked<'_>, kind: Kind, project: &str, id: &str) -> Resul
 /// v1beta1 names the note otherwise.
 fn attestor_out(body: Value, api: Api) -> Value {
     let Value::Object(mut members) = body else { return body };
-    if api == Api::V1Beta1
-        && let Some(note) = members.remove("userOwnedGrafeasNote")
-    {
-        members.insert("userOwnedDrydockNote".to_owned(), note);
+    if api == Api::V1Beta1 {
+        rename(&mut members, "userOwnedGrafeasNote", "userOwnedDrydockNote");
     }
     Value::Object(members)
 }

@@ -230,7 +230,7 @@ fn camel(name: &str) -> String {
     camel
 }
 
-fn rename(body: &mut Map<String, Value>, from: &str, to: &str) {
+pub(super) fn rename(body: &mut Map<String, Value>, from: &str, to: &str) {
     if let Some(value) = body.remove(from) {
         body.insert(to.to_owned(), value);
     }

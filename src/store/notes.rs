@@ -1,8 +1,8 @@
 //! Notes: what attestations hang on.
 
 use serde_json::{Map, Value, json};
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, Row as _};
 
 use super::access::Area;
 use super::call::{Api, some_id};
@@ -11,15 +11,10 @@ use super::error::{ApiError, Code};
 use super::filter::{Field, Filter, Row};
 use super::grafeas::{self, Note};
 use super::occurrences::MOST_AT_ONCE;
-use super::paging::Paging;
+use super::paging::{self, Numbered};
 use super::server::Asked;
 use super::{changes, occurrences};
 use crate::attestation::NoteName;
-
-/// Rows that a filter is held against for one page; a page may have fewer than were asked for, and the token goes on.
-const MOST_LOOKED_AT: usize = 20_000;
-/// Rows that are read at a time.
-const CHUNK: usize = 1_001;
 
 struct Kept {
     seq: i64,
@@ -28,6 +23,12 @@ struct Kept {
     created: String,
     updated: String,
     body: Value,
+}
+
+impl Numbered for Kept {
+    fn seq(&self) -> i64 {
+        self.seq
+    }
 }
 
 impl Row for Kept {
@@ -50,19 +51,9 @@ pub(super) async fn list(asked: &Asked<'_>, project: &str) -> Result<Value, ApiE
     let text = asked.parameter("filter").unwrap_or_default();
     let filter = Filter::parse(text).map_err(|error| Code::InvalidArgument.because(error.to_string()))?;
     let paging = asked.paging(&format!("notes of {project}"), text)?;
-    let mut page = Page::new(&paging, &filter);
-    while page.wants_more() {
-        let rows = sqlx::query(
-            "SELECT seq, project, id, kind, created, updated, body FROM notes WHERE project = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        )
-        .bind(project)
-        .bind(page.after)
-        .bind(page.chunk())
-        .fetch_all(asked.database().pool())
-        .await?;
-        page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
-    }
-    let (rows, token) = page.done();
+    let query = "SELECT seq, project, id, kind, created, updated, body FROM notes WHERE project = $3 \
+                 AND seq > $1 ORDER BY seq LIMIT $2";
+    let (rows, token) = paging::page(asked.database(), &paging, &filter, query, &[project], kept).await?;
     let notes: Vec<_> = rows.into_iter().map(|note| whole(note, asked.api)).collect();
     Ok(json!({"notes": notes, "nextPageToken": token}))
 }
@@ -70,14 +61,7 @@ pub(super) async fn list(asked: &Asked<'_>, project: &str) -> Result<Value, ApiE
 /// `GetNote`
 pub(super) async fn get(asked: &Asked<'_>, name: &NoteName) -> Result<Value, ApiError> {
     asked.who.may_see(Area::Notes)?;
-    let row = sqlx::query(
-        "SELECT seq, project, id, kind, created, updated, body FROM notes WHERE project = $1 AND id = $2",
-    );
-    let row = row.bind(name.project()).bind(name.id()).fetch_optional(asked.database().pool()).await?;
-    match row {
-        Some(row) => Ok(whole(kept(&row)?, asked.api)),
-        None => Err(missing(name)),
-    }
+    Ok(whole(read(asked.database().pool(), name).await?, asked.api))
 }
 
 /// `CreateNote`
@@ -151,7 +135,7 @@ pub(super) async fn update(asked: &Asked<'_>, name: &NoteName) -> Result<Value, 
     asked.who.may_change(Area::Notes)?;
     let update = asked.json()?;
     let mut writing = asked.database().write().await?;
-    let before = read(&mut writing, name).await?;
+    let before = read(writing.connection(), name).await?;
     let Value::Object(members) = before.body.clone() else { return Err(missing(name)) };
     let note = Note::read(grafeas::updated(members, update, asked.mask(), asked.api, true)?, Api::V1)?;
     if note.kind != before.kind {
@@ -178,7 +162,7 @@ pub(super) async fn update(asked: &Asked<'_>, name: &NoteName) -> Result<Value, 
 pub(super) async fn delete(asked: &Asked<'_>, name: &NoteName) -> Result<Value, ApiError> {
     asked.who.may_change(Area::Notes)?;
     let mut writing = asked.database().write().await?;
-    let before = read(&mut writing, name).await?;
+    let before = read(writing.connection(), name).await?;
     if occurrences::are_under(&mut writing, name).await? {
         return Err(Code::FailedPrecondition
             .because(format!("occurrences are filed under `{name}`: take them away first")));
@@ -196,14 +180,14 @@ pub(super) async fn delete(asked: &Asked<'_>, name: &NoteName) -> Result<Value, 
 
 /// The kind of a note that occurrences are filed under.
 pub(super) async fn kind(writing: &mut Writing<'_>, name: &NoteName) -> Result<String, ApiError> {
-    Ok(read(writing, name).await?.kind)
+    Ok(read(writing.connection(), name).await?.kind)
 }
 
-async fn read(writing: &mut Writing<'_>, name: &NoteName) -> Result<Kept, ApiError> {
+async fn read(from: impl Executor<'_, Database = Any>, name: &NoteName) -> Result<Kept, ApiError> {
     let row = sqlx::query(
         "SELECT seq, project, id, kind, created, updated, body FROM notes WHERE project = $1 AND id = $2",
     );
-    let row = row.bind(name.project()).bind(name.id()).fetch_optional(writing.connection()).await?;
+    let row = row.bind(name.project()).bind(name.id()).fetch_optional(from).await?;
     kept(&row.ok_or_else(|| missing(name))?)
 }
 
@@ -236,81 +220,4 @@ pub(super) fn with(body: Value, name: &str, created: &str, updated: &str) -> Val
 
 fn missing(name: &NoteName) -> ApiError {
     Code::NotFound.because(format!("there is no note `{name}`"))
-}
-
-/// A page that is being filled.
-pub(super) struct Page<'a, T> {
-    paging: &'a Paging,
-    filter: &'a Filter,
-    rows: Vec<T>,
-    pub(super) after: i64,
-    looked_at: usize,
-    /// The last row that was looked at, where there are more.
-    rest: Option<i64>,
-    is_over: bool,
-}
-
-/// A row with a number.
-pub(super) trait Numbered: Row {
-    fn seq(&self) -> i64;
-}
-
-impl Numbered for Kept {
-    fn seq(&self) -> i64 {
-        self.seq
-    }
-}
-
-impl<'a, T: Numbered> Page<'a, T> {
-    pub(super) fn new(paging: &'a Paging, filter: &'a Filter) -> Self {
-        Self {
-            paging,
-            filter,
-            rows: Vec::new(),
-            after: paging.after,
-            looked_at: 0,
-            rest: None,
-            is_over: false,
-        }
-    }
-
-    pub(super) fn wants_more(&self) -> bool {
-        !self.is_over
-    }
-
-    /// How many rows are read next: no more than are given, where each of them is.
-    pub(super) fn chunk(&self) -> i64 {
-        let rows = if *self.filter == Filter::All { CHUNK.min(self.paging.size + 1) } else { CHUNK };
-        i64::try_from(rows).unwrap_or(i64::MAX)
-    }
-
-    /// Takes the next [`chunk`](Self::chunk) of rows; fewer are the last.
-    pub(super) fn take(&mut self, chunk: Vec<T>) {
-        let is_last = i64::try_from(chunk.len()).is_ok_and(|rows| rows < self.chunk());
-        for row in chunk {
-            self.looked_at += 1;
-            if !self.filter.keeps(&row) {
-                self.after = row.seq();
-                continue;
-            }
-            if self.rows.len() == self.paging.size {
-                self.rest = Some(self.after);
-                self.is_over = true;
-                return;
-            }
-            self.after = row.seq();
-            self.rows.push(row);
-        }
-        if is_last {
-            self.is_over = true;
-        } else if self.looked_at >= MOST_LOOKED_AT {
-            self.rest = Some(self.after);
-            self.is_over = true;
-        }
-    }
-
-    /// The rows, and the token of the next page; empty at the end.
-    pub(super) fn done(self) -> (Vec<T>, String) {
-        (self.rows, self.rest.map(|rest| self.paging.token(rest)).unwrap_or_default())
-    }
 }

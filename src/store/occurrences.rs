@@ -1,8 +1,8 @@
 //! Occurrences: attestations, and whatever else is filed under notes.
 
 use serde_json::{Value, json};
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, Row as _};
 
 use super::access::{Area, random};
 use super::call::{Api, Id};
@@ -11,7 +11,8 @@ use super::database::Writing;
 use super::error::{ApiError, Code};
 use super::filter::{Comparison, Field, Filter, Row};
 use super::grafeas::{self, Filed};
-use super::notes::{self, Numbered, Page};
+use super::notes;
+use super::paging::{self, Numbered};
 use super::server::Asked;
 use crate::attestation::NoteName;
 use crate::image::Digest;
@@ -77,41 +78,20 @@ async fn listed(asked: &Asked<'_>, of: &Of<'_>, list: &str) -> Result<Value, Api
     let text = asked.parameter("filter").unwrap_or_default();
     let filter = Filter::parse(text).map_err(|error| Code::InvalidArgument.because(error.to_string()))?;
     let paging = asked.paging(list, text)?;
-    let mut page = Page::new(&paging, &filter);
-    while page.wants_more() {
-        let rows = chunk(asked, of, &filter, (page.after, page.chunk())).await?;
-        page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
-    }
-    let (rows, token) = page.done();
+    let (narrow, project, id) = match of {
+        Of::Project(project) => ("project = $3 AND $4 = ''", *project, ""),
+        Of::Note(note) => ("note_project = $3 AND note = $4", note.project(), note.id()),
+    };
+    // Candidates by the index that finds the fewest. What the filter says is bound, never written into the query.
+    let digest = pinned_digest(&filter);
+    let by_digest = if digest.is_some() { "digest = $5" } else { "$5 = ''" };
+    let query = format!(
+        "SELECT {COLUMNS} FROM occurrences WHERE {narrow} AND {by_digest} AND seq > $1 ORDER BY seq LIMIT $2"
+    );
+    let bound = [project, id, digest.as_deref().unwrap_or_default()];
+    let (rows, token) = paging::page(asked.database(), &paging, &filter, &query, &bound, kept).await?;
     let all = rows.into_iter().map(|one| whole(one, asked.api)).collect::<Result<Vec<_>, _>>()?;
     Ok(json!({"occurrences": all, "nextPageToken": token}))
-}
-
-/// Candidates of a list, by the index that finds the fewest. What the filter says is bound, never written into the query.
-async fn chunk(
-    asked: &Asked<'_>,
-    of: &Of<'_>,
-    filter: &Filter,
-    (after, limit): (i64, i64),
-) -> Result<Vec<AnyRow>, ApiError> {
-    let (narrow, project, id) = match of {
-        Of::Project(project) => ("project = $1 AND $2 = ''", *project, ""),
-        Of::Note(note) => ("note_project = $1 AND note = $2", note.project(), note.id()),
-    };
-    let digest = pinned_digest(filter);
-    let by_digest = if digest.is_some() { "digest = $3" } else { "$3 = ''" };
-    let query = format!(
-        "SELECT {COLUMNS} FROM occurrences WHERE {narrow} AND {by_digest} AND seq > $4 ORDER BY seq LIMIT $5"
-    );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-        .bind(project)
-        .bind(id)
-        .bind(digest.unwrap_or_default())
-        .bind(after)
-        .bind(limit)
-        .fetch_all(asked.database().pool())
-        .await?;
-    Ok(rows)
 }
 
 /// The digest that every match is of, where the filter names one.
@@ -125,20 +105,14 @@ fn pinned_digest(filter: &Filter) -> Option<String> {
 /// `GetOccurrence`
 pub(super) async fn get(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
     asked.who.may_see(Area::Occurrences)?;
-    whole(of_id(asked, id).await?, asked.api)
+    whole(read(asked.database().pool(), id).await?, asked.api)
 }
 
 /// `GetOccurrenceNote`
 pub(super) async fn note(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
     asked.who.may_see(Area::Occurrences)?;
-    let occurrence = of_id(asked, id).await?;
+    let occurrence = read(asked.database().pool(), id).await?;
     notes::get(asked, &occurrence.note).await
-}
-
-async fn of_id(asked: &Asked<'_>, id: &Id) -> Result<Kept, ApiError> {
-    let query = format!("SELECT {COLUMNS} FROM occurrences WHERE project = $1 AND id = $2");
-    let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&id.project).bind(&id.id);
-    kept(&row.fetch_optional(asked.database().pool()).await?.ok_or_else(|| missing(id))?)
 }
 
 /// `CreateOccurrence`
@@ -233,7 +207,7 @@ async fn put(
 pub(super) async fn update(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
     let update = asked.json()?;
     let mut writing = asked.database().write().await?;
-    let before = read(&mut writing, id).await?;
+    let before = read(writing.connection(), id).await?;
     asked.who.may_attach(&before.note)?;
     let Value::Object(members) = serde_json::from_str(&before.body)? else { return Err(missing(id)) };
     let filed = Filed::read(grafeas::updated(members, update, asked.mask(), asked.api, false)?, Api::V1)?;
@@ -259,7 +233,7 @@ pub(super) async fn update(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError
 /// `DeleteOccurrence`
 pub(super) async fn delete(asked: &Asked<'_>, id: &Id) -> Result<Value, ApiError> {
     let mut writing = asked.database().write().await?;
-    let before = read(&mut writing, id).await?;
+    let before = read(writing.connection(), id).await?;
     asked.who.may_attach(&before.note)?;
     sqlx::query("DELETE FROM occurrences WHERE project = $1 AND id = $2")
         .bind(&id.project)
@@ -300,10 +274,10 @@ pub(super) async fn are_under(writing: &mut Writing<'_>, note: &NoteName) -> Res
     Ok(one.is_some())
 }
 
-async fn read(writing: &mut Writing<'_>, id: &Id) -> Result<Kept, ApiError> {
+async fn read(from: impl Executor<'_, Database = Any>, id: &Id) -> Result<Kept, ApiError> {
     let query = format!("SELECT {COLUMNS} FROM occurrences WHERE project = $1 AND id = $2");
     let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(&id.project).bind(&id.id);
-    kept(&row.fetch_optional(writing.connection()).await?.ok_or_else(|| missing(id))?)
+    kept(&row.fetch_optional(from).await?.ok_or_else(|| missing(id))?)
 }
 
 fn kept(row: &AnyRow) -> Result<Kept, ApiError> {

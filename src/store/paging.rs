@@ -1,13 +1,21 @@
 //! Pages of lists: rows in the order in which they came, each page from behind the last row of the one before. So what is
 //! added or taken away meanwhile moves nothing that was not given yet.
 
+use sqlx::any::AnyRow;
+
+use super::database::Database;
 use super::error::{ApiError, Code};
+use super::filter::{Filter, Row};
 use crate::document::Version;
 
 /// Rows of a page where nobody says how many.
 const DEFAULT: usize = 20;
 /// At most.
 pub const MOST: usize = 1_000;
+/// Rows that a filter is held against for one page; a page may have fewer than were asked for, and the token goes on.
+const MOST_LOOKED_AT: usize = 20_000;
+/// Rows that are read at a time.
+const CHUNK: usize = MOST + 1;
 
 /// Which page of which list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +61,88 @@ impl Paging {
 fn last_row(token: &str, list: &Version) -> Option<i64> {
     let (row, of) = token.split_once('.')?;
     row.parse().ok().filter(|row| *row > 0 && of == list.as_str())
+}
+
+/// A row with a number.
+pub(super) trait Numbered: Row {
+    fn seq(&self) -> i64;
+}
+
+/// Reads one page of `query`, which gives rows behind number `$1` in their order, `$2` of them at most, and binds `bound` from
+/// `$3` on. The rows, and the token of the next page; empty at the end.
+pub(super) async fn page<T: Numbered>(
+    database: &Database,
+    paging: &Paging,
+    filter: &Filter,
+    query: &str,
+    bound: &[&str],
+    kept: fn(&AnyRow) -> Result<T, ApiError>,
+) -> Result<(Vec<T>, String), ApiError> {
+    let mut page = Page::new(paging, filter);
+    while !page.is_over {
+        let asked = sqlx::query(sqlx::AssertSqlSafe(query)).bind(page.after).bind(page.chunk());
+        let asked = bound.iter().fold(asked, |asked, text| asked.bind(*text));
+        let rows = asked.fetch_all(database.pool()).await?;
+        page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok((page.rows, page.rest.map(|rest| paging.token(rest)).unwrap_or_default()))
+}
+
+/// A page that is being filled.
+struct Page<'a, T> {
+    paging: &'a Paging,
+    filter: &'a Filter,
+    rows: Vec<T>,
+    after: i64,
+    looked_at: usize,
+    /// The last row that was looked at, where there are more.
+    rest: Option<i64>,
+    is_over: bool,
+}
+
+impl<'a, T: Numbered> Page<'a, T> {
+    fn new(paging: &'a Paging, filter: &'a Filter) -> Self {
+        Self {
+            paging,
+            filter,
+            rows: Vec::new(),
+            after: paging.after,
+            looked_at: 0,
+            rest: None,
+            is_over: false,
+        }
+    }
+
+    /// How many rows are read next: no more than are given, where each of them is.
+    fn chunk(&self) -> i64 {
+        let rows = if *self.filter == Filter::All { CHUNK.min(self.paging.size + 1) } else { CHUNK };
+        i64::try_from(rows).unwrap_or(i64::MAX)
+    }
+
+    /// Takes the next [`chunk`](Self::chunk) of rows; fewer are the last.
+    fn take(&mut self, chunk: Vec<T>) {
+        let is_last = i64::try_from(chunk.len()).is_ok_and(|rows| rows < self.chunk());
+        for row in chunk {
+            self.looked_at += 1;
+            if !self.filter.keeps(&row) {
+                self.after = row.seq();
+                continue;
+            }
+            if self.rows.len() == self.paging.size {
+                self.rest = Some(self.after);
+                self.is_over = true;
+                return;
+            }
+            self.after = row.seq();
+            self.rows.push(row);
+        }
+        if is_last {
+            self.is_over = true;
+        } else if self.looked_at >= MOST_LOOKED_AT {
+            self.rest = Some(self.after);
+            self.is_over = true;
+        }
+    }
 }
 
 #[cfg(test)]
