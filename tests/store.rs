@@ -5,11 +5,14 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::unreachable,
     reason = "a test fails by panicking"
 )]
 
 #[path = "store/api.rs"]
 mod api;
+#[path = "store/crowd.rs"]
+mod crowd;
 #[path = "store/faults.rs"]
 mod faults;
 #[path = "store/rig.rs"]

@@ -14,7 +14,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use tokio::sync::watch;
 
-use super::database::{Database, Writing};
+use super::database::{CHANNEL, Database, Writing, places};
 use super::error::ApiError;
 use super::notes::with;
 
@@ -26,8 +26,6 @@ const BATCH: i64 = 500;
 pub const FURTHEST: i64 = 100_000;
 /// How often the database is asked where nobody tells of changes.
 const LOOK: Duration = Duration::from_millis(500);
-/// Where PostgreSQL tells of them.
-const CHANNEL: &str = "binauth_store";
 
 /// One change, as it is told.
 #[derive(Debug, Clone)]
@@ -79,7 +77,7 @@ pub(super) async fn log(
 }
 
 /// A change.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Change<'a> {
     pub(super) who: &'a str,
     pub(super) what: &'a str,
@@ -93,27 +91,31 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    pub(super) async fn log(&self, writing: &mut Writing<'_>) -> Result<(), sqlx::Error> {
-        let (seq, time) = (writing.seq, writing.time.clone());
-        sqlx::query(
-            "INSERT INTO changes (seq, time, who, what, name, project, id, note, resource, before, after) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(seq)
-        .bind(time)
-        .bind(self.who)
-        .bind(self.what)
-        .bind(self.name)
-        .bind(self.place.0)
-        .bind(self.place.1)
-        .bind(self.note)
-        .bind(self.resource)
-        .bind(self.before)
-        .bind(self.after)
-        .execute(writing.connection())
-        .await?;
-        Ok(())
+    pub(super) async fn log(self, writing: &mut Writing<'_>) -> Result<(), sqlx::Error> {
+        let seq = writing.seq;
+        log_all(writing, &[(seq, self)]).await
     }
+}
+
+/// Logs changes, each with its number.
+pub(super) async fn log_all(
+    writing: &mut Writing<'_>,
+    changes: &[(i64, Change<'_>)],
+) -> Result<(), sqlx::Error> {
+    let query = format!(
+        "INSERT INTO changes (seq, time, who, what, name, project, id, note, resource, before, after) VALUES {}",
+        places(changes.len(), 11)
+    );
+    let time = writing.time.clone();
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(query));
+    for (seq, change) in changes {
+        let ((project, id), Change { who, what, name, note, resource, before, after, .. }) =
+            (change.place, *change);
+        query = query.bind(*seq).bind(&time).bind(who).bind(what).bind(name).bind(project).bind(id);
+        query = query.bind(note).bind(resource).bind(before).bind(after);
+    }
+    query.execute(writing.connection()).await?;
+    Ok(())
 }
 
 impl Hub {
@@ -174,9 +176,6 @@ impl Hub {
 
     /// Told by whoever has made a change here.
     pub async fn changed(&self) {
-        if self.database.is_shared() {
-            let _ = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(self.database.pool()).await;
-        }
         self.look().await;
     }
 

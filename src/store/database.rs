@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Row as _, SqlSafeStr as _, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Row as _, SqlSafeStr as _};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Connections at a time.
@@ -17,8 +18,13 @@ const CONNECTIONS: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Each is applied once, and never changed afterwards.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "notes, occurrences, documents, changes", include_str!("database/1.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "notes, occurrences, documents, changes", include_str!("database/1.sql")),
+    (2, "look-ups that are never guessed", include_str!("database/2.sql")),
+];
+/// Where PostgreSQL tells other servers of changes.
+pub(super) const CHANNEL: &str = "binauth_store";
+const NOTIFY: &str = "NOTIFY binauth_store";
 
 /// Where everything is kept.
 #[derive(Debug)]
@@ -30,12 +36,18 @@ pub struct Database {
 }
 
 /// A change that is being made: all of it, or nothing.
+///
+/// Its transaction is begun and ended here and not by sqlx, which counts them: once a `COMMIT` fails that SQLite has taken back
+/// by itself, the count is wrong, and later changes on that connection end inside of one that never ends. So a connection on
+/// which a change was given up, or may have failed, is never used again; with it goes whatever it had begun.
 pub struct Writing<'a> {
-    transaction: Transaction<'static, Any>,
+    connection: PoolConnection<Any>,
+    is_made: bool,
     /// The number of the change.
     pub seq: i64,
     /// When it is made, RFC 3339.
     pub time: String,
+    is_postgres: bool,
     _turn: Option<MutexGuard<'a, ()>>,
 }
 
@@ -108,9 +120,15 @@ impl Database {
     /// The database's.
     pub async fn write(&self) -> Result<Writing<'_>, sqlx::Error> {
         let turn = if self.is_postgres { None } else { Some(self.turn.lock().await) };
-        let mut transaction = self.pool.begin().await?;
-        let seq = next(&mut transaction).await?;
-        Ok(Writing { transaction, seq, time: now(), _turn: turn })
+        let connection = self.pool.acquire().await?;
+        let is_postgres = self.is_postgres;
+        let mut writing =
+            Writing { connection, is_made: false, seq: 0, time: String::new(), is_postgres, _turn: turn };
+        let begin = if is_postgres { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        sqlx::query(begin).execute(writing.connection()).await?;
+        writing.count_up().await?;
+        writing.time = now();
+        Ok(writing)
     }
 
     /// The number of the last change.
@@ -126,7 +144,7 @@ impl Database {
 impl Writing<'_> {
     /// What is written is asked of this connection.
     pub fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+        &mut self.connection
     }
 
     /// One more change of the same writing.
@@ -134,23 +152,55 @@ impl Writing<'_> {
     /// # Errors
     /// The database's.
     pub async fn count_up(&mut self) -> Result<(), sqlx::Error> {
-        self.seq = next(&mut self.transaction).await?;
+        self.seq = counted_up(&mut self.connection, 1).await?;
         Ok(())
     }
 
-    /// Makes it.
+    /// Numbers of so many more changes of the same writing; the first of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn numbers(&mut self, many: usize) -> Result<i64, sqlx::Error> {
+        let many = i64::try_from(many).unwrap_or(i64::MAX);
+        Ok(counted_up(&mut self.connection, many).await? - many + 1)
+    }
+
+    /// Makes it, and tells other servers of it: both or neither.
     ///
     /// # Errors
     /// The database's: then nothing was changed.
-    pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.transaction.commit().await
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        if self.is_postgres {
+            sqlx::query(NOTIFY).execute(&mut *self.connection).await?;
+        }
+        sqlx::query("COMMIT").execute(&mut *self.connection).await?;
+        self.is_made = true;
+        Ok(())
     }
 }
 
-/// The number of the next change.
-async fn next(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    let counted = sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'change' RETURNING value");
-    counted.fetch_one(connection).await?.try_get(0)
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.is_made {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+/// The number of the last change, after so many more.
+async fn counted_up(connection: &mut AnyConnection, by: i64) -> Result<i64, sqlx::Error> {
+    let counted = sqlx::query("UPDATE counters SET value = value + $1 WHERE name = 'change' RETURNING value");
+    counted.bind(by).fetch_one(connection).await?.try_get(0)
+}
+
+/// Places of so many rows in a query: `($1, $2), ($3, $4)`.
+#[must_use]
+pub fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let places = (1..=columns).map(|column| format!("${}", row * columns + column));
+        format!("({})", places.collect::<Vec<_>>().join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
 /// RFC 3339, with microseconds.

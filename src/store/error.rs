@@ -82,7 +82,22 @@ impl std::error::Error for ApiError {}
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
         tracing::error!("database: {}", crate::chain(&error));
-        Code::Unavailable.because("the database cannot do this now; nothing was changed")
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let why = code.map_or("the database cannot do this now", |code| why(&code));
+        Code::Unavailable.because(format!("{why}; nothing was changed"))
+    }
+}
+
+/// Why a database refuses, where whoever asks can tell it to somebody: by PostgreSQL's SQLSTATE (5 characters), or by SQLite's
+/// result code, whose last byte is the kind.
+fn why(code: &str) -> &'static str {
+    match (code, code.parse::<u32>().map(|code| code % 256)) {
+        ("25006", _) => "the database is read-only",
+        ("53100", _) => "the disk of the database is full",
+        ("42501", _) => "the database does not let the store do this",
+        (code, Ok(8)) if code.len() < 5 => "the database is read-only",
+        (code, Ok(13)) if code.len() < 5 => "the disk of the database is full",
+        _ => "the database cannot do this now",
     }
 }
 

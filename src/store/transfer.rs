@@ -1,5 +1,6 @@
 //! All of it, out and in, as lines of JSON.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -10,18 +11,23 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::StoreError;
-use super::changes::Change;
-use super::database::{Database, DatabaseError, Writing};
+use super::changes::{Change, log_all};
+use super::database::{Database, DatabaseError, Writing, places};
 use super::error::Code;
 use crate::image::Digest;
 
 /// Rows that are read at a time.
 const CHUNK: i64 = 1_000;
+/// Rows that are taken in at a time.
+const CHUNK_IN: usize = 1_000;
 /// The longest line that is taken, in bytes.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
 
-/// The tables, in the order in which they are filled, and their columns of text.
-const TABLES: &[(&str, &[&str])] = &[
+/// A table, and its columns of text.
+type Table = (&'static str, &'static [&'static str]);
+
+/// The tables, in the order in which they are filled.
+const TABLES: &[Table] = &[
     ("notes", &["project", "id", "kind", "created", "updated", "body"]),
     (
         "occurrences",
@@ -62,7 +68,7 @@ pub async fn export(database: &Database, to: Option<&Path>) -> Result<(), StoreE
     let mut out = BufWriter::new(&mut out);
     for (table, columns) in TABLES {
         // Those without a number are few.
-        let is_numbered = *table != "principals";
+        let is_numbered = is_numbered(table);
         let (order, number) = if is_numbered { ("seq", "seq, ") } else { ("id", "") };
         let mut after = 0;
         loop {
@@ -103,113 +109,136 @@ fn line(table: &str, columns: &[&str], row: &AnyRow) -> Result<Line, sqlx::Error
 /// [`StoreError`] names the line.
 pub async fn import(database: &Database, from: &Path) -> Result<(), StoreError> {
     let mut lines = BufReader::new(File::open(from).map_err(file(from))?);
-    let (mut number, mut new, mut there) = (0_u64, 0_u64, 0_u64);
+    let (mut number, mut new, mut there) = (0_u64, 0, 0);
     loop {
         let mut chunk = Vec::new();
-        while chunk.len() < 1_000 {
+        while chunk.len() < CHUNK_IN {
             let mut text = String::new();
             let read = io::Read::take(&mut lines, MAX_LINE).read_line(&mut text).map_err(file(from))?;
             if read == 0 {
                 break;
             }
             number += 1;
-            let line: Line = serde_json::from_str(&text).map_err(|error| {
+            chunk.push(Line::read(&text).map_err(|error| {
                 Code::InvalidArgument.because(format!("`{}`: line {number}: {error}", from.display()))
-            })?;
-            chunk.push(line);
+            })?);
         }
         if chunk.is_empty() {
             break;
         }
-        let mut writing = database.write().await.map_err(DatabaseError::from)?;
-        for line in chunk {
-            if put(&mut writing, &line).await? {
-                new += 1;
-                writing.count_up().await.map_err(DatabaseError::from)?;
-            } else {
-                there += 1;
-            }
-        }
-        writing.commit().await.map_err(DatabaseError::from)?;
+        let put = put(database, &chunk).await.map_err(DatabaseError::from)?;
+        new += put;
+        there += chunk.len() - put;
     }
     println!("{new} taken in, {there} were there already");
     Ok(())
 }
 
-/// Whether it was not there yet.
-async fn put(writing: &mut Writing<'_>, line: &Line) -> Result<bool, StoreError> {
-    let Some((table, columns)) = TABLES.iter().find(|(table, _)| *table == line.table) else {
-        return Err(Code::InvalidArgument
-            .because(format!("there is no table `{}`", crate::text::shown(&line.table, 60)))
-            .into());
-    };
-    let is_numbered = *table != "principals";
-    let mut names: Vec<&str> = columns.to_vec();
-    if is_numbered {
-        names.push("seq");
+/// How many of these were not there yet; they are there now.
+async fn put(database: &Database, chunk: &[Line]) -> Result<usize, sqlx::Error> {
+    let mut writing = database.write().await?;
+    let mut new = 0;
+    for table in TABLES {
+        let lines: Vec<_> = chunk.iter().filter(|line| line.table == table.0).collect();
+        if !lines.is_empty() {
+            new += put_in(&mut writing, table, &lines).await?;
+        }
     }
-    let places: Vec<_> = (1..=names.len()).map(|place| format!("${place}")).collect();
-    let query = format!(
-        "INSERT INTO {table} ({}) VALUES ({}) ON CONFLICT DO NOTHING",
-        names.join(", "),
-        places.join(", ")
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(query));
-    for column in *columns {
-        let Some(text) = line.row.get(*column).and_then(Value::as_str) else {
-            return Err(Code::InvalidArgument.because(format!("a row of {table} has no `{column}`")).into());
-        };
-        query = query.bind(text.to_owned());
-    }
-    if is_numbered {
-        query = query.bind(writing.seq);
-    }
-    let done = query.execute(writing.connection()).await.map_err(DatabaseError::from)?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
-    }
-    tell(writing, line).await.map_err(DatabaseError::from)?;
-    Ok(true)
+    writing.commit().await?;
+    Ok(new)
 }
 
-/// Followers hear of it as of anything else that is filed.
-async fn tell(writing: &mut Writing<'_>, line: &Line) -> Result<(), sqlx::Error> {
-    let text = |name: &str| line.row.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (project, id, body) = (text("project"), text("id"), text("body"));
-    let change = Change { who: "import", ..Change::default() };
-    match line.table.as_str() {
-        "occurrences" => {
-            let name = format!("projects/{project}/occurrences/{id}");
-            let note = format!("projects/{}/notes/{}", text("note_project"), text("note"));
-            let of = Digest::of(body.as_bytes()).to_string();
-            let (what, resource) = ("occurrence", text("resource"));
-            Change {
-                what,
-                name: &name,
-                place: (project, id),
-                note: &note,
-                resource,
-                after: Some(&of),
-                ..change
-            }
-            .log(writing)
-            .await
-        }
-        "notes" => {
-            let name = format!("projects/{project}/notes/{id}");
-            Change { what: "note", name: &name, after: Some(body), ..change }.log(writing).await
-        }
-        "documents" => {
-            let name = serde_json::from_str::<Value>(body).ok();
-            let name = name.as_ref().and_then(|body| body.get("name")?.as_str()).unwrap_or(project);
-            Change { what: text("kind"), name, after: Some(body), ..change }.log(writing).await
-        }
-        _ => {
-            Change { what: "access", name: text("name"), after: Some(text("roles")), ..change }
-                .log(writing)
-                .await
+/// The same of one table. Followers hear of them as of anything else that is filed.
+async fn put_in(writing: &mut Writing<'_>, table: &Table, lines: &[&Line]) -> Result<usize, sqlx::Error> {
+    let (table, columns) = table;
+    let numbered = writing.numbers(lines.len()).await?..;
+    let (number, key) = if is_numbered(table) { (", seq", "CAST(seq AS TEXT)") } else { ("", "id") };
+    let query = format!(
+        "INSERT INTO {table} ({}{number}) VALUES {} ON CONFLICT DO NOTHING RETURNING {key}",
+        columns.join(", "),
+        places(lines.len(), columns.len() + usize::from(is_numbered(table))),
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(query));
+    for (line, seq) in lines.iter().zip(numbered.clone()) {
+        query = columns.iter().fold(query, |query, column| query.bind(line.text(column)));
+        if is_numbered(table) {
+            query = query.bind(seq);
         }
     }
+    let new = query.fetch_all(writing.connection()).await?;
+    let new = new.iter().map(|row| row.try_get(0)).collect::<Result<BTreeSet<String>, _>>()?;
+    let keys = lines.iter().zip(numbered).map(|(line, seq)| {
+        let key = if is_numbered(table) { seq.to_string() } else { line.text("id").to_owned() };
+        (*line, seq, key)
+    });
+    let told: Vec<_> =
+        keys.filter(|(.., key)| new.contains(key)).map(|(line, seq, _)| (line, seq, line.names())).collect();
+    let changes: Vec<_> = told.iter().map(|(line, seq, names)| (*seq, line.change(names))).collect();
+    if !changes.is_empty() {
+        log_all(writing, &changes).await?;
+    }
+    Ok(changes.len())
+}
+
+impl Line {
+    fn read(text: &str) -> Result<Self, String> {
+        let line: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let table = TABLES.iter().find(|(table, _)| *table == line.table);
+        let (table, columns) =
+            table.ok_or_else(|| format!("there is no table `{}`", crate::text::shown(&line.table, 60)))?;
+        match columns.iter().find(|column| !line.row.get(**column).is_some_and(Value::is_string)) {
+            Some(column) => return Err(format!("a row of {table} has no `{column}`")),
+            None if !columns.contains(&"body") => return Ok(line),
+            None => {}
+        }
+        let body = serde_json::from_str::<serde_json::Map<String, Value>>(line.text("body"));
+        let body = body.map_err(|error| format!("the `body` of a row of {table}: {error}"))?;
+        let is_kept = |name: &&str| *table != "documents" && body.contains_key(*name);
+        match ["name", "createTime", "updateTime"].iter().find(|name| is_kept(name)) {
+            Some(name) => Err(format!("the `body` of a row of {table} has `{name}`, which its columns say")),
+            None => Ok(line),
+        }
+    }
+
+    fn text(&self, column: &str) -> &str {
+        self.row.get(column).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// As the log of changes has it: name, note, and what it is.
+    fn names(&self) -> [String; 3] {
+        let (project, id, body) = (self.text("project"), self.text("id"), self.text("body"));
+        let note = format!("projects/{}/notes/{}", self.text("note_project"), self.text("note"));
+        match self.table.as_str() {
+            "occurrences" => [
+                format!("projects/{project}/occurrences/{id}"),
+                note,
+                Digest::of(body.as_bytes()).to_string(),
+            ],
+            "notes" => [format!("projects/{project}/notes/{id}"), String::new(), body.to_owned()],
+            "documents" => {
+                let document = serde_json::from_str::<Value>(body).ok();
+                let name = document.as_ref().and_then(|body| body.get("name")?.as_str()).unwrap_or(project);
+                [name.to_owned(), String::new(), body.to_owned()]
+            }
+            _ => [self.text("name").to_owned(), String::new(), self.text("roles").to_owned()],
+        }
+    }
+
+    fn change<'a>(&'a self, [name, note, after]: &'a [String; 3]) -> Change<'a> {
+        let (what, place) = match self.table.as_str() {
+            "occurrences" => ("occurrence", (self.text("project"), self.text("id"))),
+            "notes" => ("note", ("", "")),
+            "documents" => (self.text("kind"), ("", "")),
+            _ => ("access", ("", "")),
+        };
+        let resource = self.text("resource");
+        Change { who: "import", what, name, place, note, resource, before: None, after: Some(after) }
+    }
+}
+
+/// Whether its rows have numbers.
+fn is_numbered(table: &str) -> bool {
+    table != "principals"
 }
 
 /// Prints the log of changes.

@@ -98,6 +98,7 @@ command -v make >/dev/null || tools+=(make)
 command -v openssl >/dev/null || tools+=(openssl)
 command -v softhsm2-util >/dev/null || tools+=(softhsm2)
 command -v curl >/dev/null || tools+=(curl)
+[[ -z $postgres ]] || command -v chattr >/dev/null || tools+=(e2fsprogs)
 command -v gpg >/dev/null && command -v gpgconf >/dev/null || tools+=(gnupg)
 [[ -z $browser ]] || command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
   tools+=(chromium-headless-shell)

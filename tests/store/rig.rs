@@ -8,10 +8,15 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub(crate) const STORE: &str = env!("CARGO_BIN_EXE_binauth-store");
+/// The program; another one may be named, such as one that was built to be shipped.
+pub(crate) fn program() -> PathBuf {
+    let other = std::env::var_os("BINAUTH_STORE");
+    other.map_or_else(|| env!("CARGO_BIN_EXE_binauth-store").into(), PathBuf::from)
+}
 const SOON: Duration = Duration::from_secs(20);
 
 /// Where a store keeps everything.
@@ -26,6 +31,7 @@ pub(crate) struct Postgres {
     folder: TempDir,
     port: u16,
     starts: usize,
+    settings: &'static [&'static str],
 }
 
 /// A server.
@@ -54,7 +60,7 @@ impl Database {
     }
 
     pub(crate) fn postgres() -> Self {
-        Self::Postgres(Postgres::start())
+        Self::Postgres(Postgres::start(&["fsync=off"]))
     }
 
     pub(crate) fn url(&self) -> String {
@@ -71,14 +77,16 @@ impl Database {
 
     /// A verb, and what it prints.
     pub(crate) fn verb(&self, arguments: &[&str]) -> String {
-        let output = Command::new(STORE).args(arguments).args(["--database", &self.url()]).output().unwrap();
+        let output =
+            Command::new(program()).args(arguments).args(["--database", &self.url()]).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 }
 
 impl Postgres {
-    fn start() -> Self {
+    /// With these settings beside its own.
+    pub(crate) fn start(settings: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
@@ -90,17 +98,20 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         // Nobody else takes it in between, as far as can be helped.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Self::launch(&data, folder.path(), port);
-        let mut postgres = Self { process, folder, port, starts: 0 };
+        let process = Self::launch(&data, folder.path(), port, settings);
+        let mut postgres = Self { process, folder, port, starts: 0, settings };
         postgres.ready();
         postgres
     }
 
-    fn launch(data: &Path, folder: &Path, port: u16) -> Child {
+    fn launch(data: &Path, folder: &Path, port: u16, settings: &[&str]) -> Child {
         let mut command = nobody("postgres");
         let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
         command.arg("-D").arg(data).arg("-k").arg(folder).args(["-h", "127.0.0.1", "-p", &port.to_string()]);
-        command.args(["-c", "fsync=off", "-c", "max_connections=200"]);
+        command.args(["-c", "max_connections=200"]);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
         command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
@@ -124,16 +135,25 @@ impl Postgres {
     /// `kill -9` of all of it, and started again.
     pub(crate) fn crash(&mut self) {
         self.stop();
-        self.process = Self::launch(&self.folder.path().join("data"), self.folder.path(), self.port);
+        let folder = self.folder.path();
+        self.process = Self::launch(&folder.join("data"), folder, self.port, self.settings);
         self.ready();
+    }
+
+    /// From now on, also for those who are connected.
+    pub(crate) fn set(&self, setting: &str, value: &str) {
+        let settings = self.folder.path().join("data/postgresql.auto.conf");
+        fs::write(settings, format!("{setting} = {value}\n")).unwrap();
+        self.signal(Signal::SIGHUP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.process.id().cast_signed()), signal);
     }
 
     fn stop(&mut self) {
         // SIGQUIT: at once, without writing anything down; its own processes go with it.
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(self.process.id().cast_signed()),
-            nix::sys::signal::Signal::SIGQUIT,
-        );
+        self.signal(Signal::SIGQUIT);
         let _ = self.process.wait();
     }
 }
@@ -170,7 +190,7 @@ impl Store {
     }
 
     pub(crate) fn start_on(address: &str, database: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(STORE)
+        let mut process = Command::new(program())
             .args(["--listen", address, "--database", database])
             .args(arguments)
             .env_remove("NOTIFY_SOCKET")
@@ -189,6 +209,10 @@ impl Store {
         // What it says later is read, so that it never waits.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, url, token: None }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) fn with(&self, token: &str) -> Caller<'_> {

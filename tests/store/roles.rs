@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::rig::{Database, STORE, Store, occurrence, on_both, text};
+use super::rig::{Database, Store, occurrence, on_both, program, text};
 
 const NOTE: &str = "projects/sec/notes/qa";
 
@@ -65,7 +65,7 @@ fn nobody_may_do_anything_unless_told_so(database: &mut Database) {
 #[test]
 fn it_is_open_on_loopback_alone() {
     let database = Database::sqlite();
-    let started = Command::new(STORE)
+    let started = Command::new(program())
         .args(["--listen", "0.0.0.0:0", "--open-on-loopback", "--database", &database.url()])
         .output()
         .unwrap();
