@@ -123,6 +123,11 @@ bench: root gate ## One table of how fast it is, beside cosign and notation (roo
 	$(CARGO) bench --locked --bench judge
 	$(CARGO) bench --locked --bench gate
 
+.PHONY: bench-store
+bench-store: root ## binauth-store with a million occurrences, on SQLite and PostgreSQL (root)
+	tests/rig/install.sh --postgres
+	$(CARGO) bench --locked --features store --bench store
+
 .PHONY: manual
 manual: ## Write anew what is made from the code: man pages, completions
 	BINAUTHD_UPDATE=1 $(CARGO) test --locked --test manual

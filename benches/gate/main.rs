@@ -30,6 +30,7 @@ mod process;
 mod programs;
 mod pull;
 mod removal;
+mod resident;
 #[path = "../../tests/rig/mod.rs"]
 mod rig;
 mod rivals;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::memory::Resident;
+use super::resident::Resident;
 use super::samples::Samples;
 use super::table::Table;
 

@@ -18,8 +18,10 @@ use crate::image::Digest;
 
 /// Rows that are read at a time.
 const CHUNK: i64 = 1_000;
-/// Rows that are taken in at a time.
+/// Rows that are taken in by one transaction.
 const CHUNK_IN: usize = 1_000;
+/// Rows of one statement: SQLite looks each place up among all of them.
+const AT_ONCE: usize = 50;
 /// The longest line that is taken, in bytes.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
 
@@ -140,8 +142,8 @@ async fn put(database: &Database, chunk: &[Line]) -> Result<usize, sqlx::Error> 
     let mut new = 0;
     for table in TABLES {
         let lines: Vec<_> = chunk.iter().filter(|line| line.table == table.0).collect();
-        if !lines.is_empty() {
-            new += put_in(&mut writing, table, &lines).await?;
+        for some in lines.chunks(AT_ONCE) {
+            new += put_in(&mut writing, table, some).await?;
         }
     }
     writing.commit().await?;

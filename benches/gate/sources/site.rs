@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::super::memory::Resident;
+use super::super::resident::Resident;
 use super::stock::{self, Stock};
 
 /// Of the clients that ask at once.
