@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::access::{self, Area, Principal};
@@ -33,6 +34,8 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long a client may take to say who it is, and for each head of a call.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a connection may last on which nobody known has asked anything.
+const UNKNOWN_TIME: Duration = Duration::from_secs(30);
 /// Connections at a time.
 const CONNECTIONS: usize = 20_000;
 /// A follower is told that the server lives.
@@ -41,6 +44,10 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const STUCK: Duration = Duration::from_secs(30);
 /// Calls a second of one principal, and how many may come at once.
 const RATE: (f64, f64) = (500.0, 2_000.0);
+/// Change streams at a time: one connection may carry many.
+const FOLLOWERS: usize = 20_000;
+/// What bodies that are being read or worked on may take together, in KiB.
+const BODIES: u32 = 256 * 1024;
 /// Principals whose rate is known.
 const MOST_RATES: usize = 100_000;
 
@@ -57,6 +64,8 @@ pub struct Store {
     pub is_open: bool,
     /// How much each has asked lately.
     rates: Mutex<HashMap<String, (f64, Instant)>>,
+    followers: Arc<Semaphore>,
+    bodies: Semaphore,
 }
 
 /// A call, with all that it brings.
@@ -105,7 +114,8 @@ impl Store {
     /// Serves what is in `database`.
     #[must_use]
     pub fn new(database: Arc<Database>, hub: Arc<Hub>, is_open: bool) -> Self {
-        Self { database, hub, is_open, rates: Mutex::default() }
+        let (followers, bodies) = (Arc::new(Semaphore::new(FOLLOWERS)), Semaphore::new(BODIES as usize));
+        Self { database, hub, is_open, rates: Mutex::default(), followers, bodies }
     }
 
     /// Who asks: by its token, else by its certificate.
@@ -151,8 +161,9 @@ impl Store {
         self: Arc<Self>,
         request: Request<Incoming>,
         certificate: Option<Arc<str>>,
+        is_known: &AtomicBool,
     ) -> Response<Body> {
-        let answered = self.answered(request, certificate.as_deref()).await;
+        let answered = self.answered(request, certificate.as_deref(), is_known).await;
         answered.unwrap_or_else(|error| {
             let status = if error.message == TOO_LARGE { 413 } else { error.code.parts().0 };
             let mut response = json_response(status, &error.body());
@@ -169,6 +180,7 @@ impl Store {
         self: &Arc<Self>,
         request: Request<Incoming>,
         certificate: Option<&str>,
+        is_known: &AtomicBool,
     ) -> Result<Response<Body>, ApiError> {
         let (api, call) = Call::read(request.method().as_str(), request.uri().path())?;
         if call == Call::Health {
@@ -176,6 +188,7 @@ impl Store {
             return Ok(json_response(200, &json!({"status": "ok"})));
         }
         let who = self.principal(request.headers(), certificate).await?;
+        is_known.store(true, Ordering::Relaxed);
         if self.is_too_fast(&who.name) {
             return Err(Code::ResourceExhausted
                 .because(format!("`{}` asks more than {} times a second", who.name, RATE.0)));
@@ -188,7 +201,7 @@ impl Store {
             return self.follow(&who, &parameters);
         }
         let seen = request.headers().get(IF_NONE_MATCH).cloned();
-        let body = read(request.into_body()).await?;
+        let (_room, body) = self.read(request.into_body()).await?;
         let asked = Asked { store: self, who, api, parameters, body };
         if let Call::GetBundle(project) = &call {
             let (bundle, etag) = documents::bundle(&asked, project).await?;
@@ -200,7 +213,25 @@ impl Store {
             }
             return Ok(response);
         }
-        Ok(json_response(200, &call.done(&asked).await?))
+        Ok(match &call {
+            Call::ListOccurrences(project) => text_response(200, occurrences::list(&asked, project).await?),
+            Call::ListNoteOccurrences(note) => {
+                text_response(200, occurrences::list_of_note(&asked, note).await?)
+            }
+            call => json_response(200, &call.done(&asked).await?),
+        })
+    }
+
+    /// The body, and the room that it takes until it is worked on.
+    async fn read(&self, body: Incoming) -> Result<(SemaphorePermit<'_>, Bytes), ApiError> {
+        let most =
+            body.size_hint().upper().map_or(MAX_BODY, |most| usize::try_from(most).unwrap_or(MAX_BODY));
+        // What is too large is refused as such.
+        let most = u32::try_from(most.min(MAX_BODY).div_ceil(1024)).unwrap_or(BODIES);
+        let busy = || Code::ResourceExhausted.because("too much is being sent at a time");
+        let room = tokio::time::timeout(BODY_TIME, self.bodies.acquire_many(most)).await;
+        let room = room.map_err(|_| busy())?.map_err(|_| busy())?;
+        Ok((room, read(body).await?))
     }
 
     /// A stream of changes, for ever.
@@ -217,9 +248,15 @@ impl Store {
             None => Start::Now,
             Some(token) => self.hub.seq(token).map_or(Start::Lost, Start::After),
         };
+        let seat = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| {
+            Code::ResourceExhausted.because(format!("there are {FOLLOWERS} followers already"))
+        })?;
         let (lines, taken) = mpsc::channel(4);
         let hub = Arc::clone(&self.hub);
-        tokio::spawn(async move { tell(&hub, start, &wanted, &lines).await });
+        tokio::spawn(async move {
+            tell(&hub, start, &wanted, &lines).await;
+            drop(seat);
+        });
         let frames = futures_util::stream::unfold(taken, |mut taken| async move {
             taken.recv().await.map(|line| (Ok::<_, Infallible>(Frame::data(line)), taken))
         });
@@ -301,8 +338,11 @@ async fn read(body: Incoming) -> Result<Bytes, ApiError> {
 }
 
 fn json_response(status: u16, body: &Value) -> Response<Body> {
-    let text = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    let mut response = Response::new(Full::new(text).boxed());
+    text_response(status, if body.is_null() { String::new() } else { body.to_string() })
+}
+
+fn text_response(status: u16, json: String) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(json)).boxed());
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
@@ -318,8 +358,6 @@ impl Call {
             Self::GetNote(name) => notes::get(asked, name).await,
             Self::UpdateNote(name) => notes::update(asked, name).await,
             Self::DeleteNote(name) => notes::delete(asked, name).await,
-            Self::ListNoteOccurrences(note) => occurrences::list_of_note(asked, note).await,
-            Self::ListOccurrences(project) => occurrences::list(asked, project).await,
             Self::CreateOccurrence(project) => occurrences::create(asked, project).await,
             Self::CreateOccurrences(project) => occurrences::create_all(asked, project).await,
             Self::GetOccurrence(id) => occurrences::get(asked, id).await,
@@ -343,7 +381,11 @@ impl Call {
             Self::Project(project) => Ok(json!({"name": format!("projects/{project}")})),
             Self::CreateProject => asked.json(),
             // Answered otherwise.
-            Self::GetBundle(_) | Self::Changes | Self::Health => Ok(Value::Null),
+            Self::ListNoteOccurrences(_)
+            | Self::ListOccurrences(_)
+            | Self::GetBundle(_)
+            | Self::Changes
+            | Self::Health => Ok(Value::Null),
         }
     }
 }
@@ -391,23 +433,42 @@ async fn connection(
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 * 1024);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(64 * 1024);
     builder.http2().keep_alive_interval(Some(HEARTBEAT)).keep_alive_timeout(STUCK);
+    let is_known = Arc::new(AtomicBool::new(false));
+    let knows = Arc::clone(&is_known);
     let serve = |certificate: Option<Arc<str>>| {
         hyper::service::service_fn(move |request| {
-            let (store, certificate) = (Arc::clone(&store), certificate.clone());
-            async move { Ok::<_, Infallible>(store.answer(request, certificate).await) }
+            let (store, certificate, is_known) =
+                (Arc::clone(&store), certificate.clone(), Arc::clone(&knows));
+            async move { Ok::<_, Infallible>(store.answer(request, certificate, &is_known).await) }
         })
     };
     let served = match tls {
-        None => watcher.watch(builder.serve_connection(TokioIo::new(stream), serve(None)).into_owned()).await,
+        None => {
+            let served = builder.serve_connection(TokioIo::new(stream), serve(None)).into_owned();
+            while_known(watcher.watch(served), &is_known).await
+        }
         Some(tls) => {
             let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await else { return };
             let certificates = stream.get_ref().1.peer_certificates();
             let certificate = certificates.and_then(|all| all.first()).map(|one| access::of_certificate(one));
             let service = serve(certificate.map(Arc::from));
-            watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
+            let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+            while_known(watcher.watch(served), &is_known).await
         }
     };
-    if let Err(error) = served {
+    if let Some(Err(error)) = served {
         tracing::debug!(%peer, "connection: {error}");
+    }
+}
+
+/// Serves to the end; who has not said who it is by then, does not keep its seat: none.
+async fn while_known<T>(served: impl Future<Output = T>, is_known: &AtomicBool) -> Option<T> {
+    tokio::pin!(served);
+    tokio::select! {
+        done = &mut served => Some(done),
+        () = tokio::time::sleep(UNKNOWN_TIME) => match is_known.load(Ordering::Relaxed) {
+            true => Some(served.await),
+            false => None,
+        },
     }
 }
