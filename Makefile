@@ -108,7 +108,7 @@ test-full: test test-store ## The same, and what takes minutes: kill loops, long
 # A feature that is not on by default: its SQLite and its PostgreSQL take minutes to build.
 .PHONY: test-store
 test-store: root gate ## binauth-store on SQLite and PostgreSQL, and a node that follows it (root)
-	tests/rig/install.sh --deb --postgres
+	tests/rig/install.sh --clients --deb --postgres
 	$(CARGO) clippy --locked --features store --all-targets -- -D warnings
 	$(CARGO) test --locked --features store --test store --test sources
 	$(CARGO) test --locked --features store --lib store::

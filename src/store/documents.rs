@@ -10,6 +10,7 @@ use super::access::Area;
 use super::call::{Api, Id, some_id};
 use super::changes;
 use super::database::Writing;
+use super::enums;
 use super::error::{ApiError, Code};
 use super::filter::{Field, Filter, Row};
 use super::grafeas::rename;
@@ -97,7 +98,7 @@ pub(super) async fn policy(asked: &Asked<'_>, project: &str) -> Result<Value, Ap
 /// `UpdatePolicy`
 pub(super) async fn put_policy(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
     asked.who.may_change(Area::Policies)?;
-    let body = asked.json()?;
+    let body = document(asked)?;
     let policy = Policy::parse(body.to_string().as_bytes(), Format::Json, Options::default())
         .map_err(|error| Code::InvalidArgument.because(crate::chain(&error)))?;
     let mut writing = asked.database().write().await?;
@@ -141,7 +142,7 @@ pub(super) async fn update_attestor(asked: &Asked<'_>, name: &AttestorName) -> R
 }
 
 async fn put_attestor(asked: &Asked<'_>, project: &str, id: &str, when: When) -> Result<Value, ApiError> {
-    let mut body = asked.json()?;
+    let mut body = document(asked)?;
     if let Some(members) = body.as_object_mut() {
         members.insert("name".to_owned(), Kind::Attestor.name(project, id).into());
     }
@@ -232,7 +233,7 @@ async fn put_platform_policy(
     id: &str,
     when: When,
 ) -> Result<Value, ApiError> {
-    let body = asked.json()?;
+    let body = document(asked)?;
     PlatformPolicy::parse(body.to_string().as_bytes(), Format::Json)
         .map_err(|error| Code::InvalidArgument.because(crate::chain(&error)))?;
     let writing = asked.database().write().await?;
@@ -267,6 +268,13 @@ pub(super) async fn put_bundle(asked: &Asked<'_>, project: &str) -> Result<Value
     Ok(json!({}))
 }
 
+/// What is sent, its enums by their names.
+fn document(asked: &Asked<'_>) -> Result<Value, ApiError> {
+    let mut body = asked.json()?;
+    enums::name_all(&mut body);
+    Ok(body)
+}
+
 async fn get(asked: &Asked<'_>, kind: Kind, project: &str, id: &str) -> Result<Option<Kept>, ApiError> {
     read(asked.database().pool(), kind, project, id).await
 }
@@ -297,7 +305,7 @@ fn kept(row: &sqlx::any::AnyRow) -> Result<Kept, ApiError> {
     Ok(Kept { seq: row.try_get(0)?, etag: row.try_get(1)?, body: serde_json::from_str(&body)? })
 }
 
-/// Replaces a document whose etag is the one that the caller has seen, where it says which.
+/// Replaces a document, or makes it.
 async fn put(
     asked: &Asked<'_>,
     mut writing: Writing<'_>,
@@ -317,17 +325,23 @@ async fn put(
         return Err(Code::InvalidArgument.because("the body is no JSON object"));
     };
     let seen = members.remove("etag");
-    if let Some(seen) = seen.as_ref().and_then(Value::as_str).filter(|seen| !seen.is_empty())
-        && before.as_ref().is_none_or(|before| before.etag != seen)
-    {
-        return Err(Code::Aborted.because(format!("`{name}` was changed since: read it again, and put that")));
-    }
+    unchanged(&name, before.as_ref(), seen.as_ref().and_then(Value::as_str))?;
     members.insert("name".to_owned(), name.into());
     members.remove("update_time");
     members.insert("updateTime".to_owned(), writing.time.clone().into());
     let body = write(&mut writing, asked, kind, (project, id), before.as_ref(), body).await?;
     asked.made(writing).await?;
     Ok(body)
+}
+
+/// Whether a document has the etag that the caller has seen, where it says which.
+fn unchanged(name: &str, before: Option<&Kept>, seen: Option<&str>) -> Result<(), ApiError> {
+    match seen.filter(|seen| !seen.is_empty()) {
+        Some(seen) if before.is_none_or(|before| before.etag != seen) => {
+            Err(Code::Aborted.because(format!("`{name}` was changed since: read it again, and put that")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Keeps a document, with an etag of its own in it; a bundle stays as it came.
@@ -372,6 +386,7 @@ async fn delete(asked: &Asked<'_>, kind: Kind, project: &str, id: &str) -> Resul
     let name = kind.name(project, id);
     let mut writing = asked.database().write().await?;
     let before = read(writing.connection(), kind, project, id).await?.ok_or_else(|| missing(&name))?;
+    unchanged(&name, Some(&before), asked.parameter("etag"))?;
     sqlx::query("DELETE FROM documents WHERE kind = $1 AND project = $2 AND id = $3")
         .bind(kind.word())
         .bind(project)

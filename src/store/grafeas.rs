@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::call::Api;
+use super::enums;
 use super::error::{ApiError, Code};
 use crate::attestation::{NoteName, Occurrence};
 
@@ -211,6 +212,7 @@ fn members(body: Value) -> Result<Map<String, Value>, ApiError> {
             return Err(Code::InvalidArgument.because(format!("`{name}` is there twice")));
         }
     }
+    enums::name_kind(&mut members);
     Ok(members)
 }
 

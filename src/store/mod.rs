@@ -18,6 +18,7 @@ pub mod call;
 pub mod changes;
 pub mod database;
 mod documents;
+mod enums;
 pub mod error;
 pub mod filter;
 pub mod grafeas;

@@ -1,11 +1,12 @@
 #!/bin/bash
 # Puts everything the test rig runs into one private folder (target/rig by default).
 #
-#   tests/rig/install.sh [--bench] [--browser] [--cargo-deny] [--deb] [--postgres] [--rpm] [--cross TRIPLE]
+#   tests/rig/install.sh [--bench] [--browser] [--cargo-deny] [--clients] [--deb] [--postgres] [--rpm] [--cross TRIPLE]
 #
 #   --bench        also cosign and notation, which the benchmarks compare with
 #   --browser      also a headless Chromium, installed with apt unless one is on PATH
 #   --cargo-deny   also cargo-deny, built from the crate registry unless one is on PATH
+#   --clients      also Google's clients of Container Analysis, in a Python environment of their own
 #   --deb          also cargo-deb, built likewise, and lintian
 #   --postgres     also PostgreSQL, unless one is installed, and the libraries that it needs
 #   --rpm          also cargo-generate-rpm and cargo-cyclonedx, built likewise, rpm, rpmlint, jq and what compiles SELinux modules
@@ -43,12 +44,14 @@ cargo_tools=()
 browser=
 deb=
 postgres=
+clients=
 rpm=
 cross=
 while (($#)); do
   case $1 in
     --bench) newer+=(cosign notation) ;;
     --browser) browser=1 ;;
+    --clients) clients=1 ;;
     --cargo-deny) cargo_tools+=(cargo-deny) ;;
     --deb) cargo_tools+=(cargo-deb); deb=1 ;;
     --postgres) postgres=1 ;;
@@ -98,6 +101,7 @@ command -v make >/dev/null || tools+=(make)
 command -v openssl >/dev/null || tools+=(openssl)
 command -v softhsm2-util >/dev/null || tools+=(softhsm2)
 command -v curl >/dev/null || tools+=(curl)
+[[ -z $clients ]] || python3 -c 'import ensurepip' 2>/dev/null || tools+=(python3-venv)
 [[ -z $postgres ]] || command -v chattr >/dev/null || tools+=(e2fsprogs)
 command -v gpg >/dev/null && command -v gpgconf >/dev/null || tools+=(gnupg)
 [[ -z $browser ]] || command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
@@ -336,6 +340,18 @@ done
 if ! fit runc; then
   "$rig/bin/runc" --version >/dev/null || unfit runc "runc of this machine's suite does not run"
   cp "$rig/have/runc" "$rig/have/runc.fit"
+fi
+
+## Google's clients
+
+# From whichever index pip is set up for; what they are, the hashes say.
+if [[ -n $clients && (! -e $rig/have/clients || $(<"$rig/have/clients") != "$(sha256sum <"$here/clients.txt")") ]]; then
+  say "fetching Google's clients of Container Analysis"
+  rm -rf "${rig:?}/clients"
+  python3 -m venv "$rig/clients"
+  "$rig/clients/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$here/clients.txt" >&2 ||
+    die "Google's clients cannot be fetched"
+  sha256sum <"$here/clients.txt" >"$rig/have/clients"
 fi
 
 ## Cargo's own
