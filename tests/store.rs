@@ -11,6 +11,8 @@
 
 #[path = "store/api.rs"]
 mod api;
+#[path = "store/bounds.rs"]
+mod bounds;
 #[path = "store/clients.rs"]
 mod clients;
 #[path = "store/crowd.rs"]

@@ -1,17 +1,31 @@
 //! Who may do what: deny by default. A principal is known by the SHA-256 of its bearer token (RFC 6750), or by that of its client
 //! certificate; neither is kept.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Read as _;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::Row as _;
+use tokio::sync::Semaphore;
 
 use super::database::{Database, now};
 use super::error::{ApiError, Code};
 use crate::attestation::NoteName;
 use crate::image::Digest;
 
+/// How long somebody is taken for known, once looked up: whoever is removed is nobody after that.
+const LATELY: Duration = Duration::from_secs(1);
+/// Whoever is known lately, before old ones are forgotten.
+const MOST_LATELY: usize = 20_000;
+/// Questions to the database of who somebody is, at once: fewer than it has connections.
+const ASKING: usize = 4;
+/// How long such a question may wait.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Names that the log of changes gives to others.
+const RESERVED: &[&str] = &["anybody", "import", "operator"];
 /// Bytes of a token.
 const TOKEN: usize = 32;
 
@@ -42,10 +56,12 @@ pub enum Area {
 }
 
 /// Somebody who is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// As the log of changes has it.
     pub name: String,
+    /// By what it is known; none where everybody may do everything.
+    id: Option<String>,
     roles: Vec<Role>,
     is_anybody: bool,
 }
@@ -85,7 +101,22 @@ impl Principal {
     /// Whoever asks where everybody may do everything.
     #[must_use]
     pub fn anybody() -> Self {
-        Self { name: "anybody".to_owned(), roles: Vec::new(), is_anybody: true }
+        Self { name: "anybody".to_owned(), id: None, roles: Vec::new(), is_anybody: true }
+    }
+
+    /// By what it is known; none where everybody may do everything.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether there is anything at all that it may change: what it sends is not even read otherwise.
+    ///
+    /// # Errors
+    /// As [`may_see`](Self::may_see).
+    pub fn may_change_something(&self) -> Result<(), ApiError> {
+        let may = self.roles.iter().any(|role| *role != Role::Viewer);
+        self.allowed(may, "attacher=NOTE, attestor-admin or policy-admin")
     }
 
     /// Whether it may read.
@@ -132,11 +163,44 @@ impl Principal {
     }
 }
 
+/// Who was known lately. Whoever is unknown is asked for every time, and few at once: strangers do not hold up the others.
+#[derive(Debug)]
+pub struct Acquaintances {
+    lately: Mutex<HashMap<String, (Instant, Principal)>>,
+    asking: Semaphore,
+}
+
+impl Default for Acquaintances {
+    fn default() -> Self {
+        Self { lately: Mutex::default(), asking: Semaphore::new(ASKING) }
+    }
+}
+
+impl Acquaintances {
+    /// The one with this token or certificate, as the database had it a second ago at most.
+    ///
+    /// # Errors
+    /// [`Code::Unauthenticated`] where nobody is known by it, [`Code::Unavailable`] where too many ask who are not known.
+    pub async fn known(&self, database: &Database, id: &str) -> Result<Principal, ApiError> {
+        let lately = || self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, who)) = lately().get(id).filter(|(at, _)| at.elapsed() < LATELY) {
+            return Ok(who.clone());
+        }
+        let Ok(Ok(_asking)) = tokio::time::timeout(PATIENCE, self.asking.acquire()).await else {
+            return Err(Code::Unavailable.because("too many ask whom nobody knows: try again"));
+        };
+        let found = known(database, id).await?;
+        let mut lately = lately();
+        if lately.len() >= MOST_LATELY {
+            lately.retain(|_, (at, _)| at.elapsed() < LATELY);
+        }
+        lately.insert(id.to_owned(), (Instant::now(), found.clone()));
+        Ok(found)
+    }
+}
+
 /// The one with this token or certificate.
-///
-/// # Errors
-/// [`Code::Unauthenticated`] where nobody is known by it.
-pub async fn known(database: &Database, id: &str) -> Result<Principal, ApiError> {
+async fn known(database: &Database, id: &str) -> Result<Principal, ApiError> {
     let row = sqlx::query("SELECT name, roles FROM principals WHERE id = $1")
         .bind(id)
         .fetch_optional(database.pool());
@@ -147,7 +211,7 @@ pub async fn known(database: &Database, id: &str) -> Result<Principal, ApiError>
     let (name, roles): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     // A role that this version does not know allows nothing.
     let roles = roles.split(',').filter_map(|role| role.parse().ok()).collect();
-    Ok(Principal { name, roles, is_anybody: false })
+    Ok(Principal { name, id: Some(id.to_owned()), roles, is_anybody: false })
 }
 
 /// By what a token is known.
@@ -185,6 +249,9 @@ pub fn random<const N: usize>() -> std::io::Result<String> {
 /// # Errors
 /// [`Code::AlreadyExists`] where the name is taken.
 pub async fn add(database: &Database, id: &str, name: &str, roles: &[Role]) -> Result<(), ApiError> {
+    if RESERVED.contains(&name) {
+        return Err(Code::InvalidArgument.because(format!("the log of changes calls others `{name}`")));
+    }
     let roles = roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let mut writing = database.write().await?;
     let taken = sqlx::query("SELECT 1 FROM principals WHERE name = $1 OR id = $2").bind(name).bind(id);
@@ -245,7 +312,7 @@ mod tests {
         let areas = [Area::Notes, Area::Occurrences, Area::Attestors, Area::Policies];
         let of = |role: &str| {
             let roles = if role.is_empty() { Vec::new() } else { vec![role.parse().unwrap()] };
-            let who = Principal { name: "w".to_owned(), roles, is_anybody: false };
+            let who = Principal { name: "w".to_owned(), id: None, roles, is_anybody: false };
             let mut may: Vec<_> = areas.iter().map(|area| who.may_see(*area).is_ok()).collect();
             may.extend(areas.iter().map(|area| who.may_change(*area).is_ok()));
             may.extend([&note, &other].map(|note| who.may_attach(note).is_ok()));

@@ -132,6 +132,12 @@ impl Call {
         Ok((api, call))
     }
 
+    /// Whether it changes nothing, whatever its method.
+    #[must_use]
+    pub const fn only_reads(&self) -> bool {
+        matches!(self, Self::Validate(_))
+    }
+
     fn of(method: &str, segments: &[&str]) -> Option<Self> {
         let project = |project: &str| is_project(project).then(|| project.to_owned());
         let note = |project: &str, id: &str| format!("projects/{project}/notes/{id}").parse().ok();

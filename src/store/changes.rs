@@ -2,21 +2,20 @@
 //!
 //! A follower is given lines of JSON, each with the token behind it. It says from which token on it wants them, and gets each
 //! change once and in order; where its token is of another database, or too far behind, it is told to list again and goes on
-//! from now. The last changes are held in memory, so that a thousand followers ask the database once.
+//! from now. A line says what is to be looked at, and holds none of it: it is short, whatever was filed. The last changes are held in memory, so that a thousand followers ask the database once.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use tokio::sync::watch;
 
 use super::database::{CHANNEL, Database, Writing, places};
 use super::error::ApiError;
-use super::notes::with;
 
 /// Changes that are held in memory.
 const HELD: usize = 4_096;
@@ -53,6 +52,8 @@ pub struct Hub {
 pub struct Wanted {
     /// Full names of notes; none for all.
     pub notes: Vec<String>,
+    /// Whether it hears of bundles.
+    pub bundles: bool,
 }
 
 /// What a follower is given next.
@@ -254,7 +255,7 @@ impl Hub {
     /// From the database: those behind `after`, up to `last`; and up to where they reach.
     async fn read(&self, after: i64, last: i64) -> Result<(Vec<Told>, i64), sqlx::Error> {
         let rows = sqlx::query(
-            "SELECT c.seq, c.what, c.name, c.note, c.resource, c.after, o.body, c.time, o.created, o.updated FROM changes c \
+            "SELECT c.seq, c.what, c.name, c.note, c.resource, c.after, o.kind, c.time FROM changes c \
              LEFT JOIN occurrences o ON c.what = 'occurrence' AND o.project = c.project AND o.id = c.id \
              WHERE c.seq > $1 AND c.seq <= $2 AND c.what IN ('occurrence', 'bundle') ORDER BY c.seq LIMIT $3",
         )
@@ -272,13 +273,14 @@ impl Hub {
     fn told(&self, row: &AnyRow) -> Result<Told, sqlx::Error> {
         let text = |at: usize| row.try_get::<Option<String>, _>(at).map(Option::unwrap_or_default);
         let (seq, what, name): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (note, resource, body, time) = (text(3)?, text(4)?, text(6)?, text(7)?);
-        let is_there = row.try_get::<Option<String>, _>(5)?.is_some();
+        let (note, resource, kind, time) = (text(3)?, text(4)?, text(6)?, text(7)?);
+        let is_filed = row.try_get::<Option<String>, _>(5)?.is_some();
         let token = self.token(seq);
         let line = if what == "bundle" {
             json!({"token": token, "time": time, "bundle": name})
-        } else if is_there && let Ok(body) = serde_json::from_str::<Value>(&body) {
-            json!({"token": token, "time": time, "filed": with(body, &name, &text(8)?, &text(9)?)})
+        } else if is_filed && !kind.is_empty() {
+            let filed = json!({"name": name, "kind": kind, "noteName": note, "resourceUri": resource});
+            json!({"token": token, "time": time, "filed": filed})
         } else {
             // Also what was filed and is gone again.
             json!({"token": token, "time": time, "gone": {"name": name, "noteName": note, "resourceUri": resource}})
@@ -294,7 +296,10 @@ impl Wanted {
     }
 
     fn wants(&self, told: &Told) -> bool {
-        self.notes.is_empty() || told.about.1.is_empty() || self.notes.contains(&told.about.1)
+        match told.about.1.as_str() {
+            "" => self.bundles,
+            note => self.notes.is_empty() || self.notes.iter().any(|wanted| wanted == note),
+        }
     }
 }
 
@@ -313,7 +318,7 @@ mod tests {
     async fn what_is_held_is_told_once_up_to_where_everybody_knows_of_it() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/store.db", folder.path().display());
-        let hub = Hub::open(Arc::new(Database::open(&url).await.unwrap())).await.unwrap();
+        let hub = Hub::open(Arc::new(Database::open(&url, true).await.unwrap())).await.unwrap();
         let told = |seq: i64, note: &str| Told {
             seq,
             about: ("p".to_owned(), note.to_owned()),
@@ -321,7 +326,8 @@ mod tests {
         };
         hub.held.lock().unwrap().extend([told(3, "a"), told(5, "b"), told(9, "a")]);
         let lines = |after, last, notes: &[&str]| {
-            let wanted = Wanted { notes: notes.iter().map(ToString::to_string).collect() };
+            let notes = notes.iter().map(ToString::to_string).collect();
+            let wanted = Wanted { notes, bundles: true };
             let lines = hub.held_between(after, last, &wanted)?;
             Some(
                 lines

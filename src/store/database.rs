@@ -3,6 +3,7 @@
 //! Whatever changes something begins by counting up the number of changes, so changes are made one after the other and
 //! their numbers are in the order in which they can be seen: whoever has read up to a number has missed nothing below it.
 
+use std::path::Path;
 use std::str::FromStr as _;
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,17 @@ use tokio::sync::{Mutex, MutexGuard};
 const CONNECTIONS: u32 = 16;
 /// How long one is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After this long a start that failed is tried once more.
+const AGAIN: Duration = Duration::from_secs(1);
+/// What each connection is told. A server that hangs in the middle of a change holds up the others for seconds, not for ever.
+const POSTGRES: &[&str] = &[
+    "SET lock_timeout = '5s'",
+    "SET idle_in_transaction_session_timeout = '15s'",
+    "SET statement_timeout = '30s'",
+];
+/// The same for a file.
+const SQLITE: &[&str] =
+    &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 10000"];
 
 /// Each is applied once, and never changed afterwards.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -31,7 +43,7 @@ const NOTIFY: &str = "NOTIFY binauth_store";
 pub struct Database {
     pool: AnyPool,
     is_postgres: bool,
-    /// SQLite has one writer at a time; whoever waits for its turn here does not wait for a lock of the file.
+    /// Whoever waits for its turn here holds no connection, and does not wait for a lock of the file.
     turn: Mutex<()>,
 }
 
@@ -48,7 +60,7 @@ pub struct Writing<'a> {
     /// When it is made, RFC 3339.
     pub time: String,
     is_postgres: bool,
-    _turn: Option<MutexGuard<'a, ()>>,
+    _turn: MutexGuard<'a, ()>,
 }
 
 /// Why there is no database.
@@ -57,6 +69,12 @@ pub enum DatabaseError {
     /// Neither of the two.
     #[error("`{0}` names no database: it is sqlite:///PATH or postgres://USER@HOST/NAME")]
     Url(String),
+    /// A file that is not there, where nothing is to be made.
+    #[error(
+        "there is no database `{0}`: name the one that the server has, by --database or BINAUTH_STORE_DATABASE, as its unit \
+         finds it in /etc/default/binauth-store"
+    )]
+    Missing(String),
     /// It cannot be opened, or not be brought up to date.
     #[error("the database cannot be opened")]
     Open(#[from] sqlx::Error),
@@ -66,30 +84,33 @@ pub enum DatabaseError {
 }
 
 impl Database {
-    /// Opens the one that `url` names, makes its file where there is none, and brings it up to date.
+    /// Opens the one that `url` names, and brings it up to date. Where there is no file it is made, if that `may_make` one.
     ///
     /// # Errors
     /// [`DatabaseError`]
-    pub async fn open(url: &str) -> Result<Self, DatabaseError> {
+    pub async fn open(url: &str, may_make: bool) -> Result<Self, DatabaseError> {
         sqlx::any::install_default_drivers();
         let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
         if !is_postgres && !url.starts_with("sqlite:") {
             return Err(DatabaseError::Url(crate::text::shown(url, 200)));
         }
-        let options = if is_postgres {
-            AnyConnectOptions::from_str(url)?
-        } else {
-            AnyConnectOptions::from_str(&format!("{url}?mode=rwc"))?
+        let file = url.trim_start_matches("sqlite:").trim_start_matches("//");
+        let is_new = !is_postgres && !Path::new(file).exists();
+        if is_new && !may_make {
+            return Err(DatabaseError::Missing(crate::text::shown(url, 200)));
+        }
+        let options = match (is_postgres, may_make) {
+            (true, _) => url.to_owned(),
+            (false, true) => format!("{url}?mode=rwc"),
+            (false, false) => format!("{url}?mode=rw"),
         };
+        let options = AnyConnectOptions::from_str(&options)?;
         let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let pool = pool.after_connect(move |connection, _| {
             Box::pin(async move {
-                if !is_postgres {
-                    for pragma in ["journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000"] {
-                        sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA {pragma}")))
-                            .execute(&mut *connection)
-                            .await?;
-                    }
+                let settings = if is_postgres { POSTGRES } else { SQLITE };
+                for setting in settings {
+                    sqlx::query(*setting).execute(&mut *connection).await?;
                 }
                 Ok(())
             })
@@ -98,7 +119,16 @@ impl Database {
         let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
         });
-        Migrator::with_migrations(migrations.collect()).run(&pool).await?;
+        let migrator = Migrator::with_migrations(migrations.collect());
+        if let Err(error) = migrator.run(&pool).await {
+            // Another one that started with it was faster, perhaps: SQLite holds nobody off meanwhile.
+            tracing::debug!("once more: {}", crate::chain(&error));
+            tokio::time::sleep(AGAIN).await;
+            migrator.run(&pool).await?;
+        }
+        if is_new {
+            tracing::warn!("made a new database, `{file}`");
+        }
         Ok(Self { pool, is_postgres, turn: Mutex::new(()) })
     }
 
@@ -119,7 +149,9 @@ impl Database {
     /// # Errors
     /// The database's.
     pub async fn write(&self) -> Result<Writing<'_>, sqlx::Error> {
-        let turn = if self.is_postgres { None } else { Some(self.turn.lock().await) };
+        // One connection is what writers of one server take, be it that they wait for those of another.
+        let turn = tokio::time::timeout(PATIENCE, self.turn.lock()).await;
+        let turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let connection = self.pool.acquire().await?;
         let is_postgres = self.is_postgres;
         let mut writing =
@@ -129,6 +161,23 @@ impl Database {
         writing.count_up().await?;
         writing.time = now();
         Ok(writing)
+    }
+
+    /// All of it as it is now, whatever is changed meanwhile.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn snapshot(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, sqlx::Error> {
+        let mut moment = self.pool.begin().await?;
+        if self.is_postgres {
+            for setting in [
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+                "SET LOCAL idle_in_transaction_session_timeout = 0",
+            ] {
+                sqlx::query(setting).execute(&mut *moment).await?;
+            }
+        }
+        Ok(moment)
     }
 
     /// The number of the last change.

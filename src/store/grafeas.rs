@@ -29,6 +29,11 @@ const OUTPUT: &[&str] = &["createTime", "updateTime"];
 /// What stays as it was made.
 const FIXED: &[&str] = &["name", "kind", "noteName", "resourceUri", "createTime", "updateTime"];
 
+/// The largest body that is kept, in bytes, whatever it is: what nodes read of an occurrence.
+const MAX_BODY: usize = crate::attestation::occurrence::MAX_BYTES;
+/// The longest name of what an occurrence is about, in bytes.
+const MAX_RESOURCE: usize = 4096;
+
 /// A note that can be kept.
 #[derive(Debug)]
 pub struct Note {
@@ -68,6 +73,7 @@ impl Note {
         }
         let kind = kind(&body, "note")?;
         body.insert("kind".to_owned(), kind.into());
+        fits(&body, "note")?;
         Ok(Self { kind, body })
     }
 }
@@ -87,6 +93,7 @@ impl Filed {
         }
         let kind = kind(&body, "occurrence")?;
         body.insert("kind".to_owned(), kind.into());
+        fits(&body, "occurrence")?;
         let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let note = text("noteName")
             .parse::<NoteName>()
@@ -95,6 +102,11 @@ impl Filed {
         if resource.is_empty() {
             return Err(Code::InvalidArgument
                 .because("`resourceUri` is missing: it says what the occurrence is about"));
+        }
+        if resource.len() > MAX_RESOURCE || resource.chars().any(char::is_control) {
+            return Err(Code::InvalidArgument.because(format!(
+                "`resourceUri` has control characters, or more than {MAX_RESOURCE} bytes"
+            )));
         }
         if matches!(kind, "ATTESTATION" | "DSSE_ATTESTATION") {
             let text = Value::Object(body.clone()).to_string();
@@ -135,9 +147,13 @@ pub fn updated(
             .filter(|name| !(FIXED.contains(&name.as_str()) && before.get(*name) == update.get(*name)))
             .cloned()
             .collect(),
-        Some(mask) => {
-            mask.split(',').map(|path| camel(path.trim().split('.').next().unwrap_or_default())).collect()
+        Some(mask) if mask.contains('.') => {
+            return Err(Code::InvalidArgument.because(format!(
+                "`updateMask` names a part of a field, `{}`: name the whole field, and send all of it",
+                crate::text::shown(mask, 200)
+            )));
         }
+        Some(mask) => mask.split(',').map(|path| camel(path.trim())).collect(),
     };
     for name in fields {
         let name = if is_note && name == "attestationAuthority" { "attestation".to_owned() } else { name };
@@ -238,6 +254,16 @@ pub(super) fn rename(body: &mut Map<String, Value>, from: &str, to: &str) {
     }
 }
 
+fn fits(body: &Map<String, Value>, what: &str) -> Result<(), ApiError> {
+    let size = serde_json::to_vec(body).map_or(usize::MAX, |bytes| bytes.len());
+    if size > MAX_BODY {
+        return Err(
+            Code::InvalidArgument.because(format!("the {what} has {size} bytes, and {MAX_BODY} are allowed"))
+        );
+    }
+    Ok(())
+}
+
 fn kind(body: &Map<String, Value>, what: &str) -> Result<&'static str, ApiError> {
     let found: Vec<_> = KINDS.iter().filter(|(member, _)| body.contains_key(*member)).collect();
     let kind = match found.as_slice() {
@@ -310,6 +336,13 @@ mod tests {
             (with("resourceUri", "https://r/a:1".into()), "does not end in `@sha256:`"),
             (with("attestation", json!({"serializedPayload": "aGk="})), "signature"),
             (with("resource_uri", "x".into()), "`resourceUri` is there twice"),
+            (with("resourceUri", format!("r\0@sha256:{}", "ab".repeat(32)).into()), "control characters"),
+            (with("resourceUri", format!("{}@sha256:{}", "r".repeat(4096), "ab".repeat(32)).into()), "4096"),
+            (with("remediation", "r".repeat(MAX_BODY).into()), "1048576 are allowed"),
+            (
+                json!({"noteName": "projects/p/notes/n", "resourceUri": "r", "build": {"x": "r".repeat(MAX_BODY)}}),
+                "1048576 are allowed",
+            ),
         ] {
             let error = Filed::read(body, Api::V1).unwrap_err();
             assert_eq!(error.code, Code::InvalidArgument);
@@ -329,6 +362,7 @@ mod tests {
         let after = updated(before(), update.clone(), None, Api::V1, false).unwrap();
         assert_eq!(after["attestation"]["serializedPayload"], "eA==");
         assert!(updated(before(), update.clone(), Some("note_name"), Api::V1, false).is_err());
+        assert!(updated(before(), update.clone(), Some("attestation.signatures"), Api::V1, false).is_err());
         assert!(updated(before(), json!({"noteName": "projects/p/notes/m"}), None, Api::V1, false).is_err());
         assert!(updated(before(), json!({"noteName": "projects/p/notes/n"}), None, Api::V1, false).is_ok());
     }

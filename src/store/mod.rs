@@ -11,11 +11,13 @@
 //! | what a note or an occurrence is | [`grafeas`] |
 //! | which rows a list gives | [`filter`], [`paging`] |
 //! | who is told of changes | [`changes`] |
-//! | how it is served, and what a client may take | [`server`] |
+//! | who is connected | `connection` |
+//! | what an answer is, and how much a client may ask | [`server`] |
 
 pub mod access;
 pub mod call;
 pub mod changes;
+mod connection;
 pub mod database;
 mod documents;
 mod enums;
@@ -56,6 +58,12 @@ pub enum StoreError {
     /// Everybody on the network could change everything.
     #[error("--open-on-loopback is for a loopback address, and {0} is none")]
     Open(SocketAddr),
+    /// Tokens would be there to read for everybody on the way.
+    #[error(
+        "{0} is no loopback address, and without --tls-certificate tokens would travel in the clear: name a certificate, or \
+         say --plain where a proxy in front protects connections"
+    )]
+    Plain(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -95,7 +103,8 @@ pub enum StoreError {
 /// # Errors
 /// [`StoreError`]
 pub async fn run(options: Options) -> Result<(), StoreError> {
-    let database = Arc::new(Database::open(&options.database).await?);
+    let database =
+        Arc::new(Database::open(&options.database, options.verb.as_ref().is_none_or(Verb::makes)).await?);
     match options.verb {
         None => serve(&options, database).await,
         Some(Verb::Access(verb)) => access_verb(verb, &database).await,
@@ -111,6 +120,9 @@ async fn serve(options: &Options, database: Arc<Database>) -> Result<(), StoreEr
         return Err(StoreError::Open(address));
     }
     let tls = options.tls.acceptor()?;
+    if tls.is_none() && !options.plain && !address.ip().is_loopback() {
+        return Err(StoreError::Plain(address));
+    }
     let hub = Arc::new(Hub::open(Arc::clone(&database)).await.map_err(DatabaseError::from)?);
     let listener = TcpListener::bind(address).await.map_err(|cause| StoreError::Listen { address, cause })?;
     let address = listener.local_addr()?;
@@ -123,7 +135,7 @@ async fn serve(options: &Options, database: Arc<Database>) -> Result<(), StoreEr
     let (stop, stopped) = watch::channel(false);
     let following = tokio::spawn(Arc::clone(&hub).follow(options.database.clone()));
     let store = Arc::new(Store::new(database, hub, options.open_on_loopback));
-    let serving = tokio::spawn(server::serve(store, listener, tls, stopped));
+    let serving = tokio::spawn(connection::serve(store, listener, tls, stopped));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("serves {scheme}://{address}");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

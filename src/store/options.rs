@@ -29,6 +29,9 @@ pub struct Options {
     /// Let everybody on this machine do everything: for trying it out
     #[arg(long)]
     pub open_on_loopback: bool,
+    /// Serve without TLS on an address that is no loopback: a proxy in front protects connections
+    #[arg(long, conflicts_with = "tls_certificate")]
+    pub plain: bool,
     /// How connections are protected.
     #[command(flatten)]
     pub tls: Tls,
@@ -75,6 +78,14 @@ pub enum Verb {
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         after: i64,
     },
+}
+
+impl Verb {
+    /// Whether there need be no database before.
+    #[must_use]
+    pub const fn makes(&self) -> bool {
+        matches!(self, Self::Import { .. } | Self::Access(Access::Add { .. }))
+    }
 }
 
 /// Who may do what.

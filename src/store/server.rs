@@ -1,9 +1,8 @@
-//! The server: HTTP/1.1 and HTTP/2, with or without TLS, bounded in whatever a client may take.
+//! Answers: who asks, how often, how much at a time; then the call is done.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,18 +10,18 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, WWW_AUTHENTICATE};
-use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_NONE_MATCH, ORIGIN, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::access::{self, Area, Principal};
+use super::access::{self, Acquaintances, Area, Principal};
 use super::call::{Api, Call};
 use super::changes::{Hub, Next, Wanted};
+use super::connection::{Busy, Connection};
 use super::database::{Database, Writing};
 use super::error::{ApiError, Code};
 use super::paging::Paging;
@@ -32,23 +31,23 @@ use super::{documents, notes, occurrences};
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// How long a call may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// How long a client may take to say who it is, and for each head of a call.
-const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a connection may last on which nobody known has asked anything.
-const UNKNOWN_TIME: Duration = Duration::from_secs(30);
-/// Connections at a time.
-const CONNECTIONS: usize = 20_000;
+/// The bodies of all calls at a time, in KiB.
+const BODIES: usize = 256 * 1024;
+/// How long a call may wait for room for its body.
+const ROOM_TIME: Duration = Duration::from_secs(5);
+/// How long the database is taken to be as it was when it answered last.
+const HEALTH: Duration = Duration::from_secs(1);
+/// Followers at a time.
+const FOLLOWERS: usize = 40_000;
+/// How often it is seen whether a follower may still follow.
+const STILL: Duration = Duration::from_secs(5);
 /// A follower is told that the server lives.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A follower that takes nothing for so long is left.
 const STUCK: Duration = Duration::from_secs(30);
-/// Calls a second of one principal, and how many may come at once.
+/// Calls a second of one principal from one address, and how many may come at once.
 const RATE: (f64, f64) = (500.0, 2_000.0);
-/// Change streams at a time: one connection may carry many.
-const FOLLOWERS: usize = 20_000;
-/// What bodies that are being read or worked on may take together, in KiB.
-const BODIES: u32 = 256 * 1024;
-/// Principals whose rate is known.
+/// Rates that are known.
 const MOST_RATES: usize = 100_000;
 
 type Body = BoxBody<Bytes, Infallible>;
@@ -62,10 +61,13 @@ pub struct Store {
     pub hub: Arc<Hub>,
     /// Whether everybody may do everything.
     pub is_open: bool,
+    acquaintances: Acquaintances,
     /// How much each has asked lately.
-    rates: Mutex<HashMap<String, (f64, Instant)>>,
+    rates: Mutex<HashMap<(String, IpAddr), (f64, Instant)>>,
+    bodies: Arc<Semaphore>,
     followers: Arc<Semaphore>,
-    bodies: Semaphore,
+    /// When the database answered last.
+    healthy: Mutex<Option<Instant>>,
 }
 
 /// A call, with all that it brings.
@@ -75,6 +77,7 @@ pub(super) struct Asked<'a> {
     pub(super) api: Api,
     parameters: Vec<(String, String)>,
     body: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Asked<'_> {
@@ -114,8 +117,16 @@ impl Store {
     /// Serves what is in `database`.
     #[must_use]
     pub fn new(database: Arc<Database>, hub: Arc<Hub>, is_open: bool) -> Self {
-        let (followers, bodies) = (Arc::new(Semaphore::new(FOLLOWERS)), Semaphore::new(BODIES as usize));
-        Self { database, hub, is_open, rates: Mutex::default(), followers, bodies }
+        Self {
+            database,
+            hub,
+            is_open,
+            acquaintances: Acquaintances::default(),
+            rates: Mutex::default(),
+            bodies: Arc::new(Semaphore::new(BODIES)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            healthy: Mutex::default(),
+        }
     }
 
     /// Who asks: by its token, else by its certificate.
@@ -125,7 +136,7 @@ impl Store {
             token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim())
         });
         match (token, certificate) {
-            (Some(Some(token)), _) => match access::known(&self.database, &access::of_token(token)).await {
+            (Some(Some(token)), _) => match self.known(&access::of_token(token)).await {
                 // A token of whatever else a client speaks to is none of ours.
                 Err(error) if error.code == Code::Unauthenticated && self.is_open => Ok(Principal::anybody()),
                 known => known,
@@ -133,21 +144,25 @@ impl Store {
             (Some(None), _) if !self.is_open => {
                 Err(Code::Unauthenticated.because("`Authorization` is no `Bearer TOKEN`"))
             }
-            (None, Some(certificate)) => access::known(&self.database, certificate).await,
+            (None, Some(certificate)) => self.known(certificate).await,
             _ if self.is_open => Ok(Principal::anybody()),
             _ => Err(Code::Unauthenticated
                 .because("who asks? `Authorization: Bearer TOKEN`, or a client certificate, is missing")),
         }
     }
 
+    async fn known(&self, id: &str) -> Result<Principal, ApiError> {
+        self.acquaintances.known(&self.database, id).await
+    }
+
     /// Whether somebody asks too often.
-    fn is_too_fast(&self, who: &str) -> bool {
+    fn is_too_fast(&self, who: &str, from: IpAddr) -> bool {
         let now = Instant::now();
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         if rates.len() >= MOST_RATES {
             rates.retain(|_, (_, since)| now.duration_since(*since) < Duration::from_secs(60));
         }
-        let (left, since) = rates.entry(who.to_owned()).or_insert((RATE.1, now));
+        let (left, since) = rates.entry((who.to_owned(), from)).or_insert((RATE.1, now));
         *left = (*left + now.duration_since(*since).as_secs_f64() * RATE.0).min(RATE.1);
         *since = now;
         let is_too_fast = *left < 1.0;
@@ -157,20 +172,40 @@ impl Store {
         is_too_fast
     }
 
-    async fn answer(
+    /// Whether the database answers; it is asked once a second at most.
+    async fn is_healthy(&self) -> Result<(), ApiError> {
+        let lately = |at: &Option<Instant>| at.is_some_and(|at| at.elapsed() < HEALTH);
+        if lately(&self.healthy.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        self.database.last().await?;
+        *self.healthy.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Answers one call.
+    pub(super) async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        certificate: Option<Arc<str>>,
-        is_known: &AtomicBool,
+        connection: Arc<Connection>,
     ) -> Response<Body> {
-        let answered = self.answered(request, certificate.as_deref(), is_known).await;
+        let asked = format!("{} {}", request.method(), crate::text::shown(request.uri().path(), 200));
+        let answered = self.answered(request, &connection).await;
         answered.unwrap_or_else(|error| {
             let status = if error.message == TOO_LARGE { 413 } else { error.code.parts().0 };
             let mut response = json_response(status, &error.body());
-            if error.code == Code::Unauthenticated {
-                response
-                    .headers_mut()
-                    .insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Bearer"));
+            let mut tell = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
+            match error.code {
+                Code::Unauthenticated => {
+                    tell(WWW_AUTHENTICATE, "Bearer");
+                }
+                Code::ResourceExhausted | Code::Unavailable => {
+                    tell(RETRY_AFTER, "1");
+                }
+                _ => {}
+            }
+            if matches!(error.code, Code::Unauthenticated | Code::PermissionDenied) {
+                tracing::info!(peer = %connection.peer, "refused {asked}: {error}");
             }
             response
         })
@@ -179,17 +214,24 @@ impl Store {
     async fn answered(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        certificate: Option<&str>,
-        is_known: &AtomicBool,
+        connection: &Arc<Connection>,
     ) -> Result<Response<Body>, ApiError> {
+        let busy = connection.busy();
         let (api, call) = Call::read(request.method().as_str(), request.uri().path())?;
         if call == Call::Health {
-            self.database.last().await?;
+            self.is_healthy().await?;
             return Ok(json_response(200, &json!({"status": "ok"})));
         }
+        if self.is_open && !is_of_this_machine(&request) {
+            return Err(Code::PermissionDenied.because(
+                "everything is open to the programs of this machine, and to no web page: nothing is answered that has \
+                 an `Origin`, or asks for another host than localhost",
+            ));
+        }
+        let certificate = connection.certificate.as_deref();
         let who = self.principal(request.headers(), certificate).await?;
-        is_known.store(true, Ordering::Relaxed);
-        if self.is_too_fast(&who.name) {
+        connection.is_known();
+        if self.is_too_fast(&who.name, connection.peer.ip()) {
             return Err(Code::ResourceExhausted
                 .because(format!("`{}` asks more than {} times a second", who.name, RATE.0)));
         }
@@ -198,11 +240,18 @@ impl Store {
             .map(|url| url.query_pairs().into_owned().collect::<Vec<_>>())
             .unwrap_or_default();
         if call == Call::Changes {
-            return self.follow(&who, &parameters);
+            return self.follow(who, &parameters, busy);
         }
         let seen = request.headers().get(IF_NONE_MATCH).cloned();
-        let (_room, body) = self.read(request.into_body()).await?;
-        let asked = Asked { store: self, who, api, parameters, body };
+        let (body, room) = if matches!(*request.method(), Method::GET | Method::DELETE) {
+            (Bytes::new(), None)
+        } else {
+            if !call.only_reads() {
+                who.may_change_something()?;
+            }
+            self.read(request.into_body()).await?
+        };
+        let asked = Asked { store: self, who, api, parameters, body, _room: room };
         if let Call::GetBundle(project) = &call {
             let (bundle, etag) = documents::bundle(&asked, project).await?;
             let is_seen = seen.is_some_and(|seen| seen.as_bytes() == etag.as_bytes());
@@ -222,49 +271,111 @@ impl Store {
         })
     }
 
-    /// The body, and the room that it takes until it is worked on.
-    async fn read(&self, body: Incoming) -> Result<(SemaphorePermit<'_>, Bytes), ApiError> {
-        let most =
-            body.size_hint().upper().map_or(MAX_BODY, |most| usize::try_from(most).unwrap_or(MAX_BODY));
-        // What is too large is refused as such.
-        let most = u32::try_from(most.min(MAX_BODY).div_ceil(1024)).unwrap_or(BODIES);
-        let busy = || Code::ResourceExhausted.because("too much is being sent at a time");
-        let room = tokio::time::timeout(BODY_TIME, self.bodies.acquire_many(most)).await;
-        let room = room.map_err(|_| busy())?.map_err(|_| busy())?;
-        Ok((room, read(body).await?))
+    /// The body of a call, and its part of the room that there is for all of them.
+    async fn read(&self, body: Incoming) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
+        let most = MAX_BODY as u64;
+        let size = body.size_hint().upper().unwrap_or(most);
+        if size > most {
+            return Err(Code::InvalidArgument.because(TOO_LARGE));
+        }
+        let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.bodies).acquire_many_owned(kib);
+        let Ok(Ok(room)) = tokio::time::timeout(ROOM_TIME, room).await else {
+            return Err(Code::ResourceExhausted.because("many large calls are under way: try again"));
+        };
+        Ok((read(body).await?, Some(room)))
     }
 
-    /// A stream of changes, for ever.
+    /// A stream of changes, until who follows may not any more.
     fn follow(
         self: &Arc<Self>,
-        who: &Principal,
+        who: Principal,
         parameters: &[(String, String)],
+        busy: Busy,
     ) -> Result<Response<Body>, ApiError> {
         who.may_see(Area::Occurrences)?;
+        let Ok(place) = Arc::clone(&self.followers).try_acquire_owned() else {
+            return Err(Code::ResourceExhausted.because(format!("{FOLLOWERS} follow already")));
+        };
         let token = parameters.iter().find(|(name, _)| name == "token").map(|(_, token)| token.as_str());
         let notes = parameters.iter().filter(|(name, _)| name == "note").map(|(_, note)| note.clone());
-        let wanted = Wanted { notes: notes.collect() };
+        let wanted = Wanted { notes: notes.collect(), bundles: who.may_see(Area::Policies).is_ok() };
         let start = match token.filter(|token| !token.is_empty()) {
             None => Start::Now,
             Some(token) => self.hub.seq(token).map_or(Start::Lost, Start::After),
         };
-        let seat = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| {
-            Code::ResourceExhausted.because(format!("there are {FOLLOWERS} followers already"))
-        })?;
         let (lines, taken) = mpsc::channel(4);
-        let hub = Arc::clone(&self.hub);
-        tokio::spawn(async move {
-            tell(&hub, start, &wanted, &lines).await;
-            drop(seat);
-        });
-        let frames = futures_util::stream::unfold(taken, |mut taken| async move {
-            taken.recv().await.map(|line| (Ok::<_, Infallible>(Frame::data(line)), taken))
+        let store = Arc::clone(self);
+        tokio::spawn(async move { store.tell(start, &who, &wanted, &lines).await });
+        let frames = futures_util::stream::unfold((taken, busy, place), |mut follower| async move {
+            follower.0.recv().await.map(|line| (Ok::<_, Infallible>(Frame::data(line)), follower))
         });
         let mut response = Response::new(StreamBody::new(frames).boxed());
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/jsonl"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
         Ok(response)
+    }
+
+    /// Tells a follower until it is gone. One that takes nothing holds up nobody, and is left after a while.
+    async fn tell(&self, start: Start, who: &Principal, wanted: &Wanted, lines: &mpsc::Sender<Bytes>) {
+        let hub = &self.hub;
+        let mut last = hub.subscribe();
+        let mark =
+            |kind: &str, seq: i64| Bytes::from(format!("{}\n", json!({"token": hub.token(seq), kind: true})));
+        let give =
+            async |line: Bytes| matches!(tokio::time::timeout(STUCK, lines.send(line)).await, Ok(Ok(())));
+        let (mut after, first) = match start {
+            Start::Now => (hub.last(), "heartbeat"),
+            Start::After(seq) => (seq, "heartbeat"),
+            Start::Lost => (hub.last(), "relist"),
+        };
+        if !give(mark(first, after)).await {
+            return;
+        }
+        let mut looked = Instant::now();
+        loop {
+            // What comes from here on is seen by the next turn.
+            last.mark_unchanged();
+            let known = hub.last();
+            while after < known {
+                match hub.next(after, wanted).await {
+                    Ok(Next::Changes(all, upto)) => {
+                        for line in all {
+                            if !give(line).await {
+                                return;
+                            }
+                        }
+                        after = upto.max(after);
+                    }
+                    Ok(Next::Relist(seq)) => {
+                        after = seq;
+                        if !give(mark("relist", seq)).await {
+                            return;
+                        }
+                    }
+                    // It asks again, with its token.
+                    Err(_) => return,
+                }
+            }
+            tokio::select! {
+                changed = last.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(HEARTBEAT) => if !give(mark("heartbeat", after)).await { return },
+                () = lines.closed() => return,
+            }
+            // Who was taken off the list, or may see less now, comes back as what it is, or not at all.
+            if looked.elapsed() >= STILL {
+                let is_as_before = match who.id() {
+                    None => true,
+                    Some(id) => match self.known(id).await {
+                        Ok(now) => now == *who,
+                        Err(error) => error.code != Code::Unauthenticated,
+                    },
+                };
+                if !is_as_before {
+                    return;
+                }
+                looked = Instant::now();
+            }
+        }
     }
 }
 
@@ -276,50 +387,17 @@ enum Start {
     Lost,
 }
 
-/// Tells a follower until it is gone. One that takes nothing holds up nobody, and is left after a while.
-async fn tell(hub: &Hub, start: Start, wanted: &Wanted, lines: &mpsc::Sender<Bytes>) {
-    let mut last = hub.subscribe();
-    let mark =
-        |kind: &str, seq: i64| Bytes::from(format!("{}\n", json!({"token": hub.token(seq), kind: true})));
-    let give = async |line: Bytes| matches!(tokio::time::timeout(STUCK, lines.send(line)).await, Ok(Ok(())));
-    let (mut after, first) = match start {
-        Start::Now => (hub.last(), "heartbeat"),
-        Start::After(seq) => (seq, "heartbeat"),
-        Start::Lost => (hub.last(), "relist"),
-    };
-    if !give(mark(first, after)).await {
-        return;
-    }
-    loop {
-        // What comes from here on is seen by the next turn.
-        last.mark_unchanged();
-        let known = hub.last();
-        while after < known {
-            match hub.next(after, wanted).await {
-                Ok(Next::Changes(all, upto)) => {
-                    for line in all {
-                        if !give(line).await {
-                            return;
-                        }
-                    }
-                    after = upto.max(after);
-                }
-                Ok(Next::Relist(seq)) => {
-                    after = seq;
-                    if !give(mark("relist", seq)).await {
-                        return;
-                    }
-                }
-                // It asks again, with its token.
-                Err(_) => return,
-            }
-        }
-        tokio::select! {
-            changed = last.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(HEARTBEAT) => if !give(mark("heartbeat", after)).await { return },
-            () = lines.closed() => return,
-        }
-    }
+/// Whether a call is one of a program of this machine, and not of a page that a browser here shows: those say where they are from,
+/// or ask for the name that led them here.
+fn is_of_this_machine(request: &Request<Incoming>) -> bool {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let authority = request.uri().authority().map(|authority| authority.as_str()).or(named);
+    let host = authority.and_then(|authority| reqwest::Url::parse(&format!("http://{authority}/")).ok());
+    let is_local = host.as_ref().and_then(|url| url.host_str()).is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    });
+    is_local && !request.headers().contains_key(ORIGIN)
 }
 
 const TOO_LARGE: &str = "the body is larger than the 33554432 bytes allowed";
@@ -345,7 +423,7 @@ fn text_response(status: u16, json: String) -> Response<Body> {
     let mut response = Response::new(Full::new(Bytes::from(json)).boxed());
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -387,88 +465,5 @@ impl Call {
             | Self::Changes
             | Self::Health => Ok(Value::Null),
         }
-    }
-}
-
-/// Serves until `stopped`; connections under way are given a few seconds then.
-pub async fn serve(
-    store: Arc<Store>,
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS));
-    let graceful = hyper_util::server::graceful::GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-        };
-        let Ok((stream, peer)) = accepted else {
-            // File descriptors have run out, most likely.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        // Beyond the bound nobody is answered; clients try again.
-        let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else { continue };
-        let (store, tls, watcher) = (Arc::clone(&store), tls.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            connection(store, stream, peer, tls, watcher).await;
-            drop(seat);
-        });
-    }
-    drop(listener);
-    let _ = tokio::time::timeout(Duration::from_secs(3), graceful.shutdown()).await;
-}
-
-async fn connection(
-    store: Arc<Store>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    let _ = stream.set_nodelay(true);
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 * 1024);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(64 * 1024);
-    builder.http2().keep_alive_interval(Some(HEARTBEAT)).keep_alive_timeout(STUCK);
-    let is_known = Arc::new(AtomicBool::new(false));
-    let knows = Arc::clone(&is_known);
-    let serve = |certificate: Option<Arc<str>>| {
-        hyper::service::service_fn(move |request| {
-            let (store, certificate, is_known) =
-                (Arc::clone(&store), certificate.clone(), Arc::clone(&knows));
-            async move { Ok::<_, Infallible>(store.answer(request, certificate, &is_known).await) }
-        })
-    };
-    let served = match tls {
-        None => {
-            let served = builder.serve_connection(TokioIo::new(stream), serve(None)).into_owned();
-            while_known(watcher.watch(served), &is_known).await
-        }
-        Some(tls) => {
-            let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await else { return };
-            let certificates = stream.get_ref().1.peer_certificates();
-            let certificate = certificates.and_then(|all| all.first()).map(|one| access::of_certificate(one));
-            let service = serve(certificate.map(Arc::from));
-            let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            while_known(watcher.watch(served), &is_known).await
-        }
-    };
-    if let Some(Err(error)) = served {
-        tracing::debug!(%peer, "connection: {error}");
-    }
-}
-
-/// Serves to the end; who has not said who it is by then, does not keep its seat: none.
-async fn while_known<T>(served: impl Future<Output = T>, is_known: &AtomicBool) -> Option<T> {
-    tokio::pin!(served);
-    tokio::select! {
-        done = &mut served => Some(done),
-        () = tokio::time::sleep(UNKNOWN_TIME) => match is_known.load(Ordering::Relaxed) {
-            true => Some(served.await),
-            false => None,
-        },
     }
 }

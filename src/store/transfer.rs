@@ -11,9 +11,13 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::StoreError;
+use super::access::Role;
+use super::call::{Api, some_id};
 use super::changes::{Change, log_all};
 use super::database::{Database, DatabaseError, Writing, places};
-use super::error::Code;
+use super::error::{ApiError, Code};
+use super::grafeas::{Filed, Note};
+use crate::attestation::name::is_project;
 use crate::image::Digest;
 
 /// Rows that are read at a time.
@@ -58,7 +62,7 @@ struct Line {
     row: serde_json::Map<String, Value>,
 }
 
-/// Writes everything.
+/// Writes everything, as it is at one moment.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -68,6 +72,7 @@ pub async fn export(database: &Database, to: Option<&Path>) -> Result<(), StoreE
         None => Box::new(io::stdout()),
     };
     let mut out = BufWriter::new(&mut out);
+    let mut moment = database.snapshot().await.map_err(DatabaseError::from)?;
     for (table, columns) in TABLES {
         // Those without a number are few.
         let is_numbered = is_numbered(table);
@@ -80,11 +85,8 @@ pub async fn export(database: &Database, to: Option<&Path>) -> Result<(), StoreE
                 false => format!("SELECT {all} FROM {table} WHERE $1 = 0 ORDER BY {order} LIMIT $2"),
             };
             let limit = if is_numbered { CHUNK } else { i64::MAX };
-            let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-                .bind(after)
-                .bind(limit)
-                .fetch_all(database.pool())
-                .await;
+            let rows =
+                sqlx::query(sqlx::AssertSqlSafe(query)).bind(after).bind(limit).fetch_all(&mut *moment).await;
             let rows = rows.map_err(DatabaseError::from)?;
             for row in &rows {
                 let row = line(table, columns, row).map_err(DatabaseError::from)?;
@@ -121,9 +123,10 @@ pub async fn import(database: &Database, from: &Path) -> Result<(), StoreError> 
                 break;
             }
             number += 1;
-            chunk.push(Line::read(&text).map_err(|error| {
-                Code::InvalidArgument.because(format!("`{}`: line {number}: {error}", from.display()))
-            })?);
+            let wrong = |why: String| {
+                Code::InvalidArgument.because(format!("`{}`: line {number}: {why}", from.display()))
+            };
+            chunk.push(Line::read(&text).map_err(|error| wrong(error.message))?);
         }
         if chunk.is_empty() {
             break;
@@ -183,23 +186,54 @@ async fn put_in(writing: &mut Writing<'_>, table: &Table, lines: &[&Line]) -> Re
 }
 
 impl Line {
-    fn read(text: &str) -> Result<Self, String> {
-        let line: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    /// One that could have been filed by a call. What follows from its body is taken from there.
+    fn read(text: &str) -> Result<Self, ApiError> {
+        let mut line: Self = serde_json::from_str(text)?;
+        let wrong = |why: String| Code::InvalidArgument.because(why);
         let table = TABLES.iter().find(|(table, _)| *table == line.table);
-        let (table, columns) =
-            table.ok_or_else(|| format!("there is no table `{}`", crate::text::shown(&line.table, 60)))?;
-        match columns.iter().find(|column| !line.row.get(**column).is_some_and(Value::is_string)) {
-            Some(column) => return Err(format!("a row of {table} has no `{column}`")),
-            None if !columns.contains(&"body") => return Ok(line),
-            None => {}
+        let (table, columns) = table
+            .ok_or_else(|| wrong(format!("there is no table `{}`", crate::text::shown(&line.table, 60))))?;
+        if let Some(column) =
+            columns.iter().find(|column| !line.row.get(**column).is_some_and(Value::is_string))
+        {
+            return Err(wrong(format!("a row of {table} has no `{column}`")));
+        }
+        if *table == "principals" {
+            let mut roles = line.text("roles").split(',').filter(|role| !role.is_empty());
+            return match roles.find_map(|role| role.parse::<Role>().err()) {
+                Some(why) => Err(wrong(why)),
+                None => Ok(line),
+            };
+        }
+        let (project, id) = (line.text("project"), line.text("id"));
+        if !is_project(project) || !(id.is_empty() || some_id(id).is_some()) {
+            return Err(wrong(format!(
+                "`{}` is no name",
+                crate::text::shown(&format!("{project}/{id}"), 100)
+            )));
         }
         let body = serde_json::from_str::<serde_json::Map<String, Value>>(line.text("body"));
-        let body = body.map_err(|error| format!("the `body` of a row of {table}: {error}"))?;
+        let body = body.map_err(|error| wrong(format!("the `body` of a row of {table}: {error}")))?;
         let is_kept = |name: &&str| *table != "documents" && body.contains_key(*name);
-        match ["name", "createTime", "updateTime"].iter().find(|name| is_kept(name)) {
-            Some(name) => Err(format!("the `body` of a row of {table} has `{name}`, which its columns say")),
-            None => Ok(line),
+        if let Some(name) = ["name", "createTime", "updateTime"].iter().find(|name| is_kept(name)) {
+            return Err(wrong(format!("the `body` of a row of {table} has `{name}`, which its columns say")));
         }
+        let mut tell = |column: &str, value: &str| line.row.insert(column.to_owned(), value.into());
+        match *table {
+            "notes" => {
+                tell("kind", Note::read(body.into(), Api::V1)?.kind);
+            }
+            "occurrences" => {
+                let Filed { kind, note, resource, digest, .. } = Filed::read(body.into(), Api::V1)?;
+                tell("kind", kind);
+                tell("note_project", note.project());
+                tell("note", note.id());
+                tell("resource", &resource);
+                tell("digest", &digest);
+            }
+            _ => {}
+        }
+        Ok(line)
     }
 
     fn text(&self, column: &str) -> &str {

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -216,11 +216,11 @@ impl Store {
     }
 
     pub(crate) fn with(&self, token: &str) -> Caller<'_> {
-        Caller { url: &self.url, token: Some(token.trim().to_owned()) }
+        Caller { url: &self.url, token: Some(token.trim().to_owned()), headers: Vec::new() }
     }
 
     pub(crate) fn call(&self, line: &str, body: Option<&Value>) -> Answer {
-        Caller { url: &self.url, token: self.token.clone() }.call(line, body)
+        Caller { url: &self.url, token: self.token.clone(), headers: Vec::new() }.call(line, body)
     }
 
     /// A call that must be answered with 200.
@@ -252,7 +252,7 @@ impl Store {
     }
 
     pub(crate) fn follow(&self, query: &str) -> Stream {
-        Stream::start(&format!("{}/v1/changes{query}", self.url))
+        Stream::start(&format!("{}/v1/changes{query}", self.url), None)
     }
 }
 
@@ -266,9 +266,21 @@ impl Drop for Store {
 pub(crate) struct Caller<'a> {
     url: &'a str,
     token: Option<String>,
+    headers: Vec<String>,
 }
 
 impl Caller<'_> {
+    /// With one more header, `NAME: VALUE`.
+    pub(crate) fn header(mut self, header: &str) -> Self {
+        self.headers.extend(["-H".to_owned(), header.to_owned()]);
+        self
+    }
+
+    pub(crate) fn follow(&self, query: &str) -> Stream {
+        let token = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}"));
+        Stream::start(&format!("{}/v1/changes{query}", self.url), token.as_deref())
+    }
+
     /// `METHOD PATH`
     pub(crate) fn call(&self, line: &str, body: Option<&Value>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
@@ -280,7 +292,11 @@ impl Caller<'_> {
         if body.is_some() {
             command.args(["-H", "Content-Type: application/json", "--data-binary", "@-"]);
         }
-        command.arg(format!("{}{path}", self.url)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(&self.headers)
+            .arg(format!("{}{path}", self.url))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut asked = command.spawn().unwrap();
         if let Some(body) = body {
             asked.stdin.take().unwrap().write_all(body.to_string().as_bytes()).unwrap();
@@ -296,9 +312,10 @@ impl Caller<'_> {
 }
 
 impl Stream {
-    fn start(url: &str) -> Self {
-        let mut process =
-            Command::new("curl").args(["-s", "-N", url]).stdout(Stdio::piped()).spawn().unwrap();
+    fn start(url: &str, header: Option<&str>) -> Self {
+        let mut command = Command::new("curl");
+        command.args(["-s", "-N", url]).args(header.iter().flat_map(|header| ["-H", header]));
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap());
         let (give, taken) = channel();
         std::thread::spawn(move || give_lines(lines, &give));
@@ -313,6 +330,18 @@ impl Stream {
                 return line;
             }
         }
+    }
+
+    /// Whether the server ends it, within this time.
+    pub(crate) fn ends_within(&self, within: Duration) -> bool {
+        let start = Instant::now();
+        while let Some(left) = within.checked_sub(start.elapsed()) {
+            match self.lines.recv_timeout(left) {
+                Ok(_) => {}
+                Err(error) => return error == RecvTimeoutError::Disconnected,
+            }
+        }
+        false
     }
 
     /// The next line, within this time.

@@ -1,6 +1,7 @@
 //! Who may do what.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -10,6 +11,82 @@ const NOTE: &str = "projects/sec/notes/qa";
 
 on_both! {
     nobody_may_do_anything_unless_told_so
+    each_call_takes_its_role
+}
+
+/// Every call that there is, and which of viewer, attacher, attestor admin and policy admin may make it.
+const CALLS: &[(&str, &str)] = &[
+    ("GET /v1/projects/sec/notes", "+++-"),
+    ("POST /v1/projects/sec/notes?noteId=new", "--+-"),
+    ("POST /v1/projects/sec/notes:batchCreate", "--+-"),
+    ("GET /v1/projects/sec/notes/qa", "+++-"),
+    ("PATCH /v1/projects/sec/notes/qa", "--+-"),
+    ("DELETE /v1/projects/sec/notes/gone", "--+-"),
+    ("GET /v1/projects/sec/notes/qa/occurrences", "++--"),
+    ("GET /v1/projects/shop/occurrences", "++--"),
+    ("POST /v1/projects/shop/occurrences", "-+--"),
+    ("POST /v1/projects/shop/occurrences:batchCreate", "-+--"),
+    ("GET /v1/OCCURRENCE", "++--"),
+    ("GET /v1/OCCURRENCE/notes", "++--"),
+    ("PATCH /v1/OCCURRENCE?updateMask=remediation", "-+--"),
+    ("DELETE /v1/OCCURRENCE", "-+--"),
+    ("GET /v1/projects/shop/policy", "+--+"),
+    ("PUT /v1/projects/shop/policy", "---+"),
+    ("GET /v1/projects/shop/attestors", "+-++"),
+    ("POST /v1/projects/shop/attestors?attestorId=new", "--+-"),
+    ("GET /v1/projects/shop/attestors/qa", "+-++"),
+    ("PUT /v1/projects/shop/attestors/qa", "--+-"),
+    ("DELETE /v1/projects/shop/attestors/gone", "--+-"),
+    ("POST /v1/projects/shop/attestors/qa:validateAttestationOccurrence", "+-++"),
+    ("GET /v1/projects/shop/platforms/gke/policies", "+--+"),
+    ("POST /v1/projects/shop/platforms/gke/policies?policyId=new", "---+"),
+    ("GET /v1/projects/shop/platforms/gke/policies/x", "+--+"),
+    ("PUT /v1/projects/shop/platforms/gke/policies/x", "---+"),
+    ("DELETE /v1/projects/shop/platforms/gke/policies/x", "---+"),
+    ("GET /v1/projects/shop/bundle", "+--+"),
+    ("PUT /v1/projects/shop/bundle", "---+"),
+    ("GET /v1/changes", "++--"),
+];
+
+/// Whoever may not, is told so before anything else is looked at; whoever may, is told at most what is wrong with the call.
+fn each_call_takes_its_role(database: &mut Database) {
+    let names = ["viewer", "attacher", "attestor-admin", "policy-admin"];
+    let tokens = names.map(|name| {
+        let role = if name == "attacher" { format!("attacher={NOTE}") } else { name.to_owned() };
+        database.verb(&["access", "add", name, "--role", &role])
+    });
+    let store = Store::start(&database.url(), &[]);
+    let note = json!({"attestation": {"hint": {"humanReadableName": "qa"}}});
+    store.with(&tokens[2]).call("POST /v1/projects/sec/notes?noteId=qa", Some(&note));
+    let filed = |digit| {
+        let filed =
+            store.with(&tokens[1]).call("POST /v1/projects/shop/occurrences", Some(&occurrence(NOTE, digit)));
+        text(&filed.body, "/name")
+    };
+    for (call, may) in CALLS {
+        for ((name, token), may) in names.iter().zip(&tokens).zip(may.chars()) {
+            let line = call.replace("OCCURRENCE", &filed('a'));
+            let body = match line.split_once(' ').unwrap() {
+                ("GET" | "DELETE", _) => None,
+                (_, path) if path.ends_with("/occurrences") => Some(occurrence(NOTE, 'b')),
+                (_, path) if path.ends_with("/occurrences:batchCreate") => {
+                    Some(json!({"occurrences": [occurrence(NOTE, 'b')]}))
+                }
+                _ => Some(json!({})),
+            };
+            let caller = store.with(token);
+            if line.ends_with("/changes") {
+                let first = caller.follow("").any(Duration::from_secs(10)).unwrap_or_default();
+                assert_eq!(first.get("heartbeat").is_some(), may == '+', "{name}: {line}: {first}");
+                continue;
+            }
+            let answer = caller.call(&line, body.as_ref());
+            assert_ne!(answer.status, 401, "{name}: {line}");
+            assert_eq!(answer.status != 403, may == '+', "{name}: {line}: {}", answer.body);
+            let anybody = store.call(&line, body.as_ref());
+            assert_eq!(anybody.status, 401, "{line}");
+        }
+    }
 }
 
 fn nobody_may_do_anything_unless_told_so(database: &mut Database) {
@@ -56,8 +133,17 @@ fn nobody_may_do_anything_unless_told_so(database: &mut Database) {
     for token in [&viewer, &attacher, &attestors, &policies] {
         assert!(!all.contains(token.trim()), "{token}");
     }
+    let follower = store.with(&viewer).follow("");
+    assert_eq!(follower.any(Duration::from_secs(10)).unwrap()["heartbeat"], true);
     database.verb(&["access", "remove", "node"]);
+    // Within a second; a stream that is open, when it is looked after next.
+    let removed = Instant::now();
+    while status(&viewer, &list, None) == ok {
+        assert!(removed.elapsed() < Duration::from_secs(5), "it is known still");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert_eq!(status(&viewer, &list, None), unknown);
+    assert!(follower.ends_within(Duration::from_secs(20)), "it is told still");
     let log = database.verb(&["changes"]);
     assert!(log.contains(r#""who":"ci""#) && log.contains(r#""what":"access""#), "{log}");
 }
