@@ -11,6 +11,9 @@
 
 #[path = "store/api.rs"]
 mod api;
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "store/bounds.rs"]
 mod bounds;
 #[path = "store/clients.rs"]
@@ -25,3 +28,5 @@ mod rig;
 mod roles;
 #[path = "store/stream.rs"]
 mod stream;
+#[path = "store/verbs.rs"]
+mod verbs;

@@ -9,9 +9,9 @@ use tokio::runtime::Runtime;
 
 use super::Context;
 use super::artifact::{Artifact, ArtifactUrl};
-use super::attestors::Folder;
+use super::attestors::Trusted;
 use super::error::{CliError, Outcome};
-use super::files::{self, OccurrenceFile};
+use super::files::{self, Attestors, OccurrenceFile};
 use super::output::{self, Answer};
 use super::remote::Store;
 use super::sign::SigningKey;
@@ -29,6 +29,8 @@ pub(super) enum Verb {
     /// File an attestation whose signature was made elsewhere
     Create(Create),
     /// List attestations and whether they verify
+    ///
+    /// With --store those under the notes of the attestors that are known; --attestor or --artifact-url narrows that.
     List(List),
     /// Check that an image is attested
     Verify(Verify),
@@ -49,7 +51,7 @@ pub(super) struct Target {
     #[arg(long)]
     project: Option<String>,
     #[command(flatten)]
-    attestors: Folder,
+    trusted: Trusted,
     #[command(flatten)]
     occurrences: Occurrences,
     #[command(flatten)]
@@ -60,7 +62,7 @@ pub(super) struct Target {
 #[derive(Debug, Args)]
 pub(super) struct Occurrences {
     /// Folder of occurrence documents [default: the configured one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "store")]
     occurrences: Option<PathBuf>,
 }
 
@@ -135,7 +137,7 @@ impl SignAndCreate {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
         let target = self.target;
         let artifact: Artifact = target.artifact.artifact_url.parse()?;
-        let attestors = target.attestors.read(context)?;
+        let attestors = target.attestors(context)?;
         let attestor = &attestors.find(&target.attestor, target.attestor_project.as_deref())?.attestor;
         let payload = artifact.payload();
         let mut dsse_types = context.defaults.settings.dsse_types.clone();
@@ -174,7 +176,7 @@ impl Create {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
         let target = self.target;
         let artifact: Artifact = target.artifact.artifact_url.parse()?;
-        let attestors = target.attestors.read(context)?;
+        let attestors = target.attestors(context)?;
         let attestor = &attestors.find(&target.attestor, target.attestor_project.as_deref())?.attestor;
         let payload = match &self.payload_file {
             Some(path) => read(path, "payload")?,
@@ -201,6 +203,11 @@ impl Create {
 }
 
 impl Target {
+    fn attestors(&self, context: &Context) -> Result<Attestors, CliError> {
+        let (name, project) = (std::slice::from_ref(&self.attestor), self.attestor_project.as_deref());
+        self.trusted.read(name, project, &self.store, context)
+    }
+
     fn file(&self, attestation: &Attestation<'_>, context: &Context) -> Result<Answer, CliError> {
         let now = SystemTime::now();
         let filed = match self.store.server()? {
@@ -273,7 +280,7 @@ pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
 
 fn filed_answer(filed: &Filed, context: &Context) -> Result<Answer, CliError> {
     context.answer(Outcome::Fine, filed, || {
-        let (name, place) = (&filed.name, filed.place());
+        let (name, place) = (&filed.name, &filed.place);
         if filed.created {
             format!("{name} created in {place}\n")
         } else {

@@ -16,18 +16,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Context;
+use super::attestations::runtime;
 use super::daemon;
+use super::documents::{self, Documents};
 use super::error::{CliError, Outcome};
+use super::files::Place;
 use super::output::{Answer, fields, warn};
+use super::remote::{Server, Store};
 use super::status::{list, text};
 use super::{files, policy_bundle, write};
 use crate::attestation::Occurrence;
 use crate::attestation::occurrence::MAX_BYTES;
 use crate::config::{BundleConfig, BundleOrigin};
+use crate::evidence::source::Document;
 use crate::gate::admin::CacheAsk;
 use crate::image::Digest;
-use crate::policy::Sealed;
-use crate::policy::bundle::{self, Bundle, Terms};
+use crate::policy::bundle::{self, Bundle, Contents, Terms};
+use crate::policy::{Options, Sealed};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -39,7 +44,8 @@ pub(super) enum Verb {
     /// Write what this node has into one file
     ///
     /// The daemon is asked for its policy bundle and for every attestation that it has on file; with --occurrences
-    /// or --policy-bundle these are read from files instead, and no daemon is needed.
+    /// or --policy-bundle these are read from files instead, and no daemon is needed. Neither is with --store: the policy
+    /// bundle is that of --project there, or a file, and the attestations are all that can count under it.
     Export(Export),
     /// Put what is in such a file where this node's daemon reads it
     ///
@@ -61,8 +67,13 @@ pub(super) struct Export {
     #[arg(long, value_name = "FILE")]
     policy_bundle: Option<PathBuf>,
     /// Take the attestations of this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "store")]
     occurrences: Option<PathBuf>,
+    /// Take the policy bundle that the store has for this project
+    #[arg(long, requires = "store", conflicts_with = "policy_bundle")]
+    project: Option<String>,
+    #[command(flatten)]
+    store: Store,
 }
 
 #[derive(Debug, Args)]
@@ -127,14 +138,16 @@ impl Verb {
 impl Export {
     fn run(self, context: &Context) -> Result<Report, CliError> {
         let socket = context.defaults.admin_socket();
-        let envelope = match &self.policy_bundle {
-            Some(path) => Some(read_text("policy bundle", path)?),
-            None if self.occurrences.is_some() => None,
-            None => daemon::policy_bundle(&socket)?,
+        let envelope = match (&self.policy_bundle, self.store.documents()?) {
+            (Some(path), _) => Some(read_text("policy bundle", path)?),
+            (None, Some(store)) => Some(self.stored(&store)?),
+            (None, None) if self.occurrences.is_some() => None,
+            (None, None) => daemon::policy_bundle(&socket)?,
         };
-        let documents = match &self.occurrences {
-            Some(folder) => self.of_folder(folder)?,
-            None => self.of_daemon(&socket)?,
+        let documents = match (&self.occurrences, self.store.server()?, &envelope) {
+            (Some(folder), ..) => self.of_folder(folder)?,
+            (None, Some(server), Some(envelope)) => self.of_store(&server, envelope, context)?,
+            (None, ..) => self.of_daemon(&socket)?,
         };
         let version = envelope.as_deref().and_then(|envelope| version_of(envelope.as_bytes()));
         let attestations = documents.len() as u64;
@@ -152,11 +165,45 @@ impl Export {
         self.digest.is_empty() || self.digest.contains(&digest)
     }
 
+    /// The policy bundle of a project.
+    fn stored(&self, store: &Documents) -> Result<String, CliError> {
+        let missing =
+            "--project is missing, or --policy-bundle: which attestations are wanted, its attestors say";
+        let project =
+            self.project.as_deref().ok_or_else(|| CliError::MalformedCommand(missing.to_owned()))?;
+        let bytes = runtime()?.block_on(store.bundle(documents::project(project)?))?.0;
+        String::from_utf8(bytes).map_err(|_| {
+            let place = Place::Store(store.location());
+            CliError::NotABundle { place, cause: "it is not UTF-8".to_owned() }
+        })
+    }
+
+    /// Whatever the attestors of a policy bundle may have filed.
+    fn of_store(&self, server: &Server, envelope: &str, context: &Context) -> Result<Vec<String>, CliError> {
+        let place = || match &self.policy_bundle {
+            Some(path) => Place::File(path.clone()),
+            None => Place::Store(server.location()),
+        };
+        let refused = |cause: String| CliError::NotABundle { place: place(), cause };
+        let sealed = Sealed::parse(envelope.as_bytes(), &[&bundle::SEAL])
+            .map_err(|cause| refused(cause.to_string()))?;
+        let contents = Contents::parse(sealed.payload(), Options { allow_multiple_rule_maps: true })
+            .map_err(|cause| refused(cause.to_string()))?;
+        let (book, key_ring) = policy_bundle::obeyed(&contents, &context.defaults.settings.dsse_types);
+        let documents = runtime()?.block_on(server.documents(&book.narrow(&key_ring), &self.digest))?;
+        let text = |document: Document| String::from_utf8_lossy(&document.text).into_owned();
+        Ok(documents.into_iter().map(text).collect())
+    }
+
     fn of_folder(&self, folder: &Path) -> Result<Vec<String>, CliError> {
         let (found, problems) = files::occurrences(folder)?;
         problems.iter().for_each(|problem| warn(&crate::chain(problem)));
         let wanted = found.iter().filter(|file| self.is_wanted(file.occurrence.digest));
-        wanted.map(|file| read_text("occurrence", &file.path)).collect()
+        let paths = wanted.filter_map(|file| match &file.place {
+            Place::File(path) => Some(path),
+            Place::Store(_) => None,
+        });
+        paths.map(|path| read_text("occurrence", path)).collect()
     }
 
     fn of_daemon(&self, socket: &Path) -> Result<Vec<String>, CliError> {

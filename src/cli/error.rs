@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::documents::RemoteError;
+use super::files::Place;
 use crate::attestation::{AttestorError, AttestorName, KeyError, KeyId, Kind, NameError, OccurrenceError};
 use crate::config::ConfigError;
 use crate::config::lock::LockError;
@@ -16,7 +18,7 @@ use crate::evidence::folder::ReadError;
 use crate::evidence::source::SourceError;
 use crate::gate::client::NoAnswer;
 use crate::image::ReferenceError;
-use crate::policy::{BreakGlassError, PolicyError};
+use crate::policy::{BreakGlassError, BundleError, PolicyError};
 use crate::signing::SignError;
 
 /// What an answer comes to.
@@ -109,20 +111,22 @@ pub enum CliError {
         way_out: &'static str,
     },
     /// A name that is taken.
-    #[error("`{name}` is defined already, in `{}`: add keys to it with `attestors public-keys add`", path.display())]
+    #[error("`{name}` is defined already, in `{place}`: add keys to it with `attestors public-keys add`")]
     AttestorExists {
         /// Who.
         name: AttestorName,
         /// Where.
-        path: PathBuf,
+        place: Place,
     },
     /// Nobody of that name.
-    #[error("no document in `{}` defines attestor `{name}`: `attestors list` shows those there are, `attestors create` makes one", folder.display())]
+    #[error(
+        "no document in `{place}` defines attestor `{name}`: `attestors list` shows those there are, `attestors create` makes one"
+    )]
     NoAttestor {
         /// As it was written.
         name: String,
         /// Where it was looked for.
-        folder: PathBuf,
+        place: Place,
     },
     /// Two documents of one name.
     #[error("several documents define attestor `{name}`: {files}; leave one of them")]
@@ -212,6 +216,9 @@ pub enum CliError {
     /// A store that does not answer, or refuses.
     #[error("the store does not do it: {0}")]
     Store(#[from] SourceError),
+    /// The same, of its documents.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A store that has filed something else.
     #[error("`{location}` does not hold the attestation as it was sent: {why}")]
     StoredOtherwise {
@@ -235,10 +242,10 @@ pub enum CliError {
     #[error("no attestor to ask: give --attestor, or a policy that requires attestation with --policy")]
     NobodyToAsk,
     /// A policy that cannot be obeyed.
-    #[error("policy `{}` is refused", path.display())]
+    #[error("policy `{place}` is refused")]
     Policy {
         /// Where it is.
-        path: PathBuf,
+        place: Place,
         /// Why.
         #[source]
         cause: Box<PolicyError>,
@@ -259,6 +266,33 @@ pub enum CliError {
     /// A bundle that no node would take.
     #[error("no bundle is made: {0}")]
     NotSigned(String),
+    /// Neither is it a bundle.
+    #[error("policy bundle `{place}` is refused: {cause}")]
+    NotABundle {
+        /// Where it is.
+        place: Place,
+        /// Why.
+        cause: String,
+    },
+    /// A bundle that nodes would not take from where it was to be put.
+    #[error("`{}` is not pushed: {cause}", path.display())]
+    NotPushed {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// What a store gives for a bundle.
+    #[error("the bundle of project `{project}` at `{at}` is refused")]
+    NotFetched {
+        /// Whose.
+        project: String,
+        /// Where.
+        at: String,
+        /// Why.
+        #[source]
+        cause: BundleError,
+    },
     /// A grant or a revocation that no node would take.
     #[error("nothing is signed: {0}")]
     NotGranted(#[from] BreakGlassError),
@@ -376,9 +410,9 @@ pub enum CliError {
 
 /// A file in a folder that counts for nothing, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` counts for nothing", path.display())]
+#[error("`{place}` counts for nothing")]
 pub(super) struct Problem {
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
     #[source]
     pub(super) cause: ProblemCause,
 }
@@ -412,12 +446,15 @@ pub fn exit_code(answer: &Result<Outcome, CliError>) -> u8 {
             | CliError::NoKey { .. }
             | CliError::NotItsKey { .. }
             | CliError::NotSigned(_)
+            | CliError::NotPushed { .. }
+            | CliError::NotFetched { .. }
             | CliError::NotGranted(_)
             | CliError::NotApplied { .. }
             | CliError::NotRevoked(_)
             | CliError::RolledBack { .. }
             | CliError::NotVerified { .. }
-            | CliError::StoredOtherwise { .. },
+            | CliError::StoredOtherwise { .. }
+            | CliError::Remote(RemoteError::Exists { .. } | RemoteError::Changed { .. }),
         ) => 1,
         Err(_) => 2,
     }

@@ -7,17 +7,18 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Context;
-use super::attestations::Occurrences;
-use super::attestors::Folder;
-use super::daemon;
+use super::attestations::{Occurrences, runtime};
+use super::attestors::Trusted;
 use super::error::{CliError, Outcome};
 use super::output::{Answer, fields, table};
+use super::remote::Store;
 use super::rules::Rules;
+use super::{daemon, policy};
 use crate::attestation::Evidence;
 use crate::decision::{Case, Known, Ladder, Looks, Reason, Subject, SubjectError, Verdict};
 use crate::gate::admin::{AdminAsk, AskedPod};
 use crate::image::{Digest, DigestKind, Workload};
-use crate::policy::Scope;
+use crate::policy::{Rulebook, Scope};
 
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
@@ -26,10 +27,16 @@ pub(super) struct Evaluate {
     image: String,
     #[command(flatten)]
     rules: Rules,
+    /// Judge by the policy that the store has for this project, and by the attestors that it has, where no flag names
+    /// a folder of them
+    #[arg(long, requires = "store", conflicts_with = "policy")]
+    project: Option<String>,
     #[command(flatten)]
-    attestors: Folder,
+    trusted: Trusted,
     #[command(flatten)]
     occurrences: Occurrences,
+    #[command(flatten)]
+    store: Store,
     #[command(flatten)]
     pod: Pod,
     #[command(flatten)]
@@ -93,8 +100,9 @@ impl Evaluate {
         let subject = self.subject()?;
         let by_files = self.offline
             || self.rules.is_given()
-            || self.attestors.is_given()
+            || self.trusted.is_given()
             || self.occurrences.is_given()
+            || self.store.is_given()
             || self.digests.is_given()
             || self.now.is_some();
         let value = if by_files {
@@ -125,12 +133,24 @@ impl Evaluate {
         })
     }
 
+    fn rulebook(&self, context: &Context) -> Result<Rulebook, CliError> {
+        let policy = match (&self.project, self.store.documents()?) {
+            (Some(project), Some(store)) => {
+                Some(policy::stored(&store, project, self.rules.options(context))?)
+            }
+            _ => None,
+        };
+        self.rules.read(policy, context)
+    }
+
     /// Attestors and occurrences are read only where a rule or a check asks for them.
     fn judge(&self, subject: &Subject, context: &Context) -> Result<Value, CliError> {
         let now = self.now.unwrap_or_else(SystemTime::now);
-        let rulebook = match self.rules.read(context) {
+        let rulebook = match self.rulebook(context) {
             Ok(rulebook) => rulebook,
-            Err(error @ (CliError::MalformedCommand(_) | CliError::NotApplied { .. })) => return Err(error),
+            Err(
+                error @ (CliError::MalformedCommand(_) | CliError::NotApplied { .. } | CliError::Remote(_)),
+            ) => return Err(error),
             Err(error) => return value(Ladder::undecided(without_policy(subject, &error)), self.explain),
         };
         let case = Case::new(subject, &rulebook, now);
@@ -139,10 +159,20 @@ impl Evaluate {
         let asked = case.asks();
         if !asked.is_empty() {
             let dsse_types = &context.defaults.settings.dsse_types;
-            let key_ring = rulebook.narrow(&self.attestors.read(context)?.key_ring(dsse_types));
-            let filed = self.occurrences.read(context)?;
+            let names = rulebook.attestors();
+            let attestors = self.trusted.read_some(names, self.project.is_some(), &self.store, context)?;
+            let key_ring = rulebook.narrow(&attestors.key_ring(dsse_types));
+            let server = self.store.server()?;
+            let filed = match &server {
+                Some(_) => Vec::new(),
+                None => self.occurrences.read(context)?.into_iter().map(|file| file.occurrence).collect(),
+            };
             for &digest in asked {
-                let occurrences = filed.iter().map(|file| &file.occurrence);
+                let held = match &server {
+                    Some(server) => runtime()?.block_on(server.filed(&key_ring, digest))?,
+                    None => Vec::new(),
+                };
+                let occurrences = filed.iter().chain(&held);
                 found.push(Evidence::gather_watched(digest, occurrences, &key_ring, None, &mut looks));
             }
         }

@@ -3,12 +3,14 @@
 //! A broken file is told apart and counts for nothing; it never hides the others. Only regular files of
 //! bounded size are read, opened so that a pipe cannot hold the reader up.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use serde::Serialize;
 
 use super::error::{CliError, Problem, ProblemCause};
 use super::output;
@@ -19,27 +21,56 @@ use crate::document::{self, Format};
 use crate::evidence::folder;
 use crate::policy::{Options, Policy};
 
+/// Where something is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Place {
+    /// A file, or a folder of them.
+    File(PathBuf),
+    /// The server that holds it.
+    Store(String),
+}
+
 /// An attestor and where it is written down.
-#[derive(Debug)]
-pub(super) struct AttestorFile {
-    pub(super) path: PathBuf,
+#[derive(Debug, Clone)]
+pub(super) struct Defined {
+    pub(super) place: Place,
     pub(super) document: AttestorDocument,
     pub(super) attestor: Attestor,
 }
 
-/// A folder of attestor documents.
+/// A folder of attestor documents, or what a store has of them.
 #[derive(Debug)]
 pub(super) struct Attestors {
-    folder: PathBuf,
-    pub(super) files: Vec<AttestorFile>,
+    pub(super) place: Place,
+    pub(super) all: Vec<Defined>,
     pub(super) problems: Vec<Problem>,
 }
 
 /// An occurrence and where it is written down.
 #[derive(Debug)]
 pub(super) struct OccurrenceFile {
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
     pub(super) occurrence: Occurrence,
+}
+
+impl Place {
+    /// What a table calls it.
+    pub(super) const fn heading(&self) -> &'static str {
+        match self {
+            Self::File(_) => "FILE",
+            Self::Store(_) => "STORE",
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Store(location) => f.write_str(location),
+        }
+    }
 }
 
 /// Reads a regular file of at most `limit` bytes.
@@ -55,7 +86,7 @@ pub(super) fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 pub(super) fn policy(path: &Path, options: Options) -> Result<Policy, CliError> {
     let bytes = document(path, "policy")?;
     Policy::parse(&bytes, Format::of(path), options)
-        .map_err(|cause| CliError::Policy { path: path.to_owned(), cause: Box::new(cause) })
+        .map_err(|cause| CliError::Policy { place: Place::File(path.to_owned()), cause: Box::new(cause) })
 }
 
 /// Reads any document that decides.
@@ -65,11 +96,12 @@ pub(super) fn document(path: &Path, what: &'static str) -> Result<Vec<u8>, CliEr
 
 /// Reads every attestor document (`*.yaml`, `*.yml`, `*.json`) of a folder.
 pub(super) fn attestors(folder: &Path) -> Result<Attestors, CliError> {
-    let mut found = Attestors { folder: folder.to_owned(), files: Vec::new(), problems: Vec::new() };
+    let place = Place::File(folder.to_owned());
+    let mut found = Attestors { place, all: Vec::new(), problems: Vec::new() };
     for path in attestor_paths(folder)? {
         match attestor(&path) {
-            Ok(file) => found.files.push(file),
-            Err(cause) => found.problems.push(Problem { path, cause }),
+            Ok(defined) => found.all.push(defined),
+            Err(cause) => found.problems.push(Problem { place: Place::File(path), cause }),
         }
     }
     Ok(found)
@@ -80,11 +112,11 @@ pub(super) fn attestor_paths(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     listed(folder, "attestors folder", &["yaml", "yml", "json"])
 }
 
-fn attestor(path: &Path) -> Result<AttestorFile, ProblemCause> {
+fn attestor(path: &Path) -> Result<Defined, ProblemCause> {
     let bytes = read(path, document::MAX_BYTES)?;
     let document: AttestorDocument = document::parse(&bytes, Format::of(path))?;
     let attestor = document.clone().try_into()?;
-    Ok(AttestorFile { path: path.to_owned(), document, attestor })
+    Ok(Defined { place: Place::File(path.to_owned()), document, attestor })
 }
 
 /// Reads every occurrence document (`*.json`) of a folder, and tells those that are none.
@@ -92,8 +124,11 @@ pub(super) fn occurrences(path: &Path) -> Result<(Vec<OccurrenceFile>, Vec<Probl
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for path in listed(path, "occurrences folder", &["json"])? {
         match folder::read(&path) {
-            Ok(document) => found.push(OccurrenceFile { path, occurrence: document.occurrence }),
-            Err(cause) => problems.push(Problem { path, cause: cause.into() }),
+            Ok(document) => {
+                let place = Place::File(path);
+                found.push(OccurrenceFile { place, occurrence: document.occurrence });
+            }
+            Err(cause) => problems.push(Problem { place: Place::File(path), cause: cause.into() }),
         }
     }
     Ok((found, problems))
@@ -125,7 +160,7 @@ pub(super) fn warn_of(problems: &[Problem]) {
 impl Attestors {
     /// All of them together, accepting these payload types.
     pub(super) fn key_ring(&self, dsse_types: &[String]) -> KeyRing {
-        KeyRing::accepting(self.files.iter().map(|file| file.attestor.clone()), dsse_types)
+        KeyRing::accepting(self.all.iter().map(|defined| defined.attestor.clone()), dsse_types)
     }
 
     /// The name that `text` (in full, or an id) stands for among those defined here.
@@ -137,7 +172,7 @@ impl Attestors {
         names.sort();
         names.dedup();
         match names.as_slice() {
-            [] => Err(CliError::NoAttestor { name: text.to_owned(), folder: self.folder.clone() }),
+            [] => Err(CliError::NoAttestor { name: text.to_owned(), place: self.place.clone() }),
             &[name] => Ok(name.clone()),
             several => {
                 let several: Vec<_> = several.iter().map(ToString::to_string).collect();
@@ -147,18 +182,18 @@ impl Attestors {
     }
 
     /// The one document that defines it.
-    pub(super) fn find(&self, text: &str, project: Option<&str>) -> Result<&AttestorFile, CliError> {
+    pub(super) fn find(&self, text: &str, project: Option<&str>) -> Result<&Defined, CliError> {
         let name = self.name(text, project)?;
-        let files: Vec<_> = self.files.iter().filter(|file| *file.attestor.name() == name).collect();
-        let &[file] = files.as_slice() else {
-            let files: Vec<_> = files.iter().map(|file| format!("`{}`", file.path.display())).collect();
+        let found: Vec<_> = self.all.iter().filter(|defined| *defined.attestor.name() == name).collect();
+        let &[defined] = found.as_slice() else {
+            let files: Vec<_> = found.iter().map(|defined| format!("`{}`", defined.place)).collect();
             return Err(CliError::AmbiguousAttestor { name, files: files.join(", ") });
         };
-        Ok(file)
+        Ok(defined)
     }
 
     fn names(&self) -> impl Iterator<Item = &AttestorName> {
-        self.files.iter().map(|file| file.attestor.name())
+        self.all.iter().map(|defined| defined.attestor.name())
     }
 }
 

@@ -21,6 +21,7 @@ mod containerd;
 mod daemon;
 mod defaults;
 mod doctor;
+mod documents;
 mod error;
 mod evaluate;
 mod files;
@@ -30,6 +31,7 @@ mod owner;
 mod policy;
 mod policy_bundle;
 mod public_keys;
+mod pushed;
 mod remote;
 mod rules;
 mod sign;
@@ -45,7 +47,9 @@ use clap::{Args, Parser, Subcommand};
 
 use defaults::Defaults;
 pub use doctor::NAMES as DOCTOR_ITEMS;
+pub use documents::RemoteError;
 pub use error::{CliError, Outcome, exit_code};
+pub use files::Place;
 pub use output::report;
 use output::{Answer, Format};
 

@@ -1,18 +1,24 @@
 //! `policy`: checks, import and export of policy documents.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
 
 use super::Context;
-use super::attestors::Folder;
+use super::attestations::runtime;
+use super::attestors::{self, Folder};
+use super::documents::{self, Documents};
 use super::error::{CliError, Outcome};
-use super::files::{self, Attestors};
+use super::files::{self, Attestors, Place};
 use super::output::{self, Answer, Format as Output, fields, table};
 use super::policy_bundle::{Show, Sign};
+use super::pushed::{Fetch, Push};
+use super::remote::Store;
 use super::{rules, write};
 use crate::attestation::{AttestorName, KeyRing};
 use crate::document::{self, Format, UniqueMap, Version};
@@ -21,15 +27,22 @@ use crate::policy::{
     AllowlistPattern, Exception, ExceptionState, Options, PlatformPolicy, Policy, PolicyError, exceptions,
 };
 
+/// What is only looked at may be of any kind.
+const ANY: Options = Options { allow_multiple_rule_maps: true };
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied
     ///
     /// Warns of what is valid and probably not meant: patterns, rules, keys and checks that let in more than
     /// they look as if they did. Attestors are not checked where their folder cannot be read and no flag
-    /// names it.
+    /// names it. With --store they are those that it has, and with --project so is the policy.
     Check(Check),
     /// Check a policy and put it where the daemon reads it, byte for byte
+    ///
+    /// With --store it becomes the policy of a project there, if that still is the one that `etag` in the file names, as
+    /// `export` gives it. A file without it replaces whatever is there. A store is not what nodes obey: give them files,
+    /// or a signed bundle.
     ///
     /// Not for platform policies and lists: put those in place by rename.
     Import(Import),
@@ -37,6 +50,13 @@ pub(super) enum Verb {
     ///
     /// YAML, or JSON with -o json. What is imported and exported again is the same, byte for byte.
     Export(Export),
+    /// Put a signed bundle where nodes fetch it: at a binauth-store
+    ///
+    /// Refuses a bundle that is not signed by one of the bundle keys that are known here, that has expired, or whose
+    /// version is not higher than that of the bundle that is there.
+    Push(Push),
+    /// Get the signed bundle of a project from a binauth-store
+    Fetch(Fetch),
     /// List what the allowlist exempts: who answers for each entry, where more is said, and when it ends
     Exceptions(Exceptions),
     /// Put policy, attestors and lists into one signed bundle
@@ -50,13 +70,25 @@ pub(super) enum Verb {
     Show(Show),
 }
 
+/// A policy: of a file, or of a project at a store.
 #[derive(Debug, Args)]
-pub(super) struct Check {
+struct Which {
     /// The policy [default: the configured one]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The project whose policy the store has
+    #[arg(long, requires = "store", conflicts_with = "file")]
+    project: Option<String>,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    which: Which,
     /// The same as FILE
-    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "project"])]
     policy: Option<PathBuf>,
     #[command(flatten)]
     attestors: Folder,
@@ -74,8 +106,13 @@ pub(super) struct Import {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Where to [default: where the daemon is configured to read it]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
     to: Option<PathBuf>,
+    /// The project whose policy it becomes at the store [default: that of `name` in the file]
+    #[arg(long, requires = "store")]
+    project: Option<String>,
+    #[command(flatten)]
+    store: Store,
     /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
     #[arg(long)]
     allow_multiple_rule_maps: bool,
@@ -83,16 +120,14 @@ pub(super) struct Import {
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// The policy [default: the configured one]
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Exceptions {
-    /// The policy [default: the configured one]
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
     /// Exit 1 where an entry is over
     #[arg(long)]
     strict: bool,
@@ -115,7 +150,8 @@ pub(super) struct Excepted {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
-    file: &'a Path,
+    #[serde(flatten)]
+    place: Place,
     /// `policy` or `platform policy`.
     kind: &'static str,
     valid: bool,
@@ -169,6 +205,8 @@ impl Verb {
             Self::Import(verb) => verb.run(context),
             Self::Export(verb) => verb.run(context),
             Self::Exceptions(verb) => verb.run(context),
+            Self::Push(verb) => verb.run(context),
+            Self::Fetch(verb) => verb.run(context),
             Self::Sign(verb) => verb.run(context),
             Self::Show(verb) => verb.run(context),
         }
@@ -194,8 +232,8 @@ fn read(path: &Path, options: Options) -> Result<Found, CliError> {
 
 impl Check {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let file = self.file.as_ref().or(self.policy.as_ref()).unwrap_or(&context.defaults.policy);
-        let (found, mut problems) = match read(file, options(self.allow_multiple_rule_maps, context)) {
+        let (place, read) = self.read(options(self.allow_multiple_rule_maps, context), context)?;
+        let (found, mut problems) = match read {
             Ok(found) => (Some(found), Vec::new()),
             Err(CliError::Policy { cause, .. }) => (None, vec![cause.to_string()]),
             Err(CliError::Document { cause, .. }) => (None, vec![cause]),
@@ -209,7 +247,7 @@ impl Check {
         }
         let warnings = found.as_ref().map(|found| warnings(found, key_ring.as_ref())).unwrap_or_default();
         let mut report = Report {
-            file,
+            place,
             kind: "policy",
             valid: problems.is_empty(),
             version: None,
@@ -245,6 +283,20 @@ impl Check {
         context.answer(outcome, &report, || report_table(&report))
     }
 
+    /// The policy, or why it is none, and where it is.
+    fn read(
+        &self,
+        options: Options,
+        context: &Context,
+    ) -> Result<(Place, Result<Found, CliError>), CliError> {
+        if let (Some(project), Some(store)) = (&self.which.project, self.which.store.documents()?) {
+            let read = stored(&store, project, options).map(Found::Policy);
+            return Ok((Place::Store(store.location()), read));
+        }
+        let file = self.which.file.as_ref().or(self.policy.as_ref()).unwrap_or(&context.defaults.policy);
+        Ok((Place::File(file.clone()), read(file, options)))
+    }
+
     /// The attestors to hold the policy against. A folder that nobody named need not be there: a policy
     /// is also checked where it is written.
     fn known_attestors(
@@ -252,8 +304,14 @@ impl Check {
         found: Option<&Found>,
         context: &Context,
     ) -> Result<Option<Attestors>, CliError> {
-        if found.is_none_or(|found| found.attestors().is_empty()) {
-            return Ok(None);
+        let store = self.which.store.documents()?;
+        if store.is_some() && self.attestors.is_given() {
+            let what = "--attestors names a folder and --store a server: leave out the one that is not meant";
+            return Err(CliError::MalformedCommand(what.to_owned()));
+        }
+        let Some(found) = found.filter(|found| !found.attestors().is_empty()) else { return Ok(None) };
+        if let Some(store) = store {
+            return attestors::some_of(&store, found.attestors().into_iter()).map(Some);
         }
         match self.attestors.read(context) {
             Ok(attestors) => Ok(Some(attestors)),
@@ -269,8 +327,39 @@ impl Check {
 
 /// The exceptions of a policy.
 pub(super) fn excepted(path: &Path) -> Result<Vec<Excepted>, CliError> {
-    let policy = files::policy(path, Options { allow_multiple_rule_maps: true })?;
-    Ok(exceptions(&policy, SystemTime::now()).map(Excepted::from).collect())
+    Ok(of_policy(&files::policy(path, ANY)?))
+}
+
+fn of_policy(policy: &Policy) -> Vec<Excepted> {
+    exceptions(policy, SystemTime::now()).map(Excepted::from).collect()
+}
+
+/// The policy that a store has for a project.
+pub(super) fn stored(store: &Documents, project: &str, options: Options) -> Result<Policy, CliError> {
+    let project = documents::project(project)?;
+    let bytes = runtime()?.block_on(store.policy(project))?;
+    Policy::parse(&bytes, Format::Json, options).map_err(|cause| CliError::Policy {
+        place: Place::Store(format!("{}: projects/{project}/policy", store.location())),
+        cause: Box::new(cause),
+    })
+}
+
+impl Which {
+    /// A policy that only another configuration takes can still be looked at.
+    fn policy(&self, context: &Context) -> Result<Policy, CliError> {
+        match (self.store.documents()?, &self.project, &self.file) {
+            (None, _, file) => files::policy(file.as_ref().unwrap_or(&context.defaults.policy), ANY),
+            (Some(_), _, Some(_)) => {
+                let what = "FILE and --store both name a policy: leave out the one that is not meant";
+                Err(CliError::MalformedCommand(what.to_owned()))
+            }
+            (Some(_), None, None) => {
+                let what = "--project is missing: whose policy is meant?";
+                Err(CliError::MalformedCommand(what.to_owned()))
+            }
+            (Some(store), Some(project), None) => stored(&store, project, ANY),
+        }
+    }
 }
 
 /// What of a policy on this node is valid and probably not meant.
@@ -301,9 +390,12 @@ fn warnings(found: &Found, key_ring: Option<&KeyRing>) -> Vec<Warning> {
 
 impl Import {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let to = self.to.as_ref().unwrap_or(&context.defaults.policy);
         let bytes = files::document(&self.file, "policy")?;
         let options = options(self.allow_multiple_rule_maps, context);
+        if let Some(store) = self.store.documents()? {
+            return self.send(&store, &bytes, options, context);
+        }
+        let to = self.to.as_ref().unwrap_or(&context.defaults.policy);
         // By the name it will have: the format that the daemon will read it in.
         let format = Format::of(to);
         let policy =
@@ -313,17 +405,66 @@ impl Import {
             return Err(CliError::NoFolder { path: to.clone(), folder: folder.to_owned() });
         }
         write::replace(to, &bytes)?;
-        let value = serde_json::json!({"file": to, "version": policy.version()});
+        let value = json!({"file": to, "version": policy.version()});
         context
             .answer(Outcome::Fine, &value, || format!("policy {} is in {}\n", policy.version(), to.display()))
     }
 }
 
 impl Import {
+    /// Puts it at a store, in place of what its `etag` names; without one, of what is there now.
+    fn send(
+        &self,
+        store: &Documents,
+        bytes: &[u8],
+        options: Options,
+        context: &Context,
+    ) -> Result<Answer, CliError> {
+        let format = Format::of(&self.file);
+        let policy =
+            Policy::parse(bytes, format, options).map_err(|cause| self.refused(&self.file, format, cause))?;
+        let named = policy.name().and_then(|name| name.split('/').nth(1));
+        let project = match (self.project.as_deref(), named) {
+            (Some(project), Some(named)) if project != named => {
+                return Err(CliError::MalformedCommand(format!(
+                    "`{}` says that it is the policy of `{}`, and --project is `{project}`: mend the one that is wrong",
+                    self.file.display(),
+                    crate::text::shown(named, 120)
+                )));
+            }
+            (Some(project), _) | (None, Some(project)) => documents::project(project)?,
+            (None, None) => {
+                let what = "--project is missing: whose policy does it become?";
+                return Err(CliError::MalformedCommand(what.to_owned()));
+            }
+        };
+        let name = format!("projects/{project}/policy");
+        let mut document: Map<String, Value> =
+            serde_json::from_str(&policy.export(Format::Json)).map_err(io::Error::other)?;
+        document.remove("updateTime");
+        document.insert("name".to_owned(), name.clone().into());
+        let is_etag =
+            |document: &Map<String, Value>| document.get("etag").and_then(Value::as_str).map(str::to_owned);
+        let etag = runtime()?.block_on(async {
+            if policy.etag().is_none() {
+                // Of two who do so at a time one is told all the same.
+                let there: Map<String, Value> =
+                    serde_json::from_slice(&store.policy(project).await?).map_err(io::Error::other)?;
+                document.extend(is_etag(&there).map(|etag| ("etag".to_owned(), etag.into())));
+            }
+            let json = serde_json::to_vec(&document).map_err(io::Error::other)?;
+            let put = store.put_policy(project, json).await?;
+            Ok::<_, CliError>(serde_json::from_slice(&put).ok().as_ref().and_then(is_etag))
+        })?;
+        let at = store.location();
+        let value = json!({"name": name, "store": at, "version": policy.version(), "etag": etag});
+        context.answer(Outcome::Fine, &value, || format!("policy {} is {name} at {at}\n", policy.version()))
+    }
+
     fn refused(&self, to: &Path, format: Format, cause: PolicyError) -> CliError {
         let (path, cause) = (self.file.clone(), Box::new(cause));
         if Format::of(&path) == format {
-            return CliError::Policy { path, cause };
+            return CliError::Policy { place: Place::File(path), cause };
         }
         let format = if format == Format::Json { "JSON" } else { "YAML" };
         CliError::PolicyFormat { path, to: to.to_owned(), format, cause }
@@ -332,9 +473,7 @@ impl Import {
 
 impl Export {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let path = self.file.as_ref().unwrap_or(&context.defaults.policy);
-        // A policy that only another configuration takes can still be printed.
-        let policy = files::policy(path, Options { allow_multiple_rule_maps: true })?;
+        let policy = self.which.policy(context)?;
         let format = if context.format == Output::Json { Format::Json } else { Format::Yaml };
         Ok(Answer { outcome: Outcome::Fine, text: policy.export(format) })
     }
@@ -356,8 +495,7 @@ impl From<Exception<'_>> for Excepted {
 
 impl Exceptions {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let path = self.file.as_ref().unwrap_or(&context.defaults.policy);
-        let reports = excepted(path)?;
+        let reports = of_policy(&self.which.policy(context)?);
         let is_over = reports.iter().any(|one| one.state == ExceptionState::Ended);
         let outcome = if self.strict && is_over { Outcome::Failed } else { Outcome::Fine };
         context.answer(outcome, &reports, || {
@@ -382,7 +520,7 @@ fn report_table(report: &Report<'_>) -> String {
         _ => ("enforcement", "check sets"),
     };
     let mut text = fields(&[
-        (report.kind, report.file.display().to_string()),
+        (report.kind, report.place.to_string()),
         ("valid", if report.valid { "yes" } else { "no" }.to_owned()),
         ("version", version),
         (mode, modes.collect::<Vec<_>>().join(", ")),

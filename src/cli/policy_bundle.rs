@@ -7,17 +7,19 @@ use clap::{Args, value_parser};
 use serde::Serialize;
 
 use super::Context;
-use super::attestations;
+use super::attestations::{self, runtime};
+use super::documents;
 use super::error::{CliError, Outcome};
-use super::files;
+use super::files::{self, Place};
 use super::output::{Answer, fields, table};
+use super::remote::Store;
 use super::sign;
 use super::write;
 use crate::attestation::{Attestor, KeyRing};
 use crate::document::{self, Version};
 use crate::policy::bundle::{Contents, Payload, PayloadDocuments, SEAL, WrittenMember};
 use crate::policy::sealed::MAX_KEYS;
-use crate::policy::{BundleError, Options, Rulebook, Seal, SealKey, Sealed};
+use crate::policy::{Options, Rulebook, Seal, SealKey, Sealed};
 
 #[derive(Debug, Args)]
 pub(super) struct Sign {
@@ -85,8 +87,20 @@ struct How {
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// The bundle
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "project")]
+    file: Option<PathBuf>,
+    /// The project whose bundle the store has
+    #[arg(long, requires = "store", conflicts_with = "file")]
+    project: Option<String>,
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    store: Store,
+}
+
+/// What a bundle is checked by.
+#[derive(Debug, Args)]
+pub(super) struct Keys {
     /// PEM file of a key that it may be signed with, again for more [default: the configured ones]
     #[arg(long, visible_alias = "bundle-key", value_name = "FILE", value_delimiter = ',')]
     bundle_keys: Vec<PathBuf>,
@@ -108,8 +122,9 @@ struct Signed<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    file: &'a Path,
+struct Report {
+    #[serde(flatten)]
+    place: Place,
     /// Absent without keys to check it with.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<bool>,
@@ -236,15 +251,20 @@ fn member(path: &Path, what: &'static str) -> Result<WrittenMember, CliError> {
     Ok(WrittenMember { name, text })
 }
 
-/// Nodes refuse whatever asks for an attestor that nobody can be.
-fn satisfiable(contents: &Contents, dsse_types: &[String]) -> Result<(), CliError> {
+/// What asks for attestors, and those that there are.
+pub(super) fn obeyed(contents: &Contents, dsse_types: &[String]) -> (Rulebook, KeyRing) {
     let attestors = contents.attestors.iter().map(|one| Attestor::clone(&one.value));
-    let key_ring = KeyRing::accepting(attestors, dsse_types);
     let book = Rulebook {
         policy: Some(contents.policy.value.clone()),
         platform_policy: contents.platform_policy.as_ref().map(|one| one.value.clone()),
         ..Rulebook::default()
     };
+    (book, KeyRing::accepting(attestors, dsse_types))
+}
+
+/// Nodes refuse whatever asks for an attestor that nobody can be.
+fn satisfiable(contents: &Contents, dsse_types: &[String]) -> Result<(), CliError> {
+    let (book, key_ring) = obeyed(contents, dsse_types);
     let mut problems: Vec<_> =
         book.attestors().filter_map(|name| Some(key_ring.hindrance(name)?.to_string())).collect();
     problems.dedup();
@@ -275,19 +295,15 @@ impl How {
 
 impl Show {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let bytes = files::document(&self.file, "policy bundle")?;
-        let refused = |cause: BundleError| CliError::Document {
-            what: "policy bundle",
-            path: self.file.clone(),
-            cause: cause.to_string(),
-        };
-        let sealed = Sealed::parse(&bytes, &[&SEAL]).map_err(|cause| refused(cause.into()))?;
-        let keys = self.keys(context)?;
+        let (place, bytes) = self.bytes()?;
+        let sealed = Sealed::parse(&bytes, &[&SEAL])
+            .map_err(|cause| CliError::NotABundle { place: place.clone(), cause: cause.to_string() })?;
+        let keys = self.keys.read(context)?;
         let signatures = sealed
             .signatures(&keys)
             .map(|(key_id, signer)| SignatureReport { key_id, verified_by: signer.map(ToString::to_string) });
         let signatures: Vec<_> = signatures.collect();
-        let options = super::policy::options(self.allow_multiple_rule_maps, context);
+        let options = self.keys.options(context);
         let verified = (!keys.is_empty()).then(|| signatures.iter().any(|one| one.verified_by.is_some()));
         let (contents, mut problems) = match Contents::parse(sealed.payload(), options) {
             Ok(contents) => (Some(contents), Vec::new()),
@@ -303,7 +319,7 @@ impl Show {
             version: version.clone(),
         });
         let report = Report {
-            file: &self.file,
+            place,
             verified,
             documents: documents.collect(),
             head: contents.map(|contents| Head {
@@ -320,7 +336,28 @@ impl Show {
         context.answer(outcome, &report, || report_table(&report))
     }
 
-    fn keys(&self, context: &Context) -> Result<Vec<SealKey>, CliError> {
+    fn bytes(&self) -> Result<(Place, Vec<u8>), CliError> {
+        match (&self.file, &self.project, self.store.documents()?) {
+            (None, Some(project), Some(store)) => {
+                let bytes = runtime()?.block_on(store.bundle(documents::project(project)?))?.0;
+                Ok((Place::Store(store.location()), bytes))
+            }
+            (Some(file), _, None) => Ok((Place::File(file.clone()), files::document(file, "policy bundle")?)),
+            _ => {
+                let what = "FILE and --store both name a bundle: leave out the one that is not meant";
+                Err(CliError::MalformedCommand(what.to_owned()))
+            }
+        }
+    }
+}
+
+impl Keys {
+    pub(super) fn options(&self, context: &Context) -> Options {
+        super::policy::options(self.allow_multiple_rule_maps, context)
+    }
+
+    /// Those that are named, or else configured.
+    pub(super) fn read(&self, context: &Context) -> Result<Vec<SealKey>, CliError> {
         let configured = context.defaults.settings.bundle.iter().flat_map(|bundle| &bundle.keys);
         let paths: Vec<_> = match self.bundle_keys.as_slice() {
             [] => configured.collect(),
@@ -346,7 +383,7 @@ pub(super) fn key(path: &Path, seal: &'static Seal) -> Result<SealKey, CliError>
     })
 }
 
-fn report_table(report: &Report<'_>) -> String {
+fn report_table(report: &Report) -> String {
     let of = |text: fn(&Head) -> String| report.head.as_ref().map(text).unwrap_or_default();
     let verified = match report.verified {
         None => "not checked: no bundle key is known here, name one with --bundle-keys",
@@ -354,7 +391,7 @@ fn report_table(report: &Report<'_>) -> String {
         Some(false) => "no",
     };
     let mut text = fields(&[
-        ("policy bundle", report.file.display().to_string()),
+        ("policy bundle", report.place.to_string()),
         ("project", of(|head| head.project.clone())),
         ("version", of(|head| head.version.to_string())),
         ("expires", of(|head| head.expires.clone() + if head.expired { " (expired)" } else { "" })),

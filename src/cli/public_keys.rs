@@ -6,13 +6,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::Context;
-use super::attestors::{Folder, save};
+use super::attestors::Keeper;
 use super::error::{CliError, Outcome};
-use super::files::{self, AttestorFile};
+use super::files::{self, Defined, Place};
 use super::output::{Answer, table};
-use super::write;
 use crate::attestation::attestor::{AttestorDocument, KeyDocument, PkixDocument};
-use crate::attestation::{Attestor, AttestorError, KeyId, Kind, PublicKey};
+use crate::attestation::{Attestor, AttestorError, AttestorName, KeyId, Kind, PublicKey};
 
 const MAX_ARMOR: usize = 256 * 1024;
 
@@ -36,7 +35,7 @@ pub(super) struct Of {
     #[arg(long, visible_alias = "attestor-project")]
     project: Option<String>,
     #[command(flatten)]
-    folder: Folder,
+    keeper: Keeper,
 }
 
 #[derive(Debug, Args)]
@@ -84,53 +83,99 @@ struct Listed<'a> {
     comment: Option<&'a str>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Added {
+    attestor: AttestorName,
+    key_id: KeyId,
+    algorithm: &'static str,
+    added: bool,
+    #[serde(flatten)]
+    place: Place,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Removed<'a> {
+    attestor: &'a AttestorName,
+    key_id: &'a str,
+    removed: bool,
+    #[serde(flatten)]
+    place: &'a Place,
+}
+
 impl Verb {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         match self {
             Self::Add(verb) => verb.run(context),
             Self::Remove(verb) => verb.run(context),
             Self::List(of) => {
-                let attestors = of.folder.read(context)?;
-                let file = attestors.find(&of.attestor, of.project.as_deref())?;
-                context.answer(Outcome::Fine, &listed(file), || keys_table(file))
+                let defined = of.keeper.find(&of.attestor, of.project.as_deref(), context)?;
+                context.answer(Outcome::Fine, &listed(&defined), || keys_table(&defined))
             }
         }
     }
 }
 
+impl Of {
+    fn change<T>(
+        &self,
+        context: &Context,
+        change: impl FnOnce(&Defined) -> Result<(Option<AttestorDocument>, T), CliError>,
+    ) -> Result<T, CliError> {
+        self.keeper.change(&self.attestor, self.project.as_deref(), context, change)
+    }
+}
+
 impl Add {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let mut key = self.document()?;
-        let _lock = write::lock(self.of.folder.path(context))?;
-        let attestors = self.of.folder.read(context)?;
-        let file = attestors.find(&self.of.attestor, self.of.project.as_deref())?;
-        let mut document = file.document.clone();
+        let key = self.document()?;
+        let added = self.of.change(context, |defined| self.add(key, defined))?;
+        context.answer(Outcome::Fine, &added, || {
+            let Added { attestor, key_id, added, .. } = &added;
+            if *added {
+                format!("{key_id} added to {attestor}\n")
+            } else {
+                format!("{key_id} is a key of {attestor} already\n")
+            }
+        })
+    }
+
+    /// The document with the key, where that is new.
+    fn add(
+        &self,
+        mut key: KeyDocument,
+        defined: &Defined,
+    ) -> Result<(Option<AttestorDocument>, Added), CliError> {
+        let mut document = defined.document.clone();
         document.user_owned_grafeas_note.public_keys = vec![key.clone()];
         let alone = parse(&document).map_err(|error| self.of_the_key(error))?;
         let Some(added) = alone.keys().first() else {
             return Err(CliError::NoKey { name: alone.name().clone(), id: String::new() });
         };
-        let name = file.attestor.name();
+        let name = defined.attestor.name();
         let (id, algorithm) = (&added.id, added.key.kind());
-        let known = file.attestor.key(id.as_str());
+        let known = defined.attestor.key(id.as_str());
         if known.is_some_and(|known| known.key.bytes() != added.key.bytes()) {
             return Err(CliError::KeyIdTaken { name: name.clone(), id: id.clone() });
         }
-        if known.is_none() {
-            key.id = Some(id.to_string());
-            if let Some(pkix) = &mut key.pkix_public_key {
-                pkix.signature_algorithm = algorithm.to_owned();
-            }
-            document.user_owned_grafeas_note.public_keys =
-                [file.document.user_owned_grafeas_note.public_keys.as_slice(), &[key]].concat();
-            save(file, &document)?;
+        let told = Added {
+            attestor: name.clone(),
+            key_id: id.clone(),
+            algorithm,
+            added: known.is_none(),
+            place: defined.place.clone(),
+        };
+        if known.is_some() {
+            return Ok((None, told));
         }
-        let value = serde_json::json!({"attestor": name, "keyId": id, "algorithm": algorithm,
-            "added": known.is_none(), "file": file.path});
-        context.answer(Outcome::Fine, &value, || match known {
-            Some(_) => format!("{id} is a key of {name} already\n"),
-            None => format!("{id} added to {name}\n"),
-        })
+        key.id = Some(id.to_string());
+        if let Some(pkix) = &mut key.pkix_public_key {
+            pkix.signature_algorithm = algorithm.to_owned();
+        }
+        document.user_owned_grafeas_note.public_keys =
+            [defined.document.user_owned_grafeas_note.public_keys.as_slice(), &[key]].concat();
+        Ok((Some(document), told))
     }
 }
 
@@ -173,18 +218,18 @@ impl Add {
 
 impl Remove {
     fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let _lock = write::lock(self.of.folder.path(context))?;
-        let attestors = self.of.folder.read(context)?;
-        let file = attestors.find(&self.of.attestor, self.of.project.as_deref())?;
-        let (name, id) = (file.attestor.name(), self.public_key_id);
-        // Ids that the document leaves out are computed, so the place counts, not the text.
-        let Some(place) = file.attestor.keys().iter().position(|key| key.id.as_str() == id) else {
-            return Err(CliError::NoKey { name: name.clone(), id });
-        };
-        let mut document = file.document.clone();
-        document.user_owned_grafeas_note.public_keys.remove(place);
-        save(file, &document)?;
-        let value = serde_json::json!({"attestor": name, "keyId": id, "removed": true, "file": file.path});
+        let id = self.public_key_id;
+        let (name, place) = self.of.change(context, |defined| {
+            let name = defined.attestor.name();
+            // Ids that the document leaves out are computed, so the place counts, not the text.
+            let Some(at) = defined.attestor.keys().iter().position(|key| key.id.as_str() == id) else {
+                return Err(CliError::NoKey { name: name.clone(), id: id.clone() });
+            };
+            let mut document = defined.document.clone();
+            document.user_owned_grafeas_note.public_keys.remove(at);
+            Ok((Some(document), (name.clone(), defined.place.clone())))
+        })?;
+        let value = Removed { attestor: &name, key_id: &id, removed: true, place: &place };
         context.answer(Outcome::Fine, &value, || format!("{id} removed from {name}\n"))
     }
 }
@@ -224,9 +269,9 @@ fn read_text(path: &Path, limit: usize) -> Result<String, CliError> {
     Ok(text)
 }
 
-fn listed(file: &AttestorFile) -> Vec<Listed<'_>> {
-    let documents = &file.document.user_owned_grafeas_note.public_keys;
-    let keys = file.attestor.keys().iter().zip(documents);
+fn listed(defined: &Defined) -> Vec<Listed<'_>> {
+    let documents = &defined.document.user_owned_grafeas_note.public_keys;
+    let keys = defined.attestor.keys().iter().zip(documents);
     keys.map(|(key, document)| Listed {
         id: &key.id,
         algorithm: key.key.kind(),
@@ -236,10 +281,10 @@ fn listed(file: &AttestorFile) -> Vec<Listed<'_>> {
 }
 
 /// The keys of an attestor, for people.
-pub(super) fn keys_table(file: &AttestorFile) -> String {
+pub(super) fn keys_table(defined: &Defined) -> String {
     let row = |key: Listed<'_>| {
         let comment = key.comment.unwrap_or_default().to_owned();
         vec![key.id.to_string(), key.algorithm.to_owned(), comment]
     };
-    table(&["KEY ID", "ALGORITHM", "COMMENT"], listed(file).into_iter().map(row).collect())
+    table(&["KEY ID", "ALGORITHM", "COMMENT"], listed(defined).into_iter().map(row).collect())
 }

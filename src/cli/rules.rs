@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::{break_glass, files};
 use crate::document::Format;
 use crate::policy::break_glass::Word;
-use crate::policy::{BreakGlass, DenyList, Grant, Options, PlatformPolicy, Rulebook, SystemPolicy};
+use crate::policy::{BreakGlass, DenyList, Grant, Options, PlatformPolicy, Policy, Rulebook, SystemPolicy};
 
 /// Where the documents that decide lie.
 #[derive(Debug, Args)]
@@ -48,21 +48,25 @@ impl Rules {
             || !self.break_glass.is_empty()
     }
 
-    /// Reads everything.
-    pub(super) fn read(&self, context: &Context) -> Result<Rulebook, CliError> {
+    /// What a policy may contain.
+    pub(super) fn options(&self, context: &Context) -> Options {
+        super::policy::options(self.allow_multiple_rule_maps, context)
+    }
+
+    /// Reads everything, but for a `policy` that comes from elsewhere.
+    pub(super) fn read(&self, policy: Option<Policy>, context: &Context) -> Result<Rulebook, CliError> {
         let settings = &context.defaults.settings;
-        let configured = context.defaults.options();
-        let options = Options {
-            allow_multiple_rule_maps: self.allow_multiple_rule_maps || configured.allow_multiple_rule_maps,
-        };
-        let policy = match (&self.policy, &self.platform_policy) {
-            (Some(path), _) => Some(files::policy(path, options)?),
+        let options = self.options(context);
+        let is_named = self.policy.is_some() || policy.is_some();
+        let policy = match (policy, &self.policy, &self.platform_policy) {
+            (Some(policy), ..) => Some(policy),
+            (None, Some(path), _) => Some(files::policy(path, options)?),
             // Check sets may be tried by themselves.
-            (None, Some(_)) => None,
-            (None, None) => Some(files::policy(&context.defaults.policy, options)?),
+            (None, None, Some(_)) => None,
+            (None, None, None) => Some(files::policy(&context.defaults.policy, options)?),
         };
         // A policy that was named is judged by alone, whatever this machine is configured with.
-        let configured_platform = settings.platform_policy.as_ref().filter(|_| self.policy.is_none());
+        let configured_platform = settings.platform_policy.as_ref().filter(|_| !is_named);
         let platform_policy = match self.platform_policy.as_ref().or(configured_platform) {
             Some(path) => Some(platform_policy(path)?),
             None => None,

@@ -87,6 +87,7 @@ impl SigningKey {
             token_file: self.kms_token_file.as_deref(),
             token_variable: "BINAUTHCTL_KMS_TOKEN",
             metadata_server: self.kms_metadata_server,
+            certificate: None,
         };
         Ok(Signer::Kms(Kms::open(self.key_version()?, access.options()).await?))
     }

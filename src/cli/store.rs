@@ -1,12 +1,13 @@
 //! Files an attestation once: in a folder of occurrences, or at a server of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::artifact::Artifact;
 use super::error::CliError;
+use super::files::Place;
 use super::remote::Server;
 use super::{files, write};
 use crate::attestation::occurrence::{self, Form, Signature};
@@ -37,12 +38,8 @@ pub(super) struct Filed {
     attestor: AttestorName,
     digest: Digest,
     key_id: String,
-    /// Where it lies, in a folder.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<PathBuf>,
-    /// The server that holds it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    store: Option<String>,
+    #[serde(flatten)]
+    pub(super) place: Place,
     /// False where it was there before.
     pub(super) created: bool,
 }
@@ -77,19 +74,6 @@ struct SignatureDocument<'a> {
     signature: String,
 }
 
-enum Place {
-    File(PathBuf),
-    Store(String),
-}
-
-impl Filed {
-    /// Where it is, for people.
-    pub(super) fn place(&self) -> String {
-        let file = self.file.as_ref().map(|file| file.display().to_string());
-        file.or_else(|| self.store.clone()).unwrap_or_default()
-    }
-}
-
 impl Attestation<'_> {
     /// Files it, unless it is filed already, and checks what lies on disk afterwards.
     pub(super) fn file(&self, folder: &Path, now: SystemTime) -> Result<Filed, CliError> {
@@ -100,13 +84,14 @@ impl Attestation<'_> {
         write::ensure_folder(folder)?;
         let (filed, _) = files::occurrences(folder)?;
         if let Some(same) = filed.iter().find(|filed| self.is_in(&filed.occurrence)) {
-            return Ok(self.filed(same.occurrence.name.clone(), Place::File(same.path.clone()), false));
+            return Ok(self.filed(same.occurrence.name.clone(), same.place.clone(), false));
         }
         let hex = |digest: &Digest, digits: usize| digest.hex().chars().take(digits).collect::<String>();
         let attestor = self.attestor.name().id();
         let path = folder.join(format!("{attestor}-{}-{}.json", hex(&self.artifact.digest, 12), hex(&id, 8)));
         // A file of this name that is no occurrence, or a spoilt one of this attestation, is mended.
-        if filed.iter().any(|filed| filed.path == path && filed.occurrence.name != name) {
+        if filed.iter().any(|filed| filed.place == Place::File(path.clone()) && filed.occurrence.name != name)
+        {
             let way_out = "it holds another occurrence; move it away first";
             return Err(CliError::Exists { path, way_out });
         }
@@ -233,17 +218,12 @@ impl Attestation<'_> {
     }
 
     fn filed(&self, name: String, place: Place, created: bool) -> Filed {
-        let (file, store) = match place {
-            Place::File(file) => (Some(file), None),
-            Place::Store(location) => (None, Some(location)),
-        };
         Filed {
             name,
             attestor: self.attestor.name().clone(),
             digest: self.artifact.digest,
             key_id: self.key_id.to_owned(),
-            file,
-            store,
+            place,
             created,
         }
     }

@@ -1,7 +1,7 @@
 //! `attestations list` and `verify`: what is filed, and whether it holds.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::Context;
 use super::artifact::{Artifact, ArtifactUrl};
 use super::attestations::{Occurrences, runtime};
-use super::attestors::Folder;
+use super::attestors::Trusted;
 use super::error::{CliError, Outcome};
-use super::files::{self, Attestors, OccurrenceFile};
+use super::files::{self, Attestors, OccurrenceFile, Place};
 use super::output::{Answer, fields, table};
 use super::remote::{Server, Store};
 use crate::attestation::{Attestor, AttestorName, Evidence, KeyRing, Occurrence};
@@ -30,9 +30,11 @@ pub(super) struct List {
     #[arg(long, value_name = "IMAGE@DIGEST")]
     artifact_url: Option<String>,
     #[command(flatten)]
-    attestors: Folder,
+    trusted: Trusted,
     #[command(flatten)]
     occurrences: Occurrences,
+    #[command(flatten)]
+    store: Store,
 }
 
 #[derive(Debug, Args)]
@@ -49,7 +51,7 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
-    attestors: Folder,
+    trusted: Trusted,
     #[command(flatten)]
     occurrences: Occurrences,
     #[command(flatten)]
@@ -74,7 +76,8 @@ struct Row<'a> {
     detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
-    file: &'a Path,
+    #[serde(flatten)]
+    place: &'a Place,
 }
 
 impl List {
@@ -83,24 +86,55 @@ impl List {
             Some(url) => Some(url.parse::<Artifact>()?.digest),
             None => None,
         };
-        let attestors = self.attestors.read(context)?;
+        let project = self.attestor_project.as_deref();
+        let attestors = self.trusted.read(self.attestor.as_slice(), project, &self.store, context)?;
         let only = match &self.attestor {
-            Some(name) => Some(attestors.name(name, self.attestor_project.as_deref())?),
+            Some(name) => Some(attestors.name(name, project)?),
             None => None,
         };
-        let (found, problems) = files::occurrences(self.occurrences.path(context))?;
+        let (found, problems) = match self.store.server()? {
+            Some(server) => (listed(&server, &attestors, only.as_ref(), digest)?, Vec::new()),
+            None => files::occurrences(self.occurrences.path(context))?,
+        };
         files::warn_of(&problems);
         let key_ring = attestors.key_ring(&context.defaults.settings.dsse_types);
         let mut rows: Vec<_> = found
             .iter()
-            .filter(|file| digest.is_none_or(|digest| digest == file.occurrence.digest))
-            .flat_map(|file| rows(file, &attestors, &key_ring))
+            .filter(|filed| digest.is_none_or(|digest| digest == filed.occurrence.digest))
+            .flat_map(|filed| rows(filed, &attestors, &key_ring))
             .collect();
         rows.retain(|row| only.as_ref().is_none_or(|only| row.attestor == Some(only)));
         let whole = problems.is_empty() && attestors.problems.is_empty();
         let outcome = if whole { Outcome::Fine } else { Outcome::Failed };
         context.answer(outcome, &rows, || list_table(&rows))
     }
+}
+
+/// What a server holds below the notes of all these attestors, or of one.
+fn listed(
+    server: &Server,
+    attestors: &Attestors,
+    only: Option<&AttestorName>,
+    digest: Option<Digest>,
+) -> Result<Vec<OccurrenceFile>, CliError> {
+    let all = attestors.all.iter().map(|defined| &defined.attestor);
+    let notes: BTreeSet<_> = all
+        .filter(|attestor| only.is_none_or(|only| attestor.name() == only))
+        .filter_map(Attestor::note)
+        .collect();
+    let place = Place::Store(server.location());
+    let mut found = Vec::new();
+    runtime()?.block_on(async {
+        for note in notes {
+            let occurrences = match digest {
+                Some(digest) => server.occurrences(note, digest).await?,
+                None => server.list(note).await?,
+            };
+            let filed = |occurrence| OccurrenceFile { place: place.clone(), occurrence };
+            found.extend(occurrences.into_iter().map(filed));
+        }
+        Ok(found)
+    })
 }
 
 fn rows<'a>(file: &'a OccurrenceFile, attestors: &'a Attestors, key_ring: &KeyRing) -> Vec<Row<'a>> {
@@ -116,12 +150,12 @@ fn rows<'a>(file: &'a OccurrenceFile, attestors: &'a Attestors, key_ring: &KeyRi
         reason,
         detail,
         create_time: occurrence.created.map(|time| humantime::format_rfc3339_seconds(time).to_string()),
-        file: &file.path,
+        place: &file.place,
     };
     let of_note = attestors
-        .files
+        .all
         .iter()
-        .map(|file| &file.attestor)
+        .map(|defined| &defined.attestor)
         .filter(|attestor| attestor.filing().holds(&occurrence.note, &occurrence.name));
     let names: BTreeSet<_> = of_note.map(Attestor::name).collect();
     if names.is_empty() {
@@ -137,11 +171,16 @@ fn list_table(rows: &[Row<'_>]) -> String {
     let cells = |row: &Row<'_>| {
         let attestor = row.attestor.map_or_else(|| format!("- ({})", row.note), ToString::to_string);
         let verified = if row.verified { "verified".to_owned() } else { row.reason.to_string() };
-        let file = row.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = match row.place {
+            Place::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Place::Store(_) => row.name.to_owned(),
+        };
         let (resource, created) = (row.resource.to_owned(), row.create_time.clone().unwrap_or_default());
         vec![attestor, verified, resource, row.key_ids.join(","), created, file]
     };
-    let headings = ["ATTESTOR", "STATE", "RESOURCE", "KEY IDS", "CREATED", "FILE"];
+    let is_stored = rows.iter().any(|row| matches!(row.place, Place::Store(_)));
+    let heading = if is_stored { "NAME" } else { "FILE" };
+    let headings = ["ATTESTOR", "STATE", "RESOURCE", "KEY IDS", "CREATED", heading];
     table(&headings, rows.iter().map(cells).collect())
 }
 
@@ -156,14 +195,17 @@ struct Verification<'a> {
 impl Verify {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         let artifact: Artifact = self.artifact.artifact_url.parse()?;
-        let attestors = self.attestors.read(context)?;
-        let names: Vec<_> = if self.attestor.is_empty() {
+        let (attestors, names): (_, Vec<_>) = if self.attestor.is_empty() {
             let path = self.policy.as_ref().unwrap_or(&context.defaults.policy);
             let policy = files::policy(path, context.defaults.options())?;
-            policy.attestors().cloned().collect()
+            let attestors = self.trusted.read_some(policy.attestors(), false, &self.store, context)?;
+            (attestors, policy.attestors().cloned().collect())
         } else {
             let project = self.attestor_project.as_deref();
-            self.attestor.iter().map(|name| attestors.name(name, project)).collect::<Result<_, _>>()?
+            let attestors = self.trusted.read(&self.attestor, project, &self.store, context)?;
+            let names = self.attestor.iter().map(|name| attestors.name(name, project));
+            let names = names.collect::<Result<_, _>>()?;
+            (attestors, names)
         };
         if names.is_empty() {
             return Err(CliError::NobodyToAsk);
@@ -195,7 +237,7 @@ async fn held(
     names: &[AttestorName],
     digest: Digest,
 ) -> Result<Vec<Occurrence>, CliError> {
-    let all = attestors.files.iter().map(|file| &file.attestor);
+    let all = attestors.all.iter().map(|defined| &defined.attestor);
     let notes: BTreeSet<_> =
         all.filter(|attestor| names.contains(attestor.name())).filter_map(Attestor::note).collect();
     let mut found = Vec::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+    HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
 use reqwest::{RequestBuilder, Response, StatusCode, Url, redirect};
 
@@ -70,6 +70,27 @@ pub enum Answer {
     },
     /// It is still what it was under the entity tag that was sent.
     Unchanged,
+}
+
+/// What becomes of one document of a place.
+#[derive(Debug)]
+pub enum Change<'a> {
+    /// It is replaced by this JSON, or put there.
+    Put(Vec<u8>, Seen<'a>),
+    /// It is taken away.
+    Delete,
+}
+
+/// What the caller has seen in the place of a document that it replaces. Where something else is there now, a place that knows
+/// of entity tags (RFC 9110 section 13.1) refuses.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// It does not say.
+    Unsaid,
+    /// Nothing.
+    Nothing,
+    /// What has this entity tag.
+    This(&'a str),
 }
 
 /// Gets documents from one place. Connections are kept and used again, files of certificates and tokens are
@@ -169,6 +190,14 @@ impl Client {
         self.session().await?.post(url, json, bounds).await
     }
 
+    /// Changes one document of the place; the body of the answer.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub async fn change(&self, url: Url, change: Change<'_>, bounds: Bounds) -> Result<Vec<u8>, HttpError> {
+        self.session().await?.change(url, change, bounds).await
+    }
+
     /// Reads the files that say who is believed and who asks, and begins a batch of questions.
     ///
     /// # Errors
@@ -251,6 +280,30 @@ impl Session<'_> {
     /// As [`Client::post`].
     pub async fn post(&self, url: Url, json: Vec<u8>, bounds: Bounds) -> Result<Vec<u8>, HttpError> {
         let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
+        self.taken(url, request, bounds).await
+    }
+
+    /// Changes one document of the place; the body of the answer.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn change(&self, url: Url, change: Change<'_>, bounds: Bounds) -> Result<Vec<u8>, HttpError> {
+        let request = match change {
+            Change::Put(json, seen) => {
+                let request =
+                    self.client.put(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
+                match seen {
+                    Seen::Unsaid => request,
+                    Seen::Nothing => request.header(IF_NONE_MATCH, "*"),
+                    Seen::This(etag) => request.header(IF_MATCH, etag),
+                }
+            }
+            Change::Delete => self.client.delete(url.clone()),
+        };
+        self.taken(url, request, bounds).await
+    }
+
+    async fn taken(&self, url: Url, request: RequestBuilder, bounds: Bounds) -> Result<Vec<u8>, HttpError> {
         match self.within(url, request, bounds, false).await? {
             Answer::Body { bytes, .. } => Ok(bytes),
             Answer::Unchanged => Ok(Vec::new()),

@@ -18,7 +18,7 @@ mod proxies;
 pub mod retry_after;
 pub mod tls;
 
-pub use client::{Answer, Bounds, Client, Options, Session};
+pub use client::{Answer, Bounds, Change, Client, Options, Seen, Session};
 pub use credentials::{Credentials, METADATA_SERVER, bearer};
 pub use error::HttpError;
 pub use held::{Held, HeldError};

@@ -274,6 +274,18 @@ impl Policy {
         maps::candidates(&self.maps, &self.default_rule, workload)
     }
 
+    /// Its own name, `projects/P/policy`, where it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.head.name.as_deref()
+    }
+
+    /// What a server that keeps it has given it, to tell one state of it from another.
+    #[must_use]
+    pub fn etag(&self) -> Option<&str> {
+        self.head.etag.as_deref()
+    }
+
     /// Of the document's bytes.
     #[must_use]
     pub fn version(&self) -> &Version {

@@ -51,6 +51,9 @@ impl Kind {
     }
 }
 
+/// The etag of what was never put, so that of two who put it first one is told.
+const NEVER_PUT: &str = "\"0\"";
+
 struct Kept {
     seq: i64,
     etag: String,
@@ -84,6 +87,7 @@ pub(super) async fn policy(asked: &Asked<'_>, project: &str) -> Result<Value, Ap
         || {
             json!({
                 "name": Kind::Policy.name(project, ""),
+                "etag": NEVER_PUT,
                 "globalPolicyEvaluationMode": "ENABLE",
                 "defaultAdmissionRule": {
                     "evaluationMode": "ALWAYS_ALLOW",
@@ -263,6 +267,9 @@ pub(super) async fn put_bundle(asked: &Asked<'_>, project: &str) -> Result<Value
     }
     let mut writing = asked.database().write().await?;
     let before = read(writing.connection(), Kind::Bundle, project, "").await?;
+    if !asked.has_seen(before.as_ref().map(|before| before.etag.as_str())) {
+        return Err(changed(&Kind::Bundle.name(project, "")));
+    }
     write(&mut writing, asked, Kind::Bundle, (project, ""), before.as_ref(), body).await?;
     asked.made(writing).await?;
     Ok(json!({}))
@@ -337,9 +344,7 @@ async fn put(
 /// Whether a document has the etag that the caller has seen, where it says which.
 fn unchanged(name: &str, before: Option<&Kept>, seen: Option<&str>) -> Result<(), ApiError> {
     match seen.filter(|seen| !seen.is_empty()) {
-        Some(seen) if before.is_none_or(|before| before.etag != seen) => {
-            Err(Code::Aborted.because(format!("`{name}` was changed since: read it again, and put that")))
-        }
+        Some(seen) if before.map_or(NEVER_PUT, |before| &before.etag) != seen => Err(changed(name)),
         _ => Ok(()),
     }
 }
@@ -406,6 +411,10 @@ fn attestor_out(body: Value, api: Api) -> Value {
         rename(&mut members, "userOwnedGrafeasNote", "userOwnedDrydockNote");
     }
     Value::Object(members)
+}
+
+fn changed(name: &str) -> ApiError {
+    Code::Aborted.because(format!("`{name}` was changed since: read it again, and put that"))
 }
 
 fn missing(name: &str) -> ApiError {

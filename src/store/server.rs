@@ -11,8 +11,8 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_NONE_MATCH, ORIGIN, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, ORIGIN,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
@@ -76,8 +76,23 @@ pub(super) struct Asked<'a> {
     pub(super) who: Principal,
     pub(super) api: Api,
     parameters: Vec<(String, String)>,
+    condition: Condition,
     body: Bytes,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// What the caller says that it has seen, in headers (RFC 9110 section 13.1).
+#[derive(Debug, Default)]
+struct Condition {
+    is: Option<String>,
+    is_not: Option<String>,
+}
+
+impl Condition {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        Self { is: text(IF_MATCH), is_not: text(IF_NONE_MATCH) }
+    }
 }
 
 impl Asked<'_> {
@@ -88,6 +103,13 @@ impl Asked<'_> {
     /// A parameter of the query; the first of several.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether what is there, by its entity tag, is what the caller says that it has seen; so it is where it says nothing.
+    pub(super) fn has_seen(&self, etag: Option<&str>) -> bool {
+        let Condition { is, is_not } = &self.condition;
+        let matches = |said: &str| etag.is_some_and(|etag| said == "*" || said == etag);
+        is.as_deref().is_none_or(matches) && !is_not.as_deref().is_some_and(matches)
     }
 
     pub(super) fn mask(&self) -> Option<&str> {
@@ -242,7 +264,7 @@ impl Store {
         if call == Call::Changes {
             return self.follow(who, &parameters, busy);
         }
-        let seen = request.headers().get(IF_NONE_MATCH).cloned();
+        let condition = Condition::of(request.headers());
         let (body, room) = if matches!(*request.method(), Method::GET | Method::DELETE) {
             (Bytes::new(), None)
         } else {
@@ -251,10 +273,10 @@ impl Store {
             }
             self.read(request.into_body()).await?
         };
-        let asked = Asked { store: self, who, api, parameters, body, _room: room };
+        let asked = Asked { store: self, who, api, parameters, condition, body, _room: room };
         if let Call::GetBundle(project) = &call {
             let (bundle, etag) = documents::bundle(&asked, project).await?;
-            let is_seen = seen.is_some_and(|seen| seen.as_bytes() == etag.as_bytes());
+            let is_seen = asked.condition.is_not.as_deref() == Some(etag.as_str());
             let mut response =
                 if is_seen { json_response(304, &Value::Null) } else { json_response(200, &bundle) };
             if let Ok(etag) = etag.parse() {
