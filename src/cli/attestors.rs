@@ -21,7 +21,7 @@ use crate::document::{self, Format};
 pub(super) enum Verb {
     /// Write the document of a new attestor, without keys
     ///
-    /// With --store it is made there; at Google the note must be there before.
+    /// With --store it is made there. Nothing can be filed under its note until that is there: --create-note makes it too.
     Create(Create),
     /// List the attestors
     List(List),
@@ -97,6 +97,9 @@ pub(super) struct Create {
     /// Free text for people
     #[arg(long)]
     description: Option<String>,
+    /// Make the note at the store as well, where it is not there
+    #[arg(long, requires = "store")]
+    create_note: bool,
     #[command(flatten)]
     keeper: Keeper,
 }
@@ -377,7 +380,13 @@ impl Create {
         };
         let place = match self.keeper.documents()? {
             Some(store) => {
-                runtime()?.block_on(store.create_attestor(&name, &document))?;
+                let notes = self.keeper.store.notes()?.filter(|_| self.create_note);
+                runtime()?.block_on(async {
+                    if let Some(notes) = notes {
+                        notes.create_note(&note, name.id()).await?;
+                    }
+                    store.create_attestor(&name, &document).await
+                })?;
                 Place::Store(store.location())
             }
             None => Place::File(file(&self.keeper.folder, &name, &document, context)?),

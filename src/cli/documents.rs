@@ -9,11 +9,12 @@ use std::time::Duration;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::error::CliError;
 use crate::attestation::attestor::AttestorDocument;
 use crate::attestation::name::is_project;
-use crate::attestation::{AttestorError, AttestorName};
+use crate::attestation::{AttestorError, AttestorName, NoteName};
 use crate::document;
 use crate::http::{self, Answer, Bounds, Change, Client, HttpError, Seen, address};
 use crate::policy::bundle;
@@ -113,6 +114,8 @@ const POLICY_ADMIN: &str = "`policy-admin` (at Google `roles/binaryauthorization
 const ATTESTORS_VIEWER: &str = "`viewer` (at Google `roles/binaryauthorization.attestorsViewer`)";
 const ATTESTOR_ADMIN: &str = "`attestor-admin` (at Google `roles/binaryauthorization.attestorsEditor`)";
 
+const NOTE_EDITOR: &str = "`attestor-admin` (at Google `roles/containeranalysis.notes.editor`)";
+
 const NO_ATTESTOR: &str = "`attestors list` shows those there are, `attestors create` makes one";
 const NO_PROJECT: &str = "look at the URL and at the project";
 
@@ -179,6 +182,20 @@ impl Documents {
                 return Err(self.malformed(cause));
             }
             token = page.next_page_token;
+        }
+    }
+
+    /// Makes a note of attestations, for people under this name; whether it is new. Asked of the half that keeps notes.
+    pub(super) async fn create_note(&self, note: &NoteName, named: &str) -> Result<bool, RemoteError> {
+        let asked =
+            Asked { name: note.as_str(), what: "make the note", role: NOTE_EDITOR, missing: NO_PROJECT };
+        let mut url = self.url(&["projects", note.project(), "notes"])?;
+        url.query_pairs_mut().append_pair("noteId", note.id());
+        let document = json!({"attestation": {"hint": {"humanReadableName": named}}});
+        match self.client.post(url, document.to_string().into_bytes(), BOUNDS).await {
+            Ok(_) => Ok(true),
+            Err(HttpError::Status { status: StatusCode::CONFLICT, .. }) => Ok(false),
+            Err(error) => Err(self.refused(error, &asked)),
         }
     }
 

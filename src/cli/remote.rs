@@ -115,7 +115,13 @@ impl Store {
         options.map(Documents::new).transpose().map_err(|error| wrong(&error))
     }
 
-    /// The same, where nothing else can be asked.
+    /// Its notes, where a flag names it.
+    pub(super) fn notes(&self) -> Result<Option<Documents>, CliError> {
+        let options = self.options(CONTAINER_ANALYSIS);
+        options.map(Documents::new).transpose().map_err(|error| wrong(&error))
+    }
+
+    /// As [`documents`](Self::documents), where nothing else can be asked.
     pub(super) fn needed(&self) -> Result<Documents, CliError> {
         let missing = || CliError::MalformedCommand("--store is missing: which server is meant?".to_owned());
         self.documents()?.ok_or_else(missing)

@@ -83,7 +83,7 @@ pub enum Heard {
     Changed(NoteName, Digest),
     /// A policy bundle was pushed.
     Bundle,
-    /// Something was missed: all of it is to be listed.
+    /// Something was missed, a bundle perhaps: all of it is to be listed.
     Relist,
     /// It is followed from here on, without a gap.
     Follows,

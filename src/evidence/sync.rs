@@ -64,7 +64,7 @@ pub trait Node: Send + Sync + 'static {
     fn now(&self) -> SystemTime;
     /// Told when what is filed has changed.
     fn changed(&self);
-    /// Told when a policy bundle was pushed.
+    /// Told when a policy bundle was pushed, or may have been.
     fn bundle_pushed(&self) {}
 }
 

@@ -22,7 +22,7 @@ use super::store::Store;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const REPOSITORY: &str = "registry.example.com/shop/app";
 
-fn key() -> SigningKey {
+pub(crate) fn key() -> SigningKey {
     SigningKey::from_slice(&[7; 32]).unwrap()
 }
 

@@ -21,8 +21,8 @@ impl Shop {
     fn new() -> Self {
         let database = Database::sqlite();
         let shop = Self { bench: Bench::with_attestor(), store: database.open(), _database: database };
-        shop.store.note("p", "ci");
-        shop.at("attestors create ci --project p --attestation-authority-note ci").gave(0, "created in http");
+        shop.at("attestors create ci --project p --attestation-authority-note ci --create-note")
+            .gave(0, "created in http");
         shop.at("attestors public-keys add --attestor ci --project p --pkix-public-key-file ci.pub")
             .gave(0, "added to projects/p/attestors/ci");
         shop
@@ -389,7 +389,9 @@ fn whoever_may_not_is_told_which_role_it_takes() {
     }
     by("viewer", "policy import policy.yaml --project shop")
         .gave(2, "roles/binaryauthorization.policyEditor");
-    by("security", make).gave(0, "created");
+    by("security", &format!("{make} --create-note")).gave(0, "created");
+    by("security", "attestors create b --project p --attestation-authority-note ci --create-note")
+        .gave(0, "created");
     by("platform", "policy import policy.yaml --project shop").gave(0, "");
     by("platform", "policy push 1.json --bundle-keys ci.pub").gave(0, "");
     by("viewer", "policy export --project shop").gave(0, "ALWAYS_DENY");

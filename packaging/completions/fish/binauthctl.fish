@@ -71,33 +71,59 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __f
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l project -d 'The project of the attestor' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l description -d 'Free text for people' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l create-note -d 'Make the note at the store as well, where it is not there'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from create" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l project -d 'Only those of this project; a store must be told which' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l project -d 'The project of an attestor that is named by its id' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -s h -l help -d 'Print help'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from describe" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l project -d 'The project of an attestor that is named by its id' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from delete" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestors; and __fish_seen_subcommand_from public-keys" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
@@ -133,8 +159,10 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l project -d 'The project that the occurrence belongs to [default: the attestor\'s]' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l occurrences -d 'Folder of occurrence documents [default: the configured one]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store -d 'Server to use in place of a folder: https://containeranalysis.googleapis.com, or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l private-key-file -l key -d 'PEM file with an EC P-256 private key, SEC1 or PKCS#8, not encrypted' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l pkcs11-key -d 'A private key on a PKCS#11 token (RFC 7512): pkcs11:token=T;object=O, EC or RSA. The PIN is read from `?pin-source=file:/PATH`, or from the environment as BINAUTHCTL_PKCS11_PIN' -r
@@ -153,6 +181,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store-attestors -d 'Ask the store for attestors too, in place of a folder: whoever keeps it says then whose keys count'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l kms-metadata-server -d 'Sign as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from sign-and-create" -l pae-encode-payload -d 'Sign the DSSE pre-authentication encoding of the payload, as Google recommends for check sets'
@@ -164,8 +193,10 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l project -d 'The project that the occurrence belongs to [default: the attestor\'s]' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l occurrences -d 'Folder of occurrence documents [default: the configured one]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store -d 'Server to use in place of a folder: https://containeranalysis.googleapis.com, or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l signature-file -d 'The signature as a tool writes it (`openssl dgst -sign`, `gpg --sign`); base64 of it is understood too' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l public-key-id -d 'The id of the key it was made with, as `attestors public-keys list` shows it' -r
@@ -174,6 +205,7 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store-attestors -d 'Ask the store for attestors too, in place of a folder: whoever keeps it says then whose keys count'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l validate -d 'File it only if the attestor accepts it (the default)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from create" -l no-validate -d 'File it whether or not the attestor accepts it'
@@ -184,11 +216,18 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l artifact-url -d 'Only those of this image\'s digest' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l occurrences -d 'Folder of occurrence documents [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l store-attestors -d 'Ask the store for attestors too, in place of a folder: whoever keeps it says then whose keys count'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l artifact-url -d 'The image, by its digest: REPOSITORY@sha256:DIGITS, with or without https://' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l attestor -d 'An attestor that must have attested it, again for more [default: those the policy requires]' -r
@@ -196,13 +235,16 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l policy -d 'The policy that says whom to ask [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l occurrences -d 'Folder of occurrence documents [default: the configured one]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store -d 'Server to use in place of a folder: https://containeranalysis.googleapis.com, or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store-attestors -d 'Ask the store for attestors too, in place of a folder: whoever keeps it says then whose keys count'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
@@ -211,47 +253,108 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and 
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from help" -f -a "list" -d 'List attestations and whether they verify'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that an image is attested'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand attestations; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -s h -l help -d 'Print help'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -s V -l version -d 'Print version'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "exceptions" -d 'List what the allowlist exempts: who answers for each entry, where more is said, and when it ends'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
-complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export exceptions sign show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "push" -d 'Put a signed bundle where nodes fetch it: at a binauth-store'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "fetch" -d 'Get the signed bundle of a project from a binauth-store'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "exceptions" -d 'List what the allowlist exempts: who answers for each entry, where more is said, and when it ends'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and not __fish_seen_subcommand_from check import export push fetch exceptions sign show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l project -d 'The project whose policy the store has' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l policy -d 'The same as FILE' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -l strict -d 'Exit 1 also for warnings'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l to -d 'Where to [default: where the daemon is configured to read it]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l project -d 'The project whose policy it becomes at the store [default: that of `name` in the file]' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from import" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l project -d 'The project whose policy the store has' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from export" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l bundle-keys -l bundle-key -d 'PEM file of a key that it may be signed with, again for more [default: the configured ones]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l replace -d 'Put it there whatever version is there now, such as after a mistake'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from push" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l project -d 'Whose bundle' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l to -d 'Where it is written to' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l bundle-keys -l bundle-key -d 'PEM file of a key that it may be signed with, again for more [default: the configured ones]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
+json\t''
+yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -s h -l help -d 'Print help'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from fetch" -s V -l version -d 'Print version'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l project -d 'The project whose policy the store has' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -l strict -d 'Exit 1 where an entry is over'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -s h -l help -d 'Print help'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from exceptions" -s V -l version -d 'Print version'
@@ -275,17 +378,26 @@ yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from sign" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from sign" -l pae -d 'Write the bytes to sign instead, for a key that is elsewhere'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from sign" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l project -d 'The project whose bundle the store has' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l bundle-keys -l bundle-key -d 'PEM file of a key that it may be signed with, again for more [default: the configured ones]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "push" -d 'Put a signed bundle where nodes fetch it: at a binauth-store'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "fetch" -d 'Get the signed bundle of a project from a binauth-store'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "exceptions" -d 'List what the allowlist exempts: who answers for each entry, where more is said, and when it ends'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand policy; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'
@@ -529,8 +641,14 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l deny-
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l system-policy -d 'System policy to judge by [default: the configured one, where there is one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l break-glass -d 'Break-glass grant to judge by as well, again for more [default: none]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l break-glass-key -d 'PEM file of a key that grants may be signed with, again for more [default: the configured ones]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l project -d 'Judge by the policy that the store has for this project, and by the attestors that it has, where no flag names a folder of them' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l attestors -d 'Folder of attestor documents [default: the configured one]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l occurrences -d 'Folder of occurrence documents [default: the configured one]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l cluster -d 'Cluster as LOCATION.NAME [default: the configured one]' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l namespace -d 'Namespace of the pod' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l service-account -d 'Service account of the pod: its name, or NAMESPACE:NAME' -r
@@ -544,6 +662,8 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -s o -l 
 json\t''
 yaml\t''"
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l allow-multiple-rule-maps -d 'Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l store-attestors -d 'Ask the store for attestors too, in place of a folder: whoever keeps it says then whose keys count'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l break-glass-label -d 'The pod carries the label image-policy.k8s.io/break-glass: "true"'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l explain -d 'Tell how the verdict comes about: each step, each attestor, each signature that is looked at'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand evaluate" -l strict -d 'Exit 1 also for what is allowed in dry run only'
@@ -563,10 +683,17 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l digest -d 'Only attestations of this digest (sha256:…); again for more' -r
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l policy-bundle -d 'Take this policy bundle' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l occurrences -d 'Take the attestations of this folder' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l project -d 'Take the policy bundle that the store has for this project' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l store -d 'Server to use in place of files: a binauth-store, https://binaryauthorization.googleapis.com (which stands for https://containeranalysis.googleapis.com too, and the other way round), or another that speaks the same REST (v1); plain http for a loopback address alone' -r
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l store-token-file -d 'File with the token for it [default: BINAUTHCTL_STORE_TOKEN of the environment, or none]' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l store-certificate -d 'Client certificate to speak with, and its chain (PEM)' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l store-key -d 'Its private key (PEM); may be the same file' -r -F
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l store-ca -d 'Certificates (PEM) that vouch for it, and no others [default: the system\'s]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l config -d 'Configuration that the default paths come from [default: /etc/binauthd/config.toml]' -r -F
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -s o -l output -d 'How the answer is written' -r -f -a "table\t''
 json\t''
 yaml\t''"
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -l store-metadata-server -d 'Speak as the service account of this machine of Google\'s: ask its metadata server for the token'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from export" -s V -l version -d 'Print version'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand bundle; and __fish_seen_subcommand_from import" -l policy-bundle -d 'Where the policy bundle goes: a file, or a folder [default: `[policy] bundle` of the configuration]' -r -F
@@ -775,6 +902,8 @@ complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_s
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "check" -d 'Check that a policy, or a platform policy, is valid and that every attestor it names can be satisfied'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "import" -d 'Check a policy and put it where the daemon reads it, byte for byte'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "export" -d 'Print the policy in its canonical form: fields in the order of the API, nothing that is blank'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "push" -d 'Put a signed bundle where nodes fetch it: at a binauth-store'
+complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "fetch" -d 'Get the signed bundle of a project from a binauth-store'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "exceptions" -d 'List what the allowlist exempts: who answers for each entry, where more is said, and when it ends'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "sign" -d 'Put policy, attestors and lists into one signed bundle'
 complete -c binauthctl -n "__fish_binauthctl_using_subcommand help; and __fish_seen_subcommand_from policy" -f -a "show" -d 'Tell what a bundle holds, and whether it is signed by a bundle key'

@@ -65,7 +65,11 @@ impl Listener for Hearing {
             match heard {
                 Heard::Changed(note, digest) => self.look_up(note, digest).await,
                 Heard::Bundle => self.shared.node.bundle_pushed(),
-                Heard::Relist => Shared::relist(source),
+                // What was missed may have been a bundle.
+                Heard::Relist => {
+                    Shared::relist(source);
+                    self.shared.node.bundle_pushed();
+                }
                 Heard::Follows => {
                     self.heard = true;
                     source.weather(|weather| weather.hears = Some(true));
