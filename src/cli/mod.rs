@@ -111,9 +111,12 @@ enum Command {
     /// without a policy. An image without a digest is denied where attestation is required. An attestor or
     /// occurrence file that cannot be read counts for nothing, with a warning.
     ///
+    /// With --store the attestations are those of a server. With --project the policy is one of its own as well, and so
+    /// are the attestors where --attestors names no folder: whoever keeps the server says then what counts.
+    ///
     /// Rules that depend on a pod need --namespace, --service-account or --mesh-identity; where they are left
     /// out, every rule that may apply must come to the same, as at a pull.
-    Evaluate(evaluate::Evaluate),
+    Evaluate(Box<evaluate::Evaluate>),
     /// Carry policy bundle and attestations to where no network leads
     #[command(subcommand)]
     Bundle(bundle::Verb),
