@@ -9,9 +9,9 @@ use tokio::runtime::Runtime;
 
 use super::Context;
 use super::artifact::{Artifact, ArtifactUrl};
-use super::attestors::Trusted;
 use super::error::{CliError, Outcome};
 use super::files::{self, Attestors, OccurrenceFile};
+use super::keeper::Trusted;
 use super::output::{self, Answer};
 use super::remote::Store;
 use super::sign::SigningKey;

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::error::CliError;
 use crate::attestation::attestor::AttestorDocument;
 use crate::attestation::name::is_project;
-use crate::attestation::{AttestorError, AttestorName, NoteName};
+use crate::attestation::{AttestorName, NoteName};
 use crate::document;
 use crate::http::{self, Answer, Bounds, Change, Client, HttpError, Seen, address};
 use crate::policy::bundle;
@@ -396,7 +396,8 @@ pub(super) fn project(text: &str) -> Result<&str, CliError> {
     Err(CliError::MalformedCommand(format!("`{shown}` is not the name of a project")))
 }
 
-/// An attestor that cannot be obeyed.
-pub(super) fn malformed(at: &str, cause: &AttestorError) -> RemoteError {
-    RemoteError::Malformed { at: at.to_owned(), cause: crate::chain(cause) }
+/// What the server at this place gave is not what it should be.
+pub(super) fn malformed(at: &str, cause: &dyn std::error::Error) -> RemoteError {
+    let cause = crate::text::shown(&crate::chain(cause), 400);
+    RemoteError::Malformed { at: at.to_owned(), cause }
 }

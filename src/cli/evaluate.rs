@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::Context;
 use super::attestations::{Occurrences, runtime};
-use super::attestors::Trusted;
 use super::error::{CliError, Outcome};
+use super::keeper::Trusted;
 use super::output::{Answer, fields, table};
 use super::remote::Store;
 use super::rules::Rules;

@@ -1,30 +1,29 @@
 //! `policy`: checks, import and export of policy documents.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::attestations::runtime;
-use super::attestors::{self, Folder};
 use super::documents::{self, Documents};
 use super::error::{CliError, Outcome};
 use super::files::{self, Attestors, Place};
+use super::keeper::{self, Folder};
 use super::output::{self, Answer, Format as Output, fields, table};
 use super::policy_bundle::{Show, Sign};
+use super::policy_import::Import;
 use super::pushed::{Fetch, Push};
 use super::remote::Store;
-use super::{rules, write};
+use super::rules;
 use crate::attestation::{AttestorName, KeyRing};
 use crate::document::{self, Format, UniqueMap, Version};
 use crate::policy::lint::{self, Lint};
 use crate::policy::{
-    AllowlistPattern, Exception, ExceptionState, Options, PlatformPolicy, Policy, PolicyError, exceptions,
+    AllowlistPattern, Exception, ExceptionState, Options, PlatformPolicy, Policy, exceptions,
 };
 
 /// What is only looked at may be of any kind.
@@ -98,24 +97,6 @@ pub(super) struct Check {
     /// Exit 1 also for warnings
     #[arg(long)]
     strict: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Import {
-    /// The policy to put in place
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Where to [default: where the daemon is configured to read it]
-    #[arg(long, value_name = "FILE", conflicts_with = "store")]
-    to: Option<PathBuf>,
-    /// The project whose policy it becomes at the store [default: that of `name` in the file]
-    #[arg(long, requires = "store")]
-    project: Option<String>,
-    #[command(flatten)]
-    store: Store,
-    /// Take a policy that has rules of several kinds (service account, mesh identity, namespace, cluster)
-    #[arg(long)]
-    allow_multiple_rule_maps: bool,
 }
 
 #[derive(Debug, Args)]
@@ -311,7 +292,7 @@ impl Check {
         }
         let Some(found) = found.filter(|found| !found.attestors().is_empty()) else { return Ok(None) };
         if let Some(store) = store {
-            return attestors::some_of(&store, found.attestors().into_iter()).map(Some);
+            return keeper::some_of(&store, found.attestors().into_iter()).map(Some);
         }
         match self.attestors.read(context) {
             Ok(attestors) => Ok(Some(attestors)),
@@ -386,89 +367,6 @@ fn warnings(found: &Found, key_ring: Option<&KeyRing>) -> Vec<Warning> {
     };
     lints.extend(of_keys);
     lints.into_iter().map(Warning::from).collect()
-}
-
-impl Import {
-    fn run(self, context: &Context) -> Result<Answer, CliError> {
-        let bytes = files::document(&self.file, "policy")?;
-        let options = options(self.allow_multiple_rule_maps, context);
-        if let Some(store) = self.store.documents()? {
-            return self.send(&store, &bytes, options, context);
-        }
-        let to = self.to.as_ref().unwrap_or(&context.defaults.policy);
-        // By the name it will have: the format that the daemon will read it in.
-        let format = Format::of(to);
-        let policy =
-            Policy::parse(&bytes, format, options).map_err(|cause| self.refused(to, format, cause))?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        if let Some(folder) = folder {
-            return Err(CliError::NoFolder { path: to.clone(), folder: folder.to_owned() });
-        }
-        write::replace(to, &bytes)?;
-        let value = json!({"file": to, "version": policy.version()});
-        context
-            .answer(Outcome::Fine, &value, || format!("policy {} is in {}\n", policy.version(), to.display()))
-    }
-}
-
-impl Import {
-    /// Puts it at a store, in place of what its `etag` names; without one, of what is there now.
-    fn send(
-        &self,
-        store: &Documents,
-        bytes: &[u8],
-        options: Options,
-        context: &Context,
-    ) -> Result<Answer, CliError> {
-        let format = Format::of(&self.file);
-        let policy =
-            Policy::parse(bytes, format, options).map_err(|cause| self.refused(&self.file, format, cause))?;
-        let named = policy.name().and_then(|name| name.split('/').nth(1));
-        let project = match (self.project.as_deref(), named) {
-            (Some(project), Some(named)) if project != named => {
-                return Err(CliError::MalformedCommand(format!(
-                    "`{}` says that it is the policy of `{}`, and --project is `{project}`: mend the one that is wrong",
-                    self.file.display(),
-                    crate::text::shown(named, 120)
-                )));
-            }
-            (Some(project), _) | (None, Some(project)) => documents::project(project)?,
-            (None, None) => {
-                let what = "--project is missing: whose policy does it become?";
-                return Err(CliError::MalformedCommand(what.to_owned()));
-            }
-        };
-        let name = format!("projects/{project}/policy");
-        let mut document: Map<String, Value> =
-            serde_json::from_str(&policy.export(Format::Json)).map_err(io::Error::other)?;
-        document.remove("updateTime");
-        document.insert("name".to_owned(), name.clone().into());
-        let is_etag =
-            |document: &Map<String, Value>| document.get("etag").and_then(Value::as_str).map(str::to_owned);
-        let etag = runtime()?.block_on(async {
-            if policy.etag().is_none() {
-                // Of two who do so at a time one is told all the same.
-                let there: Map<String, Value> =
-                    serde_json::from_slice(&store.policy(project).await?).map_err(io::Error::other)?;
-                document.extend(is_etag(&there).map(|etag| ("etag".to_owned(), etag.into())));
-            }
-            let json = serde_json::to_vec(&document).map_err(io::Error::other)?;
-            let put = store.put_policy(project, json).await?;
-            Ok::<_, CliError>(serde_json::from_slice(&put).ok().as_ref().and_then(is_etag))
-        })?;
-        let at = store.location();
-        let value = json!({"name": name, "store": at, "version": policy.version(), "etag": etag});
-        context.answer(Outcome::Fine, &value, || format!("policy {} is {name} at {at}\n", policy.version()))
-    }
-
-    fn refused(&self, to: &Path, format: Format, cause: PolicyError) -> CliError {
-        let (path, cause) = (self.file.clone(), Box::new(cause));
-        if Format::of(&path) == format {
-            return CliError::Policy { place: Place::File(path), cause };
-        }
-        let format = if format == Format::Json { "JSON" } else { "YAML" };
-        CliError::PolicyFormat { path, to: to.to_owned(), format, cause }
-    }
 }
 
 impl Export {

@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::Context;
-use super::attestors::Keeper;
 use super::error::{CliError, Outcome};
 use super::files::{self, Defined, Place};
+use super::keeper::Keeper;
 use super::output::{Answer, table};
 use crate::attestation::attestor::{AttestorDocument, KeyDocument, PkixDocument};
 use crate::attestation::{Attestor, AttestorError, AttestorName, KeyId, Kind, PublicKey};

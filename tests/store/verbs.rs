@@ -477,6 +477,9 @@ fn a_store_that_does_not_answer_as_one_is_named() {
     bench
         .run(&format!("policy export --project shop --store {html}"))
         .gave(2, "projects/shop/policy` is refused");
+    bench
+        .run(&format!("policy import policy.yaml --project shop --store {html}"))
+        .gave(2, "does not answer as such a server does");
     // Of another name than was asked for.
     let attestor = json!({"name": "projects/p/attestors/evil", "userOwnedGrafeasNote": {"noteReference": "projects/p/notes/n"}}).to_string();
     let other = answering(&format!(
