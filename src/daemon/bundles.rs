@@ -5,8 +5,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -21,6 +21,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// The first pause after a failure; each further one doubles it, up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
+
+/// The least between two fetches that pushes ask for, a tenth more or less: less than a second, within which a push
+/// is to count.
+const BETWEEN_PUSHES: Duration = Duration::from_millis(850);
 
 /// A server that is asked over HTTPS for the bundle that lies there.
 struct Remote {
@@ -54,16 +58,18 @@ impl Remote {
     }
 }
 
-/// The way to the thread that fetches. It ends when this is dropped; nobody waits for an answer that is late.
+/// The way to the thread that fetches. It ends within a second after this is dropped; nobody waits for an answer that
+/// is late.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    wake: Sender<()>,
+    /// Holds one push: that there were more says nothing.
+    wake: SyncSender<()>,
 }
 
 impl Fetcher {
     /// Starts fetching, at once and then every `interval`, give or take a tenth.
     fn start(engine: Arc<Engine>, interval: Duration, mut remote: Remote) -> Self {
-        let (wake, woken) = channel();
+        let (wake, woken) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("bundles".into())
             .spawn(move || follow(&engine, interval, &mut remote, &woken));
@@ -73,10 +79,11 @@ impl Fetcher {
         Self { wake }
     }
 
-    /// Fetches now.
+    /// Fetches soon: at once, unless that was done just now or the last fetch failed. Never waits, and remembers one
+    /// push however many there are: whoever tells of them is not trusted.
     pub(super) fn wake(&self) {
         // A thread that is gone shows in the age of its last answer.
-        let _ = self.wake.send(());
+        let _ = self.wake.try_send(());
     }
 }
 
@@ -101,7 +108,7 @@ pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> io::Result<Option<
 }
 
 fn follow(engine: &Engine, interval: Duration, remote: &mut Remote, woken: &Receiver<()>) {
-    let mut failures = 0;
+    let (mut failures, mut end) = (0, End::Time);
     loop {
         match remote.fetch(engine.lacks_bundle()) {
             Ok(Some(bytes)) => {
@@ -117,9 +124,39 @@ fn follow(engine: &Engine, interval: Duration, remote: &mut Remote, woken: &Rece
                 engine.bundle_not_fetched(problem);
             }
         }
-        match woken.recv_timeout(pause(interval, failures)) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        end = rest(woken, pause(interval, failures), failures > 0, end);
+        if end == End::Dropped {
+            return;
+        }
+    }
+}
+
+/// Why a rest is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was long enough.
+    Time,
+    /// A bundle was pushed.
+    Push,
+    /// Nobody wants anything any more.
+    Dropped,
+}
+
+/// Rests for `pause`, or until a push. A push does not shorten the rest after a failure, and one that follows upon
+/// another waits for its second: `last` is how the rest before this one ended.
+fn rest(woken: &Receiver<()>, pause: Duration, failed: bool, last: End) -> End {
+    let end = Instant::now() + pause;
+    let mut waits = failed || last == End::Push;
+    loop {
+        if waits {
+            // One push in so long is looked at, whoever pushes without end.
+            std::thread::sleep(jittered(BETWEEN_PUSHES).min(end.saturating_duration_since(Instant::now())));
+        }
+        match woken.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(()) if !failed || Instant::now() >= end => return End::Push,
+            Ok(()) => waits = true,
+            Err(RecvTimeoutError::Timeout) => return End::Time,
+            Err(RecvTimeoutError::Disconnected) => return End::Dropped,
         }
     }
 }
@@ -142,5 +179,31 @@ mod tests {
                 assert!((seconds * 0.9..=seconds * 1.1001).contains(&pause), "{failures}: {pause}");
             }
         }
+    }
+
+    #[test]
+    fn pushes_without_end_are_one_fetch_a_second_and_hasten_none_after_a_failure() {
+        let (wake, woken) = sync_channel(1);
+        let fetcher = Fetcher { wake };
+        let (minute, half) = (Duration::from_secs(60), Duration::from_millis(500));
+        let timed = |pause, failed, last| {
+            let began = Instant::now();
+            let end = rest(&woken, pause, failed, last);
+            (end, began.elapsed())
+        };
+        (0..10_000).for_each(|_| fetcher.wake());
+        let (end, took) = timed(minute, false, End::Time);
+        assert!(end == End::Push && took < half, "the first acts at once: {end:?} after {took:?}");
+        let (end, took) = timed(half, false, End::Push);
+        assert_eq!(end, End::Time, "more of them were one: {took:?}");
+        (0..10_000).for_each(|_| fetcher.wake());
+        let (end, took) = timed(minute, false, End::Push);
+        assert!(end == End::Push && took >= half, "{end:?} after {took:?}");
+        (0..10_000).for_each(|_| fetcher.wake());
+        let (_, took) = timed(half * 3, true, End::Push);
+        assert!(took >= half * 3, "{took:?}");
+        // It does not keep the thread.
+        drop(fetcher);
+        assert_eq!(timed(minute, true, End::Time).0, End::Dropped);
     }
 }
