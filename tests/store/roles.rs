@@ -1,5 +1,7 @@
 //! Who may do what.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -230,4 +232,32 @@ fn a_client_certificate_is_somebody() {
     assert_eq!(status(&["--http1.1", "--cert", &at("node.crt"), "--key", &at("node.key")]), "200 1.1");
     assert_eq!(status(&["--cert", &at("stranger.crt"), "--key", &at("stranger.key")]), "401 2");
     assert_eq!(status(&[]), "401 2");
+}
+
+#[test]
+fn who_does_not_say_who_it_is_keeps_no_connection() {
+    let database = Database::sqlite();
+    let (closed, open) = (Store::start(&database.url(), &[]), database.open());
+    open.note("sec", "qa");
+    let follower = open.follow("");
+    let mut stranger = TcpStream::connect(closed.url.strip_prefix("http://").unwrap()).unwrap();
+    stranger.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    // RFC 9113: the preface and no settings; then it answers whatever asks whether it lives.
+    stranger.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let (start, mut pings, mut head) = (Instant::now(), 0, [0; 9]);
+    while stranger.read_exact(&mut head).is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stranger.read_exact(&mut payload).unwrap();
+        let (ping, is_answer) = (6, head[4] & 1 == 1);
+        if head[3] == ping && !is_answer {
+            pings += 1;
+            stranger.write_all(&[0, 0, 8, ping, 1, 0, 0, 0, 0]).unwrap();
+            stranger.write_all(&payload).unwrap();
+        }
+    }
+    let after = start.elapsed();
+    assert!(pings > 0 && (25..50).contains(&after.as_secs()), "{pings} pings, closed after {after:?}");
+    let filed = open.file("shop", NOTE, 'a');
+    assert_eq!(text(&follower.next(), "/filed/name"), filed, "who is known goes on");
 }
