@@ -244,20 +244,19 @@ fn who_does_not_say_who_it_is_keeps_no_connection() {
     stranger.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     // RFC 9113: the preface and no settings; then it answers whatever asks whether it lives.
     stranger.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
-    let (start, mut pings, mut head) = (Instant::now(), 0, [0; 9]);
+    let (start, mut head) = (Instant::now(), [0; 9]);
     while stranger.read_exact(&mut head).is_ok() {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut payload = vec![0; length as usize];
         stranger.read_exact(&mut payload).unwrap();
         let (ping, is_answer) = (6, head[4] & 1 == 1);
         if head[3] == ping && !is_answer {
-            pings += 1;
             stranger.write_all(&[0, 0, 8, ping, 1, 0, 0, 0, 0]).unwrap();
             stranger.write_all(&payload).unwrap();
         }
     }
     let after = start.elapsed();
-    assert!(pings > 0 && (25..50).contains(&after.as_secs()), "{pings} pings, closed after {after:?}");
+    assert!((5..25).contains(&after.as_secs()), "closed after {after:?}");
     let filed = open.file("shop", NOTE, 'a');
     assert_eq!(text(&follower.next(), "/filed/name"), filed, "who is known goes on");
 }
