@@ -11,6 +11,8 @@
 
 #[path = "tls/authority.rs"]
 mod authority;
+#[path = "rest/changes.rs"]
+mod changes;
 #[path = "rest/credentials.rs"]
 mod credentials;
 #[path = "rest/endings.rs"]

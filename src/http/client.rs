@@ -15,6 +15,7 @@ use super::body::{self, Unread};
 use super::credentials::{Credentials, bearer};
 use super::error::HttpError;
 use super::held::Held;
+use super::lines::Lines;
 use super::metadata::MetadataServer;
 use super::proxies::Proxies;
 use super::tls::{self, Roots};
@@ -320,16 +321,11 @@ impl Session<'_> {
         let slow = |_| HttpError::Slow { url: address::plain(&url), limit: bounds.limit };
         let answer = self.answer(url.clone(), request, bounds.max_bytes, tagged);
         let answer = tokio::time::timeout(bounds.limit, answer).await.map_err(slow)?;
-        if let (Err(HttpError::Status { status: StatusCode::UNAUTHORIZED, .. }), Some(server)) =
-            (&answer, &self.place.metadata)
-        {
-            server.forget().await;
-        }
-        answer
+        self.unless_refused(answer).await
     }
 
-    /// Follows a document of the place that has no end, line by line. Nothing may come for `silence`, and no line may be
-    /// longer than `max_line` bytes.
+    /// Follows a document of the place that has no end, line by line. Nothing may come for `silence`; a line of more
+    /// than `max_line` bytes is passed over.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -338,9 +334,19 @@ impl Session<'_> {
         let request = self.client.get(url.clone());
         let slow = |_| HttpError::Slow { url: asked.clone(), limit: silence };
         let response =
-            tokio::time::timeout(silence, self.response(&url, request, false)).await.map_err(slow)??;
-        let Some(response) = response else { return Err(HttpError::GivenUp) };
-        Ok(Lines { response, read: Vec::new(), url: asked, silence, max_line })
+            tokio::time::timeout(silence, self.response(&url, request, false)).await.map_err(slow)?;
+        let Some(response) = self.unless_refused(response).await? else { return Err(HttpError::GivenUp) };
+        Ok(Lines::new(response, asked, silence, max_line))
+    }
+
+    /// The same answer. Where it says that the token does not count, another one is asked for next time.
+    async fn unless_refused<T>(&self, answer: Result<T, HttpError>) -> Result<T, HttpError> {
+        if let (Err(HttpError::Status { status: StatusCode::UNAUTHORIZED, .. }), Some(server)) =
+            (&answer, &self.place.metadata)
+        {
+            server.forget().await;
+        }
+        answer
     }
 
     async fn answer(
@@ -427,45 +433,6 @@ impl Session<'_> {
 
     fn token(&self) -> Option<&[u8]> {
         self.bearer.as_ref()?.as_bytes().strip_prefix(b"Bearer ").filter(|token| !token.is_empty())
-    }
-}
-
-/// Lines of a document without an end.
-#[derive(Debug)]
-pub struct Lines {
-    response: Response,
-    read: Vec<u8>,
-    url: String,
-    silence: Duration,
-    max_line: usize,
-}
-
-impl Lines {
-    /// The next one, without its end; none where the document has one after all.
-    ///
-    /// # Errors
-    /// [`HttpError::Slow`] after a silence, [`HttpError::TooMuch`] for a line that is too long.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
-        loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                let mut line: Vec<u8> = self.read.drain(..=end).collect();
-                line.pop();
-                return Ok(Some(line));
-            }
-            if self.read.len() > self.max_line {
-                return Err(HttpError::TooMuch {
-                    url: self.url.clone(),
-                    max: self.max_line,
-                    read: self.read.len(),
-                });
-            }
-            let slow = |_| HttpError::Slow { url: self.url.clone(), limit: self.silence };
-            let chunk = tokio::time::timeout(self.silence, self.response.chunk()).await.map_err(slow)?;
-            match chunk.map_err(|error| HttpError::broken(self.url.clone(), error))? {
-                Some(chunk) => self.read.extend_from_slice(&chunk),
-                None => return Ok(None),
-            }
-        }
     }
 }
 

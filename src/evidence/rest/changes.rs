@@ -7,13 +7,17 @@ use serde::Deserialize;
 use super::{RestSource, trouble};
 use crate::attestation::{NoteName, occurrence};
 use crate::evidence::source::{Heard, Listener, SourceError};
-use crate::http::{HttpError, address};
+use crate::http::{self, HttpError, address};
 use crate::image::Digest;
 
 /// Three of its heartbeats.
 const SILENCE: Duration = Duration::from_secs(30);
 /// The longest token that is kept, in bytes.
 const MAX_TOKEN: usize = 256;
+/// The longest line that is read, in bytes. What is filed may come along, in JSON once more.
+const MAX_LINE: usize = 2 * occurrence::MAX_BYTES;
+/// After so many lines others on this thread have their turn, even if more have come already.
+const AT_A_TIME: usize = 32;
 
 /// A line. What is filed comes along, and is not looked at: it is looked up, as anything else that counts.
 #[derive(Deserialize)]
@@ -51,30 +55,69 @@ pub(super) async fn follow(
     }
     let followed = async {
         let session = source.client.session().await?;
-        session.lines(url, SILENCE, 2 * occurrence::MAX_BYTES).await
+        session.lines(url, SILENCE, MAX_LINE).await
     };
     let mut lines = match followed.await {
         Ok(lines) => lines,
         Err(error) => return trouble::of(error, &asked),
     };
     let mut is_new = token.is_none();
-    loop {
-        let line = match lines.next().await {
-            Ok(Some(line)) => line,
-            Ok(None) => return trouble::of(HttpError::GivenUp, &asked),
-            Err(error) => return trouble::of(error, &asked),
-        };
-        let line: Line = match serde_json::from_slice(&line) {
-            Ok(line) => line,
-            Err(error) => return SourceError::Malformed { url: asked, cause: error.to_string() },
-        };
-        if line.token.len() > MAX_TOKEN {
-            return SourceError::Malformed { url: asked, cause: "its token is too long".to_owned() };
+    let broken = loop {
+        match some(&mut lines, &mut is_new, token, listener).await {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(broken) => break broken,
         }
-        if line.relist || std::mem::take(&mut is_new) {
+    };
+    match broken {
+        Broken::Off(error) => trouble::of(error, &asked),
+        Broken::Nonsense(cause) => {
+            // From there it would be given again, and again.
+            *token = None;
+            SourceError::Malformed { url: asked, cause }
+        }
+    }
+}
+
+/// Why no more lines are taken.
+enum Broken {
+    Off(HttpError),
+    Nonsense(String),
+}
+
+/// Takes the next [`AT_A_TIME`] lines.
+async fn some(
+    lines: &mut http::Lines,
+    is_new: &mut bool,
+    token: &mut Option<String>,
+    listener: &mut dyn Listener,
+) -> Result<(), Broken> {
+    for _ in 0..AT_A_TIME {
+        let line = match lines.next().await {
+            Ok(Some(http::Line::Whole(line))) => line,
+            Ok(Some(http::Line::TooLong)) => {
+                // Whatever it told is found by listing; the next line has the token behind it.
+                listener.hear(Heard::Relist).await;
+                continue;
+            }
+            Ok(None) => return Err(Broken::Off(HttpError::GivenUp)),
+            Err(HttpError::TooMuch { max, .. }) => {
+                return Err(Broken::Nonsense(format!("a line of its changes has more than {max} bytes")));
+            }
+            Err(error) => return Err(Broken::Off(error)),
+        };
+        let line: Line = serde_json::from_slice(&line).map_err(|error| {
+            Broken::Nonsense(format!("a line of its changes is none that is known: {error}"))
+        })?;
+        if line.token.len() > MAX_TOKEN {
+            return Err(Broken::Nonsense("the token of a change is too long".to_owned()));
+        }
+        if line.relist || std::mem::take(is_new) {
             listener.hear(Heard::Relist).await;
         }
-        if let Some((note, digest)) = line.filed.or(line.gone).and_then(about) {
+        if let Some((note, digest)) = line.filed.and_then(about) {
+            listener.hear(Heard::Changed(note, digest)).await;
+        }
+        if let Some((note, digest)) = line.gone.and_then(about) {
             listener.hear(Heard::Changed(note, digest)).await;
         }
         if line.bundle.is_some() {
@@ -83,6 +126,7 @@ pub(super) async fn follow(
         listener.hear(Heard::Follows).await;
         *token = Some(line.token);
     }
+    Ok(())
 }
 
 /// Where to look. What is of no digest is no attestation.
