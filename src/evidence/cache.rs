@@ -262,6 +262,12 @@ impl Cache {
         }
     }
 
+    /// Whether somebody asked for it, and it was not pushed out since; or it is pinned.
+    pub(super) fn knows(&self, digest: Digest) -> bool {
+        let inner = self.lock();
+        inner.pinned.contains_key(&digest) || inner.peek(digest).is_some()
+    }
+
     pub(super) fn is_pinned(&self, digest: Digest) -> bool {
         self.lock().pinned.contains_key(&digest)
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use super::cache::{Cache, CacheStatus, Held, Turn};
-use super::source::Document;
+use super::source::{Document, Scope};
 use super::store::{Row, ScopeId, ScopeState, Store, StoreError, StoreStats};
 use crate::attestation::verify::Observer;
 use crate::attestation::{Evidence, KeyRing};
@@ -40,6 +40,17 @@ pub struct Answer {
     pub age: Option<Duration>,
     /// It was in memory already.
     pub was_cached: bool,
+}
+
+/// What a digest is to this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It runs, or somebody asked for it.
+    Wanted,
+    /// Something is on file for it, and nobody asked for it lately.
+    Filed,
+    /// Nothing.
+    Unknown,
 }
 
 /// What is known of images, and where from.
@@ -177,6 +188,24 @@ impl Ledger {
     pub(super) fn shelves(&self) -> Vec<Shelf> {
         let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
         shelves.by_id.values().cloned().collect()
+    }
+
+    /// Scopes of `source` that count and are `wanted`.
+    pub(super) fn scopes_of(&self, source: &str, wanted: impl Fn(&Scope) -> bool) -> Vec<ScopeId> {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |shelf: &&Shelf| shelf.source == source && wanted(&shelf.scope);
+        shelves.by_id.values().filter(of).map(|shelf| shelf.id).collect()
+    }
+
+    /// What `digest` is to this node: as far as is known, where the disk cannot be read.
+    pub(super) fn standing(&self, digest: Digest) -> Standing {
+        if self.cache.knows(digest)
+            || self.used().contains_key(&digest)
+            || self.store.is_used(digest).unwrap_or_default()
+        {
+            return Standing::Wanted;
+        }
+        if self.store.has(digest).unwrap_or_default() { Standing::Filed } else { Standing::Unknown }
     }
 
     /// Digests that were used lately, or run.

@@ -114,21 +114,30 @@ struct Recent {
     lack: Option<Lack>,
 }
 
+/// How much may be done.
 #[derive(Debug, Clone, Copy)]
-struct Share {
-    burst: f64,
-    each_second: f64,
+pub(super) struct Share {
+    /// So many at once.
+    pub(super) burst: f64,
+    /// So many a second.
+    pub(super) each_second: f64,
 }
 
+/// What is left of a share.
 #[derive(Debug)]
-struct Bucket {
+pub(super) struct Bucket {
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
+    /// All of it.
+    pub(super) fn full(share: Share, now: Instant) -> Self {
+        Self { left: share.burst, at: now }
+    }
+
     /// Takes one, or says how long until there is one.
-    fn take(&mut self, share: Share, now: Instant) -> Result<(), Duration> {
+    pub(super) fn take(&mut self, share: Share, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         (self.left, self.at) = ((self.left + since * share.each_second).min(share.burst), now);
         if self.left < 1.0 {
@@ -203,6 +212,12 @@ impl LookUps {
         inner.recent.peek(&digest)?.lack.clone()
     }
 
+    /// Whether somebody asked for `digest` lately: it is among the last 4,096.
+    pub(super) fn remembers(&self, digest: Digest) -> bool {
+        let inner = self.lock();
+        inner.under_way.contains_key(&digest) || inner.recent.contains(&digest)
+    }
+
     /// Whether anybody can be asked.
     #[must_use]
     pub fn is_possible(&self) -> bool {
@@ -252,8 +267,7 @@ impl Inner {
             [(&asker.repository, repositories, REPOSITORY), (&asker.namespace, namespaces, NAMESPACE)]
         {
             let Some(name) = name else { continue };
-            let full = || Bucket { left: share.burst, at: now };
-            shares.get_or_insert_mut(name.clone(), full).take(share, now)?;
+            shares.get_or_insert_mut(name.clone(), || Bucket::full(share, now)).take(share, now)?;
         }
         Ok(())
     }

@@ -79,8 +79,10 @@ pub trait Pages: Send {
 /// What a source that is followed says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// Something filed under a note about a digest has come, has changed or has gone.
-    Changed(NoteName, Digest),
+    /// Something about a digest was filed under a note, or has changed there.
+    Filed(NoteName, Digest),
+    /// Something about a digest that was filed under a note has gone.
+    Gone(NoteName, Digest),
     /// A policy bundle was pushed.
     Bundle,
     /// Something was missed, a bundle perhaps: all of it is to be listed.
@@ -115,8 +117,9 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// give is not there. Any other end says nothing about what is not there.
     fn list<'a>(&'a self, scope: &'a Scope, pages: &'a mut dyn Pages) -> Work<'a, Result<(), SourceError>>;
 
-    /// Follows what changes, from behind `token` on, until that breaks off; keeps `token` behind what was heard. `None` where
-    /// this source tells of nothing. A change says where to look, and nothing of what is there.
+    /// Follows what changes, from behind `token` on, until that breaks off; keeps `token` behind what was heard, and
+    /// none where what follows makes no sense: the same is not asked for for ever. `None` where this source tells of
+    /// nothing. A change says where to look, and nothing of what is there.
     fn follow<'a>(
         &'a self,
         token: &'a mut Option<String>,

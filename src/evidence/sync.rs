@@ -5,6 +5,7 @@
 //! A source that cannot be listed keeps what it filed; its age tells.
 
 mod hearing;
+mod hearsay;
 mod listing;
 mod round;
 mod status;
@@ -29,6 +30,7 @@ use crate::attestation::{Filing, KeyRing, Miss};
 use crate::image::Digest;
 use crate::text::shown;
 
+use hearsay::Hearsay;
 pub use status::{HeldStatus, ScopeStatus, SourceStatus};
 use weather::Weather;
 
@@ -96,6 +98,16 @@ struct Tracked {
     /// Which scope the next round begins with.
     first: AtomicUsize,
     weather: Mutex<Weather>,
+    hearsay: Arc<Hearsay>,
+}
+
+/// What a look-up is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LookUp {
+    /// All that there is for the digest.
+    All,
+    /// What is on file for it and gone.
+    OnlyGone,
 }
 
 impl fmt::Debug for Sources {
@@ -215,11 +227,17 @@ impl Tracked {
             generation: AtomicU64::new(0),
             first: AtomicUsize::new(0),
             weather: Mutex::default(),
+            hearsay: Arc::new(Hearsay::new(Instant::now())),
         }
     }
 
     fn name(&self) -> &str {
         self.followed.source.name()
+    }
+
+    /// It has not answered a look-up in time.
+    fn slow(&self) -> SourceError {
+        SourceError::Slow { url: self.followed.source.location(), limit: PATIENCE }
     }
 
     fn weather<T>(&self, look: impl FnOnce(&mut Weather) -> T) -> T {
@@ -241,6 +259,7 @@ impl Shared {
         let rounds = (0..self.sources.len()).map(|at| tokio::spawn(Arc::clone(&self).follow(at)));
         let mut tasks: FuturesUnordered<_> = rounds.collect();
         tasks.extend((0..self.sources.len()).map(|at| tokio::spawn(Arc::clone(&self).hear(at))));
+        tasks.extend((0..self.sources.len()).map(|at| tokio::spawn(Arc::clone(&self).attend(at))));
         tasks.push(tokio::spawn(Arc::clone(&self).answer(queue)));
         tasks.push(tokio::spawn(Arc::clone(&self).note_uses()));
         tokio::select! {
@@ -290,7 +309,7 @@ impl Shared {
         let shelves = self.ledger.shelves();
         let asked = self.sources.iter().filter(|one| !one.followed.local).map(|source| {
             let shelves = shelves.iter().filter(|shelf| shelf.source == source.name());
-            self.look_up_at(source, shelves.cloned().collect(), digest)
+            self.look_up_at(source, shelves.cloned().collect(), digest, LookUp::All)
         });
         let answers = future::join_all(asked).await;
         let news = answers.iter().any(|answer| answer.as_ref().is_ok_and(|news| *news));
@@ -312,42 +331,46 @@ impl Shared {
         source: &Tracked,
         shelves: Vec<Shelf>,
         digest: Digest,
+        how: LookUp,
     ) -> Result<bool, (String, Duration)> {
         if let Some(trouble) = source.weather(|weather| weather.closed(source.name(), Instant::now())) {
             return Err(trouble);
         }
         let asked = stream::iter(shelves)
-            .map(|shelf| async move { self.look_up_in(source, &shelf, digest).await })
+            .map(|shelf| async move { self.look_up_in(source, &shelf, digest, how).await })
             .buffer_unordered(SCOPES)
             .collect::<Vec<_>>();
         let answers = match tokio::time::timeout(PATIENCE, asked).await {
             Ok(answers) => answers,
-            Err(_) => {
-                let url = source.followed.source.location();
-                vec![Err(SourceError::Slow { url, limit: PATIENCE })]
-            }
+            Err(_) => vec![Err(source.slow())],
         };
-        let mut news = false;
-        for answer in answers {
-            match answer {
-                Ok(new) => news |= new,
-                Err(error) => {
-                    let now = Instant::now();
-                    return Err(source.weather(|weather| weather.failed(source.name(), &error, now)));
-                }
-            }
+        let news = answers.iter().any(|answer| answer.as_ref().is_ok_and(|news| *news));
+        let Some(error) = answers.into_iter().find_map(Result::err) else { return Ok(news) };
+        if news {
+            self.node.changed();
         }
-        Ok(news)
+        Err(source.weather(|weather| weather.failed(source.name(), &error, Instant::now())))
     }
 
-    async fn look_up_in(&self, source: &Tracked, shelf: &Shelf, digest: Digest) -> Result<bool, SourceError> {
+    /// Asks one scope. Whether it had news.
+    async fn look_up_in(
+        &self,
+        source: &Tracked,
+        shelf: &Shelf,
+        digest: Digest,
+        how: LookUp,
+    ) -> Result<bool, SourceError> {
         let LookedUp { documents, is_cut } = source.followed.source.look_up(&shelf.scope, digest).await?;
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
         let (ring, now) = (self.node.key_ring(), self.node.now());
-        let filed = tokio::task::spawn_blocking(move || match is_cut {
-            false => ledger.file_looked_up(scope, digest, documents, &ring, now),
-            // What is beyond the bound is not gone.
-            true => ledger.file(scope, &documents).unwrap_or_default(),
+        let filed = tokio::task::spawn_blocking(move || {
+            match (how, is_cut) {
+                (LookUp::All, false) => ledger.file_looked_up(scope, digest, documents, &ring, now),
+                (LookUp::OnlyGone, false) => ledger.withdraw(scope, digest, documents, &ring, now),
+                // What is beyond the bound is not gone.
+                (LookUp::All, true) => ledger.file(scope, &documents).unwrap_or_default(),
+                (LookUp::OnlyGone, true) => false,
+            }
         });
         Ok(filed.await.unwrap_or_default())
     }

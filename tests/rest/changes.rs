@@ -43,8 +43,8 @@ async fn what_is_told_and_what_is_none() {
     let bundle = line("4", &[("bundle", json!("projects/p/bundle"))]);
     let long = line("5", &[("filed", but(3, &[("remediation", json!("x".repeat(3 << 20)))]))]);
     let relist = line("6", &[("relist", json!(true))]);
-    let is_filed = Heard::Changed(NOTE.parse().unwrap(), digest(1));
-    let is_gone = Heard::Changed(NOTE.parse().unwrap(), digest(2));
+    let is_filed = Heard::Filed(NOTE.parse().unwrap(), digest(1));
+    let is_gone = Heard::Gone(NOTE.parse().unwrap(), digest(2));
     let follows = || Heard::Follows;
     let ended = "the question was given up";
     // From which token on, what is sent, what is heard, the token then, how it ended.

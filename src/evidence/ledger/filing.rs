@@ -186,6 +186,21 @@ impl Ledger {
         news
     }
 
+    /// What a look-up found for a digest that nobody here asked for: what it did not find is gone, and what is new
+    /// is left to a listing, which has a bound. Whether that is news.
+    pub(in crate::evidence) fn withdraw(
+        &self,
+        scope: ScopeId,
+        digest: Digest,
+        mut documents: Vec<Document>,
+        key_ring: &KeyRing,
+        now: SystemTime,
+    ) -> bool {
+        let Ok(filed) = self.store.ids(scope, digest) else { return false };
+        documents.retain(|document| filed.contains(&RowId::of(&document.text)));
+        documents.len() < filed.len() && self.file_looked_up(scope, digest, documents, key_ring, now)
+    }
+
     /// Whether what a look-up no longer found is too much to lose, after all that look-ups lost in a day.
     fn holds_back(
         &self,

@@ -282,3 +282,30 @@ fn a_source_that_is_old_makes_nothing_old_that_another_has() {
     // A time that has not come makes nothing fresh.
     assert_eq!(age(0, at(40)), Some(40));
 }
+
+#[test]
+fn what_a_digest_is_to_this_node_and_what_is_withdrawn_of_one_that_nobody_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, scope) = ledger(folder.path());
+    let ring = ring("k");
+    let more = |name: &str| occurrence(name, image(1), image(1));
+    ledger.file(scope, &[attestation(0), attestation(1), more("a"), attestation(2)]).unwrap();
+    assert!(found(&ledger, &ring, 0) && !found(&ledger, &ring, 9));
+    ledger.pin(&HashSet::from([image(3)]));
+    let standings = [0, 9, 3, 1, 4].map(|n| ledger.standing(image(n)));
+    let (wanted, filed) = (Standing::Wanted, Standing::Filed);
+    assert_eq!(standings, [wanted, wanted, wanted, filed, Standing::Unknown]);
+    // Also after a start.
+    ledger.write_uses();
+    ledger.cache.outdate_all();
+    assert!(ledger.store.is_used(image(0)).unwrap() && !ledger.store.is_used(image(1)).unwrap());
+
+    let rows = |n: u32| ledger.documents(image(n)).unwrap().len();
+    assert!(!ledger.withdraw(scope, image(1), vec![attestation(1), more("a"), more("b")], &ring, at(1)));
+    assert!(!ledger.withdraw(scope, image(4), vec![attestation(4)], &ring, at(1)));
+    assert_eq!((rows(1), rows(4)), (2, 0), "what is new is not filed");
+    assert!(ledger.withdraw(scope, image(1), vec![more("a"), more("b")], &ring, at(1)));
+    assert_eq!(rows(1), 1);
+    assert!(ledger.withdraw(scope, image(2), vec![], &ring, at(1)));
+    assert_eq!(rows(2), 0);
+}

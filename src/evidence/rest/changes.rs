@@ -115,10 +115,10 @@ async fn some(
             listener.hear(Heard::Relist).await;
         }
         if let Some((note, digest)) = line.filed.and_then(about) {
-            listener.hear(Heard::Changed(note, digest)).await;
+            listener.hear(Heard::Filed(note, digest)).await;
         }
         if let Some((note, digest)) = line.gone.and_then(about) {
-            listener.hear(Heard::Changed(note, digest)).await;
+            listener.hear(Heard::Gone(note, digest)).await;
         }
         if line.bundle.is_some() {
             listener.hear(Heard::Bundle).await;

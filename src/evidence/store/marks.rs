@@ -60,6 +60,14 @@ impl Store {
         })
     }
 
+    /// Whether a digest was used in the last seven days, or somewhat longer ago.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn is_used(&self, digest: Digest) -> Result<bool, StoreError> {
+        self.read(|reading| Ok(reading.used.get(digest.bytes())?.is_some()))
+    }
+
     /// When a digest was last looked up in a scope, in whole seconds.
     ///
     /// # Errors

@@ -121,6 +121,33 @@ impl Store {
         })
     }
 
+    /// Whether any scope has something for a digest.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn has(&self, digest: Digest) -> Result<bool, StoreError> {
+        self.read(|reading| {
+            let (first, last) = span(digest, ScopeId(0));
+            Ok(reading.index.range::<&RowKey>(&first..=&last)?.next().transpose()?.is_some())
+        })
+    }
+
+    /// Which documents a scope has for a digest.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn ids(&self, scope: ScopeId, digest: Digest) -> Result<HashSet<RowId>, StoreError> {
+        self.read(|reading| {
+            let first = row_key(digest, scope, RowId([0; 16]));
+            let last = row_key(digest, scope, RowId([0xff; 16]));
+            let mut ids = HashSet::new();
+            for entry in reading.index.range::<&RowKey>(&first..=&last)? {
+                ids.insert(parts(entry?.0.value()).2);
+            }
+            Ok(ids)
+        })
+    }
+
     /// Files what a look-up of a digest in a scope found: that is all that the scope has for it. Says whether
     /// that changed anything.
     ///

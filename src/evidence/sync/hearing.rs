@@ -1,14 +1,21 @@
-//! What sources tell of changes: looked up at once, as if somebody had asked. Where nothing is told, listings find it later.
+//! What sources tell of changes: what this node knows is looked up at once, as if somebody had asked. What it does not
+//! know it looks up when somebody asks, or finds by listing, as where nothing is told.
+//!
+//! A source is trusted with nothing that it says here either: it makes the node look, no more often than
+//! [`Hearsay`](super::hearsay::Hearsay) lets it, and file nothing for digests of its own choice.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
-use super::{Shared, Tracked};
+use super::hearsay::Named;
+use super::{LookUp, Shared, Tracked};
 use crate::attestation::NoteName;
+use crate::evidence::ledger::Standing;
 use crate::evidence::source::{Heard, Listener, Scope, Work};
+use crate::evidence::store::ScopeId;
 use crate::image::Digest;
 use crate::pace::{doubled, jittered};
 
@@ -17,101 +24,140 @@ const AT_ONCE: usize = 8;
 /// The first pause after a stream has broken off; each further one doubles it, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// A stream that has lived so long does well, whatever was before.
+const STEADY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
+/// After so many streams in a row that did not, the next one counts as telling only once it does.
+const BRIEF: u32 = 2;
 
 impl Shared {
     /// Follows what the source at this place tells, where it does.
     pub(super) async fn hear(self: Arc<Self>, at: usize) {
         let Some(source) = self.sources.get(at) else { return };
-        let (mut token, mut failures) = (None, 0);
+        let (mut token, mut failures, mut brief) = (None, 0_u32, 0_u32);
         loop {
-            let mut hearing = Hearing {
-                shared: Arc::clone(&self),
-                at,
-                desks: Arc::new(Semaphore::new(AT_ONCE)),
-                heard: false,
-            };
+            let mut hearing = Hearing { shared: &self, source, doubted: brief >= BRIEF, since: None };
             let Some(following) = source.followed.source.follow(&mut token, &mut hearing) else {
                 return std::future::pending().await;
             };
             let broken = following.await;
-            failures = if hearing.heard { 1 } else { failures + 1 };
+            let lived = hearing.since.map(|since| since.elapsed());
+            if lived.is_some_and(|lived| lived >= STEADY) {
+                (failures, brief) = (0, 0);
+            }
+            failures = failures.saturating_add(1);
+            brief = brief.saturating_add(lived.is_some().into());
             source.weather(|weather| {
-                if weather.hears.take().is_some_and(|hears| hears) || failures == 1 {
+                if weather.hears.replace(false) != Some(false) {
                     tracing::info!("source `{}` tells of no changes now: {broken}", source.name());
                 }
-                weather.hears = Some(false);
             });
-            tokio::time::sleep(jittered(doubled(FIRST_PAUSE, failures).min(LAST_PAUSE))).await;
+            let pause = jittered(doubled(FIRST_PAUSE, failures).min(LAST_PAUSE));
+            tokio::time::sleep(pause.max(broken.retry_after().unwrap_or_default())).await;
         }
     }
 
-    fn relist(source: &Tracked) {
-        source.wanted.fetch_add(1, Ordering::AcqRel);
-        source.wake.notify_one();
+    /// Looks up what the source at this place has named, several at a time.
+    pub(super) async fn attend(self: Arc<Self>, at: usize) {
+        let Some(source) = self.sources.get(at) else { return };
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let mut pause = None;
+            while under_way.len() < AT_ONCE {
+                match source.hearsay.next(Instant::now()) {
+                    Ok((digest, named)) => under_way.push(self.look_up_named(source, digest, named)),
+                    Err(until) => {
+                        pause = until;
+                        break;
+                    }
+                }
+            }
+            tokio::select! {
+                Some(()) = under_way.next() => {}
+                () = source.hearsay.is_named(), if under_way.len() < AT_ONCE => {}
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            }
+        }
+    }
+
+    async fn look_up_named(&self, source: &Tracked, digest: Digest, named: Named) {
+        let shelves = self.ledger.shelves().into_iter().filter(|shelf| named.scopes.contains(&shelf.id));
+        let how = if named.only_gone { LookUp::OnlyGone } else { LookUp::All };
+        match self.look_up_at(source, shelves.collect(), digest, how).await {
+            Ok(true) => self.node.changed(),
+            Ok(false) => {}
+            Err((_, rest)) => source.hearsay.failed(digest, named, rest, Instant::now()),
+        }
+    }
+
+    /// Has `digest` looked up in `scopes` of a source where this node knows it: all of it where somebody here asked
+    /// for it, and whether what is on file has `gone` where nobody did.
+    pub(super) async fn consider(&self, source: &Tracked, digest: Digest, scopes: Vec<ScopeId>, gone: bool) {
+        let standing = if self.look_ups.remembers(digest) {
+            Standing::Wanted
+        } else {
+            let ledger = Arc::clone(&self.ledger);
+            let standing = tokio::task::spawn_blocking(move || ledger.standing(digest)).await;
+            standing.unwrap_or(Standing::Unknown)
+        };
+        match standing {
+            Standing::Wanted => source.hearsay.name(digest, scopes, false, Instant::now()),
+            Standing::Filed if gone => source.hearsay.name(digest, scopes, true, Instant::now()),
+            Standing::Filed | Standing::Unknown => {}
+        }
     }
 }
 
-struct Hearing {
-    shared: Arc<Shared>,
-    at: usize,
-    desks: Arc<Semaphore>,
-    heard: bool,
+/// What is heard of one stream.
+struct Hearing<'a> {
+    shared: &'a Shared,
+    source: &'a Tracked,
+    /// Those before it broke off soon.
+    doubted: bool,
+    /// Since when something is heard.
+    since: Option<Instant>,
 }
 
-impl Listener for Hearing {
+impl Listener for Hearing<'_> {
     fn hear<'a>(&'a mut self, heard: Heard) -> Work<'a, ()> {
         Box::pin(async move {
-            let Some(source) = self.shared.sources.get(self.at) else { return };
             match heard {
-                Heard::Changed(note, digest) => self.look_up(note, digest).await,
+                Heard::Filed(note, digest) => self.changed(note, digest, false).await,
+                Heard::Gone(note, digest) => self.changed(note, digest, true).await,
                 Heard::Bundle => self.shared.node.bundle_pushed(),
                 // What was missed may have been a bundle.
                 Heard::Relist => {
-                    Shared::relist(source);
+                    self.source.hearsay.want_listing();
                     self.shared.node.bundle_pushed();
                 }
-                Heard::Follows => {
-                    self.heard = true;
-                    source.weather(|weather| weather.hears = Some(true));
-                }
+                Heard::Follows => self.follows(),
             }
         })
     }
 }
 
-impl Hearing {
-    /// Looks up what a note has for a digest, where that note counts here.
-    async fn look_up(&self, note: NoteName, digest: Digest) {
-        let (shared, at) = (Arc::clone(&self.shared), self.at);
-        let shelves = shared.ledger.shelves().into_iter();
+impl Hearing<'_> {
+    /// What a note has for a digest has changed, if that note counts here.
+    async fn changed(&self, note: NoteName, digest: Digest, gone: bool) {
         let ours = |scope: &Scope| match scope {
             Scope::Note(of) => *of == note,
             Scope::Project(_) => true,
             Scope::Everything => false,
         };
-        let name = shared.sources.get(at).map(Tracked::name).unwrap_or_default();
-        let shelves: Vec<_> = shelves.filter(|shelf| shelf.source == name && ours(&shelf.scope)).collect();
-        if shelves.is_empty() {
+        let scopes = self.shared.ledger.scopes_of(self.source.name(), ours);
+        if !scopes.is_empty() {
+            self.shared.consider(self.source, digest, scopes, gone).await;
+        }
+    }
+
+    fn follows(&mut self) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if self.doubted && since.elapsed() < STEADY {
             return;
         }
-        let Ok(desk) = Arc::clone(&self.desks).acquire_owned().await else { return };
-        tokio::spawn(async move {
-            let Some(source) = shared.sources.get(at) else { return };
-            let mut news = false;
-            for shelf in shelves {
-                match shared.look_up_in(source, &shelf, digest).await {
-                    Ok(new) => news |= new,
-                    Err(error) => {
-                        // The listing finds it.
-                        tracing::info!("source `{}`: {error}", source.name());
-                        Shared::relist(source);
-                    }
-                }
+        self.source.weather(|weather| {
+            if weather.hears.replace(true) != Some(true) {
+                tracing::info!("source `{}` tells of changes", self.source.name());
             }
-            if news {
-                shared.node.changed();
-            }
-            drop(desk);
         });
     }
 }

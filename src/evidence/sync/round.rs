@@ -8,19 +8,21 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::{StreamExt as _, stream};
 
 use super::listing::Listing;
-use super::{Shared, Tracked};
+use super::{LookUp, PATIENCE, Shared, Tracked};
 use crate::evidence::brake::Loss;
 use crate::evidence::ledger::{Closed, Shelf, since};
 use crate::evidence::source::SourceError;
 use crate::evidence::store::StoreError;
 use crate::image::Digest;
-use crate::pace::jittered;
+use crate::pace::{doubled, jittered};
 
 /// The longest rest of a local source after a look; four times what the look took, if that is less. Whoever
 /// may write to it cannot keep a core busy.
 const REST: Duration = Duration::from_millis(400);
 /// A listing takes at most one part in so many of the time.
 const SHARE: u32 = 10;
+/// The least rest before a source is listed again because it said so; each time that this fails doubles it.
+const TOLD: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Digests that are looked up again at a time, of a scope that is not listed.
 const AHEAD: usize = 4;
 /// Whether a scope that is too long to be listed still is: that is tried again after so long.
@@ -30,11 +32,19 @@ impl Shared {
     /// Round after round of the source at this place.
     pub(super) async fn follow(self: Arc<Self>, at: usize) {
         let Some(source) = self.sources.get(at) else { return };
+        // When it may next be listed because it said so, and how often that has failed.
+        let (mut told_from, mut missed) = (Instant::now(), 0_u32);
         loop {
             let started = Instant::now();
             let wanted = source.wanted.load(Ordering::Acquire);
-            self.round(source, wanted > source.served.load(Ordering::Acquire)).await;
+            let told = source.hearsay.take_listing();
+            let thorough = told || wanted > source.served.load(Ordering::Acquire);
+            let is_whole = self.round(source, thorough).await;
             source.served.store(wanted, Ordering::Release);
+            missed = if is_whole { 0 } else { missed.saturating_add(told.into()) };
+            if told && !is_whole {
+                source.hearsay.want_listing();
+            }
             let took = started.elapsed();
             if source.followed.local {
                 tokio::time::sleep((took * 4).min(REST)).await;
@@ -42,13 +52,20 @@ impl Shared {
             let usual = source.followed.interval.max(took * SHARE);
             let rest = source.weather(|weather| weather.rest(usual, Instant::now()));
             let rest = if source.followed.local { rest.min(usual) } else { rest };
-            // Nothing else is lost by a timeout: a wake is remembered.
-            let _ = tokio::time::timeout(jittered(rest), source.wake.notified()).await;
+            let least = doubled(TOLD.max(took * SHARE), missed + 1).min(usual.max(TOLD));
+            let least = source.weather(|weather| weather.rest(least, Instant::now())).max(least);
+            told_from = told_from.max(Instant::now() + least);
+            // Nothing is lost by those that do not come first: a wake is remembered, and so is what is wanted.
+            tokio::select! {
+                () = tokio::time::sleep(jittered(rest)) => {}
+                () = source.wake.notified() => {}
+                () = told_to_list(source, told_from) => {}
+            }
         }
     }
 
-    /// Looks at every scope, also where it was `thorough`ly listed just now.
-    async fn round(&self, source: &Tracked, thorough: bool) {
+    /// Looks at every scope, also where it was `thorough`ly listed just now. Whether none has failed.
+    async fn round(&self, source: &Tracked, thorough: bool) -> bool {
         let generation = self.ledger.generation();
         if source.generation.swap(generation, Ordering::AcqRel) != generation {
             source.followed.source.forget();
@@ -64,17 +81,19 @@ impl Shared {
         let first = source.first.swap(0, Ordering::AcqRel).min(shelves.len());
         let in_turn = shelves.iter().enumerate().cycle().skip(first).take(shelves.len());
         let mut lost = HashSet::new();
+        let mut is_whole = true;
         for (at, shelf) in in_turn {
             if !thorough && self.was_just_listed(source, shelf) {
                 continue;
             }
-            match self.one(source, shelf, &mut lost).await {
+            match self.one(source, shelf, thorough, &mut lost).await {
                 Ok(listed) => {
                     left_out += listed.left_out;
                     news |= listed.news;
                     problems.extend(listed.held_back);
                 }
                 Err(error) => {
+                    is_whole = false;
                     source.weather(|weather| weather.failed(source.name(), &error, Instant::now()));
                     let outage = error.is_outage();
                     problems.push(error.to_string());
@@ -108,6 +127,7 @@ impl Shared {
         if news {
             self.node.changed();
         }
+        is_whole
     }
 
     /// Lists a scope, or where that is too much, asks again for what is in use.
@@ -115,11 +135,24 @@ impl Shared {
         &self,
         source: &Tracked,
         shelf: &Shelf,
+        thorough: bool,
         lost: &mut HashSet<Digest>,
     ) -> Result<Listed, SourceError> {
-        if shelf.state.lookup_only && self.age(shelf.state.synced) < TRY_LISTING {
-            return self.ahead(source, shelf).await;
+        if !shelf.state.lookup_only || self.age(shelf.state.synced) >= TRY_LISTING {
+            if let Some(listed) = self.list(source, shelf, lost).await? {
+                return Ok(listed);
+            }
         }
+        self.ahead(source, shelf, thorough).await
+    }
+
+    /// Lists a scope; none where it is too long for that.
+    async fn list(
+        &self,
+        source: &Tracked,
+        shelf: &Shelf,
+        lost: &mut HashSet<Digest>,
+    ) -> Result<Option<Listed>, SourceError> {
         let limit = source.followed.list_limit;
         let mut listing = Listing::new(Arc::clone(&self.ledger), shelf.id, limit);
         let ended = source.followed.source.list(&shelf.scope, &mut listing).await;
@@ -134,7 +167,7 @@ impl Shared {
             );
             let (ledger, scope, now) = (Arc::clone(&self.ledger), shelf.id, self.node.now());
             self.on_disk(move || ledger.only_look_up(scope, present.len() as u64, now), shelf).await?;
-            return self.ahead(source, shelf).await;
+            return Ok(None);
         }
         if let Err(error) = ended.and(filed) {
             // What it gave so far is filed, and counts.
@@ -156,16 +189,22 @@ impl Shared {
             }
             Closed::HeldBack(loss) => Some(held_back(shelf, loss)),
         };
-        Ok(Listed { left_out, news, held_back })
+        Ok(Some(Listed { left_out, news, held_back }))
     }
 
-    /// Asks again for the digests in use, before what is known of them is old.
-    async fn ahead(&self, source: &Tracked, shelf: &Shelf) -> Result<Listed, SourceError> {
+    /// Asks again for the digests in use: before what is known of them is old, or `thorough`ly for all.
+    async fn ahead(&self, source: &Tracked, shelf: &Shelf, thorough: bool) -> Result<Listed, SourceError> {
         let (ledger, now) = (Arc::clone(&self.ledger), self.node.now());
         let used = self.on_disk(move || ledger.in_use(now), shelf).await?;
-        let due = |digest: &_| self.age(self.ledger.looked_up(shelf.id, *digest)) >= source.followed.interval;
+        let due = |digest: &_| {
+            thorough || self.age(self.ledger.looked_up(shelf.id, *digest)) >= source.followed.interval
+        };
         let answers = stream::iter(used.into_iter().filter(due))
-            .map(|digest| self.look_up_in(source, shelf, digest))
+            .map(|digest| async move {
+                let looked_up = self.look_up_in(source, shelf, digest, LookUp::All);
+                let slow = |_| source.slow();
+                tokio::time::timeout(PATIENCE, looked_up).await.map_err(slow)?
+            })
             .buffer_unordered(AHEAD);
         let mut answers = std::pin::pin!(answers);
         let mut listed = Listed::default();
@@ -195,6 +234,19 @@ impl Shared {
             Ok(done) => done.map_err(|error| not_taken(crate::chain(&error))),
             Err(_) => Err(not_taken("it was given up".to_owned())),
         }
+    }
+}
+
+/// Waits until a source is to be listed by its own word, and may be: not before `from`, nor while it is left alone.
+async fn told_to_list(source: &Tracked, from: Instant) {
+    tokio::time::sleep_until(from.into()).await;
+    source.hearsay.wants_listing().await;
+    loop {
+        let left = source.weather(|weather| weather.left_alone(Instant::now()));
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left).await;
     }
 }
 

@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::evidence::Asker;
 use crate::evidence::signed::{attestation, image, ring, two};
-use crate::evidence::source::{Document, LookedUp, Page, Pages, Work};
+use crate::evidence::source::{Document, Heard, Listener, LookedUp, Page, Pages, Work};
 
 /// A source that has what it is given, and fails when it is told to.
 #[derive(Debug, Default)]
@@ -18,6 +20,10 @@ struct Script {
     fails_at: StdMutex<Option<String>>,
     listings: AtomicUsize,
     look_ups: AtomicUsize,
+    /// So many streams break off behind their first line.
+    breaks: AtomicUsize,
+    /// What it tells.
+    told: StdMutex<Option<mpsc::UnboundedReceiver<Heard>>>,
 }
 
 impl Script {
@@ -65,10 +71,32 @@ impl Source for Script {
         Box::pin(async move {
             self.look_ups.fetch_add(1, Ordering::Relaxed);
             self.trouble()?;
-            let documents = self.documents.lock().unwrap();
-            let about = documents.values().filter(|document| document.occurrence.digest == digest);
-            Ok(LookedUp { documents: about.cloned().collect(), ..LookedUp::default() })
+            let mut documents: Vec<_> = self.documents.lock().unwrap().values().cloned().collect();
+            documents.retain(|document| document.occurrence.digest == digest);
+            Ok(LookedUp { documents, ..LookedUp::default() })
         })
+    }
+
+    fn follow<'a>(
+        &'a self,
+        _: &'a mut Option<String>,
+        listener: &'a mut dyn Listener,
+    ) -> Option<Work<'a, SourceError>> {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.breaks.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok() {
+            return Some(Box::pin(async move {
+                listener.hear(Heard::Follows).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                SourceError::Malformed { url: "test".into(), cause: "no line".into() }
+            }));
+        }
+        let mut told = self.told.lock().unwrap().take()?;
+        Some(Box::pin(async move {
+            while let Some(heard) = told.recv().await {
+                listener.hear(heard).await;
+            }
+            std::future::pending().await
+        }))
     }
 }
 
@@ -217,6 +245,10 @@ fn what_is_too_long_to_list_is_asked_for_and_asked_for_again() {
     wait(|| !fixture.knows(8));
     assert!(fixture.knows(9));
     assert_eq!(fixture.script.listings.load(Ordering::Relaxed), listings);
+    // Whoever wants all of it to be listed wants that asked for which was asked for just now, too.
+    fixture.script.documents.lock().unwrap().remove(&9);
+    fixture.round();
+    assert!(!fixture.knows(9));
 }
 
 #[test]
@@ -256,4 +288,184 @@ fn one_scope_that_fails_does_not_keep_others_from_their_turn() {
     };
     wait(|| is_listed("/b"));
     assert!(!is_listed("/a"));
+}
+
+/// A source that tells what is sent here, listed once.
+fn telling(folder: &std::path::Path, images: std::ops::Range<u32>) -> (Fixture, Told) {
+    let script = Arc::new(Script::default());
+    script.file(images);
+    let (told, heard) = mpsc::unbounded_channel();
+    *script.told.lock().unwrap() = Some(heard);
+    let fixture = follow(folder, script, 100_000);
+    wait(|| fixture.sync.status()[0].age_seconds.is_some());
+    (fixture, Told(told))
+}
+
+struct Told(mpsc::UnboundedSender<Heard>);
+
+impl Told {
+    fn filed(&self, n: u32) {
+        self.0.send(Heard::Filed("projects/p/notes/a".parse().unwrap(), image(n))).unwrap();
+    }
+
+    fn gone(&self, n: u32) {
+        self.0.send(Heard::Gone("projects/p/notes/a".parse().unwrap(), image(n))).unwrap();
+    }
+}
+
+impl Fixture {
+    fn remove(&self, n: u32) {
+        self.script.documents.lock().unwrap().remove(&n).unwrap();
+    }
+
+    fn look_ups(&self) -> usize {
+        self.script.look_ups.load(Ordering::Relaxed)
+    }
+
+    fn listings(&self) -> usize {
+        self.script.listings.load(Ordering::Relaxed)
+    }
+
+    /// How many documents are on file, which asks for none.
+    fn on_file(&self, n: u32) -> usize {
+        self.ledger.documents(image(n)).unwrap().len()
+    }
+}
+
+fn never(mut is_so: impl FnMut() -> bool) {
+    for _ in 0..100 {
+        assert!(!is_so());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_is_known_is_looked_up_when_it_is_told_and_what_a_source_picks_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..10);
+    assert!(fixture.knows(0));
+    // A store that has something for each digest that it names.
+    let rows = fixture.ledger.disk().rows;
+    fixture.script.file(1_000..6_000);
+    (1_000..6_000).for_each(|n| if n % 2 == 0 { told.filed(n) } else { told.gone(n) });
+    // Behind them all: one that is used, and one that is on file alone.
+    fixture.remove(0);
+    fixture.remove(1);
+    told.gone(0);
+    told.gone(1);
+    wait(|| !fixture.knows(0) && fixture.on_file(1) == 0);
+    assert_eq!(fixture.look_ups(), 2);
+    assert_eq!(fixture.ledger.disk().rows, rows.map(|rows| rows - 2));
+    // Of one that nobody asked for nothing new is filed.
+    let more = crate::evidence::signed::occurrence("more", image(2), image(2));
+    fixture.script.documents.lock().unwrap().insert(100_000, more);
+    told.filed(2);
+    told.gone(2);
+    wait(|| fixture.look_ups() == 3);
+    never(|| fixture.on_file(2) != 1);
+    // One that was refused lately counts as soon as it is attested, though it is not asked for again yet.
+    assert_eq!(fixture.look_up(20), None);
+    assert!(!fixture.knows(20));
+    fixture.script.file([20]);
+    told.filed(20);
+    let began = Instant::now();
+    wait(|| fixture.knows(20));
+    assert!(began.elapsed() < Duration::from_secs(1));
+    // So does the first one that anybody asks for, by itself.
+    fixture.script.file([21]);
+    told.filed(21);
+    assert_eq!(fixture.look_up(21), None);
+    assert!(fixture.knows(21));
+}
+
+#[test]
+fn more_changes_than_are_looked_up_are_one_listing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..2_000);
+    assert!((0..2_000).all(|n| fixture.knows(n)));
+    (0..2_000).for_each(|n| {
+        fixture.remove(n);
+        fixture.script.file([n]);
+        told.filed(n);
+    });
+    wait(|| fixture.listings() == 2);
+    never(|| fixture.listings() > 2);
+    assert!(fixture.look_ups() < 900, "{}", fixture.look_ups());
+}
+
+#[test]
+fn a_source_that_wants_to_be_listed_is_listed_now_and_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..5);
+    let began = Instant::now();
+    let stop = Instant::now() + Duration::from_millis(3_500);
+    while Instant::now() < stop {
+        told.0.send(Heard::Relist).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let listings = fixture.listings();
+    assert!((2..=5).contains(&listings), "{listings} in {:?}", began.elapsed());
+    // Its own rest comes first.
+    let busy = SourceError::Status {
+        url: "test".into(),
+        status: "429 Too Many Requests".into(),
+        said: String::new(),
+        remedy: "wait",
+        retry_after: Some(Duration::from_secs(60)),
+    };
+    let source = &fixture.sync.shared.sources[0];
+    wait(|| fixture.listings() > listings || !source.hearsay.take_listing());
+    source.weather(|weather| weather.failed("script", &busy, Instant::now()));
+    let listings = fixture.listings();
+    told.0.send(Heard::Relist).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    never(|| fixture.listings() > listings);
+    // But not before what somebody here wants.
+    assert_eq!(fixture.round().problem, None);
+}
+
+#[test]
+fn a_change_that_cannot_be_looked_up_is_tried_again_and_makes_nobody_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..50);
+    assert!((0..50).all(|n| fixture.knows(n)));
+    fixture.script.is_away.store(true, Ordering::Relaxed);
+    fixture.remove(7);
+    for _ in 0..100 {
+        (0..50).for_each(|n| told.gone(n));
+    }
+    std::thread::sleep(Duration::from_millis(1_500));
+    // The first ones at a time, and one or so when it is tried again; the others are not asked for meanwhile.
+    assert!((1..=24).contains(&fixture.look_ups()), "{}", fixture.look_ups());
+    assert!(fixture.sync.status()[0].problem.is_some() && fixture.knows(7));
+    fixture.script.is_away.store(false, Ordering::Relaxed);
+    wait(|| !fixture.knows(7));
+    assert!((0..50).all(|n| n == 7 || fixture.knows(n)));
+    assert_eq!(fixture.listings(), 1);
+}
+
+#[test]
+fn a_stream_that_breaks_each_time_is_asked_for_less_often_and_does_not_look_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Arc::new(Script::default());
+    let (told, heard) = mpsc::unbounded_channel();
+    *script.told.lock().unwrap() = Some(heard);
+    script.breaks.store(3, Ordering::Release);
+    let began = Instant::now();
+    let fixture = follow(folder.path(), Arc::clone(&script), 100);
+    let tells = || fixture.sync.status().remove(0).tells;
+    wait(|| tells() == Some(true));
+    wait(|| script.breaks.load(Ordering::Acquire) == 0);
+    // The third one, and the one that goes on.
+    told.send(Heard::Follows).unwrap();
+    while script.told.lock().unwrap().is_some() {
+        assert_ne!(tells(), Some(true));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(3), "half a second, one, two: {took:?}");
+    never(|| tells() == Some(true));
+    std::thread::sleep(Duration::from_secs(1));
+    told.send(Heard::Follows).unwrap();
+    wait(|| tells() == Some(true));
 }

@@ -60,6 +60,12 @@ impl Weather {
         (self.failures, self.closed_until, self.asked_for_rest) = (0, None, None);
     }
 
+    /// How long it is left alone by what is not urgent: it is away, or asked for that.
+    pub(super) fn left_alone(&self, now: Instant) -> Duration {
+        let until = self.closed_until.max(self.asked_for_rest);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
     /// The rest before the next listing: `usual`, but for a source that is away.
     pub(super) fn rest(&self, usual: Duration, now: Instant) -> Duration {
         let asked = self.asked_for_rest.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
@@ -120,6 +126,10 @@ mod tests {
             (weather.closed("s", now).unwrap().1.as_secs(), weather.rest(USUAL, now).as_secs()),
             (90, 90)
         );
+        // A failure after it does not shorten that.
+        weather.failed("s", &unreachable(), now);
+        assert_eq!((weather.left_alone(now).as_secs(), weather.rest(USUAL, now).as_secs()), (90, 90));
+        assert_eq!(weather.left_alone(now + Duration::from_secs(91)), Duration::ZERO);
         let mut weather = Weather::default();
         weather.failed("s", &status("404 Not Found", None), now);
         assert!(weather.closed("s", now).is_none());
