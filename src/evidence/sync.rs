@@ -9,6 +9,7 @@ mod hearsay;
 mod listing;
 mod round;
 mod status;
+mod turns;
 mod weather;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ use crate::text::shown;
 
 use hearsay::Hearsay;
 pub use status::{HeldStatus, ScopeStatus, SourceStatus};
+use turns::{Turn, Turns};
 use weather::Weather;
 
 /// Look-ups at a time.
@@ -99,6 +101,7 @@ struct Tracked {
     first: AtomicUsize,
     weather: Mutex<Weather>,
     hearsay: Arc<Hearsay>,
+    turns: Arc<Turns>,
 }
 
 /// What a look-up is for.
@@ -228,6 +231,7 @@ impl Tracked {
             first: AtomicUsize::new(0),
             weather: Mutex::default(),
             hearsay: Arc::new(Hearsay::new(Instant::now())),
+            turns: Arc::default(),
         }
     }
 
@@ -333,11 +337,16 @@ impl Shared {
         digest: Digest,
         how: LookUp,
     ) -> Result<bool, (String, Duration)> {
-        if let Some(trouble) = source.weather(|weather| weather.closed(source.name(), Instant::now())) {
+        let closed = || source.weather(|weather| weather.closed(source.name(), Instant::now()));
+        if let Some(trouble) = closed() {
+            return Err(trouble);
+        }
+        let turn = &Arc::new(source.turns.take(digest).await);
+        if let Some(trouble) = closed() {
             return Err(trouble);
         }
         let asked = stream::iter(shelves)
-            .map(|shelf| async move { self.look_up_in(source, &shelf, digest, how).await })
+            .map(|shelf| async move { self.look_up_in(source, &shelf, digest, how, turn).await })
             .buffer_unordered(SCOPES)
             .collect::<Vec<_>>();
         let answers = match tokio::time::timeout(PATIENCE, asked).await {
@@ -352,25 +361,30 @@ impl Shared {
         Err(source.weather(|weather| weather.failed(source.name(), &error, Instant::now())))
     }
 
-    /// Asks one scope. Whether it had news.
+    /// Asks one scope, in somebody's `turn`. Whether it had news.
     async fn look_up_in(
         &self,
         source: &Tracked,
         shelf: &Shelf,
         digest: Digest,
         how: LookUp,
+        turn: &Arc<Turn>,
     ) -> Result<bool, SourceError> {
         let LookedUp { documents, is_cut } = source.followed.source.look_up(&shelf.scope, digest).await?;
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
         let (ring, now) = (self.node.key_ring(), self.node.now());
+        let turn = Arc::clone(turn);
         let filed = tokio::task::spawn_blocking(move || {
-            match (how, is_cut) {
+            let news = match (how, is_cut) {
                 (LookUp::All, false) => ledger.file_looked_up(scope, digest, documents, &ring, now),
                 (LookUp::OnlyGone, false) => ledger.withdraw(scope, digest, documents, &ring, now),
                 // What is beyond the bound is not gone.
                 (LookUp::All, true) => ledger.file(scope, &documents).unwrap_or_default(),
                 (LookUp::OnlyGone, true) => false,
-            }
+            };
+            // Also where nobody waits for it any more, it is filed before the next one asks.
+            drop(turn);
+            news
         });
         Ok(filed.await.unwrap_or_default())
     }

@@ -201,7 +201,8 @@ impl Shared {
         };
         let answers = stream::iter(used.into_iter().filter(due))
             .map(|digest| async move {
-                let looked_up = self.look_up_in(source, shelf, digest, LookUp::All);
+                let turn = Arc::new(source.turns.take(digest).await);
+                let looked_up = self.look_up_in(source, shelf, digest, LookUp::All, &turn);
                 let slow = |_| source.slow();
                 tokio::time::timeout(PATIENCE, looked_up).await.map_err(slow)?
             })

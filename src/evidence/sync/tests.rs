@@ -20,6 +20,10 @@ struct Script {
     fails_at: StdMutex<Option<String>>,
     listings: AtomicUsize,
     look_ups: AtomicUsize,
+    /// A look-up that knows what it will give waits until this is no more so.
+    holds_look_ups: AtomicBool,
+    /// How many have come to know it.
+    known: AtomicUsize,
     /// So many streams break off behind their first line.
     breaks: AtomicUsize,
     /// What it tells.
@@ -29,6 +33,13 @@ struct Script {
 impl Script {
     fn file(&self, images: impl IntoIterator<Item = u32>) {
         self.documents.lock().unwrap().extend(images.into_iter().map(|n| (n, attestation(n))));
+    }
+
+    async fn held(&self, is_held: &AtomicBool) {
+        self.known.fetch_add(1, Ordering::AcqRel);
+        while is_held.load(Ordering::Acquire) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     fn trouble(&self) -> Result<(), SourceError> {
@@ -72,6 +83,7 @@ impl Source for Script {
             self.look_ups.fetch_add(1, Ordering::Relaxed);
             self.trouble()?;
             let mut documents: Vec<_> = self.documents.lock().unwrap().values().cloned().collect();
+            self.held(&self.holds_look_ups).await;
             documents.retain(|document| document.occurrence.digest == digest);
             Ok(LookedUp { documents, ..LookedUp::default() })
         })
@@ -442,6 +454,25 @@ fn a_change_that_cannot_be_looked_up_is_tried_again_and_makes_nobody_list() {
     wait(|| !fixture.knows(7));
     assert!((0..50).all(|n| n == 7 || fixture.knows(n)));
     assert_eq!(fixture.listings(), 1);
+}
+
+#[test]
+fn of_two_look_ups_the_later_one_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..0);
+    fixture.script.file([1]);
+    fixture.script.holds_look_ups.store(true, Ordering::Release);
+    let known = fixture.script.known.load(Ordering::Acquire);
+    let asked = fixture.look_ups.ask(image(1), &Asker::default(), Instant::now());
+    wait(|| fixture.script.known.load(Ordering::Acquire) > known);
+    // It is deleted while the answer that has it is on its way.
+    fixture.remove(1);
+    told.gone(1);
+    never(|| fixture.look_ups() > 1);
+    fixture.script.holds_look_ups.store(false, Ordering::Release);
+    wait(|| fixture.look_ups() == 2 && !fixture.knows(1));
+    never(|| fixture.knows(1));
+    assert!(asked.is_some());
 }
 
 #[test]
