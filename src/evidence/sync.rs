@@ -373,8 +373,11 @@ impl Shared {
         let LookedUp { documents, is_cut } = source.followed.source.look_up(&shelf.scope, digest).await?;
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
         let (ring, now) = (self.node.key_ring(), self.node.now());
-        let turn = Arc::clone(turn);
+        let (hearsay, turn) = (Arc::clone(&source.hearsay), Arc::clone(turn));
         let filed = tokio::task::spawn_blocking(move || {
+            if !documents.is_empty() {
+                hearsay.note(digest);
+            }
             let news = match (how, is_cut) {
                 (LookUp::All, false) => ledger.file_looked_up(scope, digest, documents, &ring, now),
                 (LookUp::OnlyGone, false) => ledger.withdraw(scope, digest, documents, &ring, now),
@@ -382,6 +385,9 @@ impl Shared {
                 (LookUp::All, true) => ledger.file(scope, &documents).unwrap_or_default(),
                 (LookUp::OnlyGone, true) => false,
             };
+            if news {
+                hearsay.note(digest);
+            }
             // Also where nobody waits for it any more, it is filed before the next one asks.
             drop(turn);
             news

@@ -90,7 +90,8 @@ impl Ledger {
     }
 
     /// A listing of a scope has ended as it should: what is not `present` is gone, unless that is too much
-    /// together with what digests in use have `lost` already in this round over the scopes of a source.
+    /// together with what digests in use have `lost` already in this round over the scopes of a source. It says
+    /// nothing of digests that something else was heard of `meanwhile`.
     pub(in crate::evidence) fn close(
         &self,
         scope: ScopeId,
@@ -98,9 +99,12 @@ impl Ledger {
         key_ring: &KeyRing,
         now: SystemTime,
         lost: &mut HashSet<Digest>,
+        meanwhile: impl Fn(Digest) -> bool,
     ) -> Result<Closed, StoreError> {
-        let gone = self.store.absent_from(scope, present)?;
-        let rows = present.len() as u64;
+        let absent = self.store.absent_from(scope, present)?;
+        // Asked after they were read: whoever filed one of them has said so before.
+        let (newer, gone): (Vec<_>, Vec<_>) = absent.into_iter().partition(|(_, digest)| meanwhile(*digest));
+        let rows = (present.len() + newer.len()) as u64;
         if !gone.is_empty() {
             let mut losing = lost.clone();
             let loss = self.loss(&gone, key_ring, now, &mut losing)?;

@@ -26,7 +26,7 @@ fn ledger(folder: &Path) -> (Ledger, ScopeId) {
 fn list(ledger: &Ledger, scope: ScopeId, documents: &[Document], ring: &KeyRing, now: SystemTime) -> Closed {
     ledger.file(scope, documents).unwrap();
     let present = documents.iter().map(|document| RowId::of(&document.text)).collect();
-    ledger.close(scope, &present, ring, now, &mut HashSet::new()).unwrap()
+    ledger.close(scope, &present, ring, now, &mut HashSet::new(), |_| false).unwrap()
 }
 
 fn count(ledger: &Ledger, ring: &KeyRing, now: SystemTime) -> usize {
@@ -206,7 +206,7 @@ fn scopes_that_each_lose_a_little_are_held_back_together() {
     list(&ledger, other, &(9..18).map(attestation).collect::<Vec<_>>(), &ring, at(0));
     assert!((0..18).all(|n| ledger.evidence(image(n), &ring, at(0)).unwrap().evidence.is_found()));
     let mut lost = HashSet::new();
-    let mut empty = |scope| ledger.close(scope, &HashSet::new(), &ring, at(1), &mut lost).unwrap();
+    let mut empty = |scope| ledger.close(scope, &HashSet::new(), &ring, at(1), &mut lost, |_| false).unwrap();
     assert_eq!(empty(one), Closed::Taken(9));
     assert_eq!(empty(other), Closed::HeldBack(Loss { lost: 18, used: 18 }));
 }
@@ -281,6 +281,27 @@ fn a_source_that_is_old_makes_nothing_old_that_another_has() {
     assert_eq!([0, 1, 2, 3].map(|n| age(n, at(101))), [Some(1), Some(1), Some(101), Some(101)]);
     // A time that has not come makes nothing fresh.
     assert_eq!(age(0, at(40)), Some(40));
+}
+
+#[test]
+fn a_listing_says_nothing_of_what_was_heard_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, scope) = ledger(folder.path());
+    let ring = ring("k");
+    ledger.file(scope, &(0..40).map(attestation).collect::<Vec<_>>()).unwrap();
+    (0..40).for_each(|n| assert!(found(&ledger, &ring, n)));
+    // All of them were looked up behind the last page: that is no loss, and no fault.
+    let close = |heard: u32| {
+        let heard: HashSet<_> = (0..heard).map(image).collect();
+        let is_heard = |digest: Digest| heard.contains(&digest);
+        ledger.close(scope, &HashSet::new(), &ring, at(1), &mut HashSet::new(), is_heard).unwrap()
+    };
+    assert_eq!(close(40), Closed::Taken(0));
+    assert_eq!(ledger.shelves()[0].state.rows, 40);
+    assert_eq!(close(35), Closed::Taken(5));
+    assert_eq!((found(&ledger, &ring, 34), found(&ledger, &ring, 35)), (true, false));
+    assert_eq!(ledger.shelves()[0].state.rows, 35);
+    assert!(matches!(close(0), Closed::HeldBack(_)));
 }
 
 #[test]

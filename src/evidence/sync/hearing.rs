@@ -145,6 +145,8 @@ impl Hearing<'_> {
         };
         let scopes = self.shared.ledger.scopes_of(self.source.name(), ours);
         if !scopes.is_empty() {
+            // Before it is known whether it is: a listing that is under way may be about to file it.
+            self.source.hearsay.note(digest);
             self.shared.consider(self.source, digest, scopes, gone).await;
         }
     }

@@ -4,7 +4,7 @@
 //! Whoever says so is not trusted. What waits has a bound, and so has how much of it there may be in a time; what goes
 //! beyond becomes one listing. A look-up that fails is tried again, later and later.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use crate::pace::{doubled, jittered};
 const WAITING: usize = 1_024;
 /// How many of them a source may name.
 const NAMED: Share = Share { burst: 500.0, each_second: 50.0 };
+/// Digests that are remembered while a listing is under way.
+const MEANWHILE: usize = 10_000;
 /// A look-up that failed so often is left to a listing.
 const TRIES: u32 = 8;
 /// The least pause before it is tried again; each further one doubles it, up to the last.
@@ -40,6 +42,8 @@ struct Inner {
     waiting: HashMap<Digest, Named>,
     left: Bucket,
     listing: bool,
+    /// Of which digests something was heard since the listing began that is under way.
+    meanwhile: Option<HashSet<Digest>>,
 }
 
 /// How a digest is to be looked up.
@@ -58,7 +62,7 @@ pub(super) struct Named {
 impl Hearsay {
     pub(super) fn new(now: Instant) -> Self {
         let left = Bucket::full(NAMED, now);
-        let inner = Inner { waiting: HashMap::new(), left, listing: false };
+        let inner = Inner { waiting: HashMap::new(), left, listing: false, meanwhile: None };
         Self { inner: Mutex::new(inner), named: Notify::new(), listing: Notify::new() }
     }
 
@@ -140,6 +144,33 @@ impl Hearsay {
         }
     }
 
+    /// A listing begins: what is heard while it is under way may be newer than what it gives.
+    pub(super) fn begin_listing(&self) {
+        self.lock().meanwhile = Some(HashSet::new());
+    }
+
+    /// Something is heard of a digest, or about to be filed for it.
+    pub(super) fn note(&self, digest: Digest) {
+        let mut inner = self.lock();
+        let Some(meanwhile) = &mut inner.meanwhile else { return };
+        if meanwhile.len() < MEANWHILE || meanwhile.contains(&digest) {
+            meanwhile.insert(digest);
+        } else {
+            drop(inner);
+            self.want_listing();
+        }
+    }
+
+    /// Whether that was so since the listing began.
+    pub(super) fn was_noted(&self, digest: Digest) -> bool {
+        self.lock().meanwhile.as_ref().is_some_and(|meanwhile| meanwhile.contains(&digest))
+    }
+
+    /// The listing has ended; the digests for which it was.
+    pub(super) fn end_listing(&self) -> HashSet<Digest> {
+        self.lock().meanwhile.take().unwrap_or_default()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,5 +231,19 @@ mod tests {
         let (two, named) = hearsay.next(now).unwrap();
         hearsay.failed(two, named, Duration::from_secs(3_600), now);
         assert_eq!(hearsay.next(now), Err(Some(Duration::from_secs(3_600))));
+    }
+
+    #[test]
+    fn what_is_heard_during_a_listing_is_remembered_within_a_bound() {
+        let hearsay = Hearsay::new(Instant::now());
+        hearsay.note(digest(1));
+        assert!(!hearsay.was_noted(digest(1)));
+        hearsay.begin_listing();
+        (0..10_000).for_each(|n| hearsay.note(digest(n)));
+        assert!(hearsay.was_noted(digest(9_999)) && !hearsay.take_listing());
+        hearsay.note(digest(10_000));
+        assert!(!hearsay.was_noted(digest(10_000)) && hearsay.take_listing());
+        assert_eq!(hearsay.end_listing().len(), 10_000);
+        assert!(!hearsay.was_noted(digest(1)));
     }
 }

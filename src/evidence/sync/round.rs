@@ -139,7 +139,13 @@ impl Shared {
         lost: &mut HashSet<Digest>,
     ) -> Result<Listed, SourceError> {
         if !shelf.state.lookup_only || self.age(shelf.state.synced) >= TRY_LISTING {
-            if let Some(listed) = self.list(source, shelf, lost).await? {
+            source.hearsay.begin_listing();
+            let listed = self.list(source, shelf, lost).await;
+            // What was heard in the meantime may have come before the page that tells something else.
+            for digest in source.hearsay.end_listing() {
+                self.consider(source, digest, vec![shelf.id], true).await;
+            }
+            if let Some(listed) = listed? {
                 return Ok(listed);
             }
         }
@@ -178,8 +184,11 @@ impl Shared {
         }
         let (ring, now) = (self.node.key_ring(), self.node.now());
         let (ledger, scope) = (Arc::clone(&self.ledger), shelf.id);
-        let mut so_far = std::mem::take(lost);
-        let close = move || Ok((ledger.close(scope, &present, &ring, now, &mut so_far)?, so_far));
+        let (mut so_far, hearsay) = (std::mem::take(lost), Arc::clone(&source.hearsay));
+        let close = move || {
+            let meanwhile = |digest| hearsay.was_noted(digest);
+            Ok((ledger.close(scope, &present, &ring, now, &mut so_far, meanwhile)?, so_far))
+        };
         let closed;
         (closed, *lost) = self.on_disk(close, shelf).await?;
         let held_back = match closed {

@@ -20,7 +20,8 @@ struct Script {
     fails_at: StdMutex<Option<String>>,
     listings: AtomicUsize,
     look_ups: AtomicUsize,
-    /// A look-up that knows what it will give waits until this is no more so.
+    /// A listing, or look-up, that knows what it will give waits until this is no more so.
+    holds_listings: AtomicBool,
     holds_look_ups: AtomicBool,
     /// How many have come to know it.
     known: AtomicUsize,
@@ -65,6 +66,7 @@ impl Source for Script {
                 return Err(SourceError::Unreachable { url: "test".into(), cause: "of this one".into() });
             }
             let documents: Vec<_> = self.documents.lock().unwrap().values().cloned().collect();
+            self.held(&self.holds_listings).await;
             for chunk in documents.chunks(2) {
                 let page = Page { documents: chunk.to_vec(), ..Page::default() };
                 let not_taken = |cause| SourceError::NotTaken { scope: scope.to_string(), cause };
@@ -342,6 +344,20 @@ impl Fixture {
     fn on_file(&self, n: u32) -> usize {
         self.ledger.documents(image(n)).unwrap().len()
     }
+
+    /// Begins a listing that knows what it will give; whatever comes then is newer.
+    fn hold_listing(&self) -> u64 {
+        let known = self.script.known.load(Ordering::Acquire);
+        self.script.holds_listings.store(true, Ordering::Release);
+        let wanted = self.sync.refresh().remove(0).1;
+        wait(|| self.script.known.load(Ordering::Acquire) > known);
+        wanted
+    }
+
+    fn end_listing(&self, wanted: u64) {
+        self.script.holds_listings.store(false, Ordering::Release);
+        wait(|| self.sync.status()[0].refreshed >= wanted);
+    }
 }
 
 fn never(mut is_so: impl FnMut() -> bool) {
@@ -473,6 +489,46 @@ fn of_two_look_ups_the_later_one_counts() {
     wait(|| fixture.look_ups() == 2 && !fixture.knows(1));
     never(|| fixture.knows(1));
     assert!(asked.is_some());
+}
+
+#[test]
+fn a_deletion_that_was_told_is_not_undone_by_a_page_from_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..5);
+    assert!(fixture.knows(0));
+    fixture.script.file([7]);
+    let wanted = fixture.hold_listing();
+    // One that is used, one that is on file, and one that the listing is about to file.
+    for n in [0, 1, 7] {
+        fixture.remove(n);
+        told.gone(n);
+    }
+    wait(|| !fixture.knows(0) && fixture.on_file(1) == 0);
+    fixture.end_listing(wanted);
+    wait(|| !fixture.knows(0) && fixture.on_file(1) == 0 && fixture.on_file(7) == 0);
+    assert_eq!((2..5).map(|n| fixture.on_file(n)).sum::<usize>(), 3);
+}
+
+#[test]
+fn what_was_looked_up_behind_the_last_page_stays_and_is_no_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..5);
+    for n in 20..40 {
+        assert_eq!(fixture.look_up(n), None);
+        assert!(!fixture.knows(n));
+    }
+    let wanted = fixture.hold_listing();
+    fixture.script.file(20..40);
+    (20..30).for_each(|n| told.filed(n));
+    (41..45).for_each(|n| {
+        fixture.script.file([n]);
+        assert_eq!(fixture.look_up(n), None);
+    });
+    let all = || (20..30).chain(41..45).all(|n| fixture.knows(n));
+    wait(all);
+    fixture.end_listing(wanted);
+    assert_eq!(fixture.sync.status()[0].problem, None);
+    never(|| !all());
 }
 
 #[test]
