@@ -132,6 +132,11 @@ impl Database {
         Ok(Self { pool, is_postgres, turn: Mutex::new(()) })
     }
 
+    /// Closes its connections, which lets SQLite put what its log holds into the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Whether others write to it too.
     #[must_use]
     pub const fn is_shared(&self) -> bool {

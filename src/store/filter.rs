@@ -11,6 +11,8 @@ use crate::document;
 pub const MAX_BYTES: usize = 4096;
 /// How deep parentheses and negations may go.
 const MAX_DEPTH: usize = 32;
+/// The most comparisons: each is made for each row that is looked at.
+const MAX_COMPARISONS: usize = 64;
 
 /// What a row has that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +127,7 @@ impl Filter {
         if tokens.is_empty() {
             return Ok(Self::All);
         }
-        let mut parser = Parser { tokens: &tokens, next: 0, depth: 0 };
+        let mut parser = Parser { tokens: &tokens, next: 0, depth: 0, comparisons: 0 };
         let filter = parser.expression()?;
         match parser.peek() {
             None => Ok(filter),
@@ -253,6 +255,7 @@ struct Parser<'a> {
     tokens: &'a [Token],
     next: usize,
     depth: usize,
+    comparisons: usize,
 }
 
 impl Parser<'_> {
@@ -327,6 +330,10 @@ impl Parser<'_> {
             let inner = self.expression()?;
             self.expect(")")?;
             return Ok(inner);
+        }
+        self.comparisons += 1;
+        if self.comparisons > MAX_COMPARISONS {
+            return Err(FilterError(format!("it compares more than the {MAX_COMPARISONS} times allowed")));
         }
         let name = match self.take() {
             Some(Token::Word(name)) => name,
@@ -467,6 +474,7 @@ mod tests {
     fn what_is_not_understood_is_no_filter() {
         let deep = format!("{}kind=A{}", "(".repeat(40), ")".repeat(40));
         let long = format!("kind=\"{}\"", "x".repeat(MAX_BYTES));
+        assert!(Filter::parse(&["kind=A"; 64].join(" OR ")).is_ok());
         for (filter, says) in [
             ("kind", "compared with nothing"),
             ("kind=", "a value is expected at the end"),
@@ -483,6 +491,7 @@ mod tests {
             ("kind='x' OR '1'='1'", "a field is expected"),
             (&deep, "levels deep"),
             (&long, "bytes allowed"),
+            (&["kind=A"; 65].join(" OR "), "compares more than the 64 times allowed"),
         ] {
             let error = Filter::parse(filter).unwrap_err().to_string();
             assert!(error.contains(says), "{filter}: {error}");

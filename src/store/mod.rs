@@ -134,7 +134,7 @@ async fn serve(options: &Options, database: Arc<Database>) -> Result<(), StoreEr
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (stop, stopped) = watch::channel(false);
     let following = tokio::spawn(Arc::clone(&hub).follow(options.database.clone()));
-    let store = Arc::new(Store::new(database, hub, options.open_on_loopback));
+    let store = Arc::new(Store::new(Arc::clone(&database), hub, options.open_on_loopback));
     let serving = tokio::spawn(connection::serve(store, listener, tls, stopped));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("serves {scheme}://{address}");
@@ -147,6 +147,7 @@ async fn serve(options: &Options, database: Arc<Database>) -> Result<(), StoreEr
     stop.send_replace(true);
     following.abort();
     serving.await.map_err(std::io::Error::other)?;
+    database.close().await;
     Ok(())
 }
 
