@@ -372,6 +372,12 @@ pub enum CliError {
         /// What went wrong.
         why: String,
     },
+    /// containerd still has what is to go.
+    #[error(
+        "containerd still gives handlers base runtime specs of `{}`: something has written them into its configuration again",
+        _0.display()
+    )]
+    StillUsed(PathBuf),
     /// containerd does not say which it is.
     #[error("{0}: name its version with --containerd-version")]
     ContainerdVersion(crate::containerd::ReadError),

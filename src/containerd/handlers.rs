@@ -131,13 +131,7 @@ impl Handler {
     /// which nobody sets; none where there is none.
     #[must_use]
     pub fn changed(&self) -> Option<SystemTime> {
-        let path = self.base_runtime_spec.as_deref()?;
-        let at = |found: fs::Metadata| {
-            super::container::time(found.ctime(), i32::try_from(found.ctime_nsec()).ok()?)
-        };
-        // Of a link also when it was made: it may have led elsewhere.
-        let both = [fs::metadata(path), fs::symlink_metadata(path)];
-        both.into_iter().filter_map(|found| at(found.ok()?)).max()
+        changed(self.base_runtime_spec.as_deref()?)
     }
 
     /// Whether containers of this handler pass our hook, by what lies on disk now. The base runtime spec and
@@ -169,6 +163,16 @@ impl Handler {
             }
         }
     }
+}
+
+/// When a file came to be as it is, in content, owner and name, by the file system's word; none where there is none.
+#[must_use]
+pub fn changed(path: &Path) -> Option<SystemTime> {
+    let at =
+        |found: fs::Metadata| super::container::time(found.ctime(), i32::try_from(found.ctime_nsec()).ok()?);
+    // Of a link also when it was made: it may have led elsewhere.
+    let both = [fs::metadata(path), fs::symlink_metadata(path)];
+    both.into_iter().filter_map(|found| at(found.ok()?)).max()
 }
 
 /// When the containerd that serves on `address` had read its base runtime specs; none where there is no such socket. It

@@ -583,6 +583,72 @@ fn what_others_copy_and_add_is_theirs_without_ours() {
     );
 }
 
+/// Before 2.0 a handler's table replaces the default one: half of one would leave no runtime.
+#[test]
+fn a_handler_that_was_changed_since_stays_whole() {
+    for text in [Some("version = 2\n"), None] {
+        let files = Files::new(Generation::V1_7, text);
+        let root = files.at("config.toml");
+        files.fine(&["enable", "--observe"]);
+        let changed =
+            fs::read_to_string(&root).unwrap().replace("SystemdCgroup = false", "SystemdCgroup = true");
+        fs::write(&root, &changed).unwrap();
+        let handler = |files: &Files| {
+            let dump = files.dump();
+            at(&dump, &["plugins", CRI, "containerd", "runtimes", "runc"]).clone()
+        };
+        let is_whole = |files: &Files| {
+            let runc = handler(files);
+            runc["runtime_type"].as_str() == Some("io.containerd.runc.v2")
+                && runc["options"]["SystemdCgroup"].as_bool() == Some(true)
+        };
+        assert!(is_whole(&files), "{text:?}: {changed}");
+        let said = files.fine(&["enable", "--enforce", "--force"]);
+        assert!(is_whole(&files) && said.contains("to enforce"), "{text:?}: {said}");
+        let spec = files.at("copies/base-spec-runc.json");
+        assert_eq!(handler(&files)["base_runtime_spec"].as_str().map(PathBuf::from), Some(spec));
+        files.fine(&["disable"]);
+        assert!(is_whole(&files), "{text:?}: {}", fs::read_to_string(&root).unwrap());
+        assert_eq!(handler(&files)["base_runtime_spec"].as_str(), Some(""));
+    }
+    let files = Files::new(
+        Generation::V1_7,
+        Some(
+            "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\nSystemdCgroup = true\n",
+        ),
+    );
+    let (code, _, error) = files.run(&["enable", "--observe"]);
+    assert!(code == 2 && error.contains("the default handler `runc` has no `runtime_type`"), "{error}");
+}
+
+#[test]
+fn imports_of_imports_are_tried_and_taken_back_like_others() {
+    let bare = "version = 3\nimports = [\"sub/*.toml\"]\n[plugins.'io.containerd.image-verifier.v1.bindir']\nbin_dir = '@/bin'\n";
+    let files = Files::new(Generation::V2_1, Some(bare));
+    files.write("sub/10-more.toml", "version = 3\nimports = [\"more/*.toml\"]\n");
+    files.fine(&["enable", "--observe"]);
+    let copied = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.NAME]\nruntime_type = \"io.containerd.runc.v2\"\nbase_runtime_spec = \"@/copies/base-spec-runc.json\"\n";
+    files.write(
+        "sub/10-more.toml",
+        &format!("version = 3\nimports = [\"more/*.toml\"]\n{}", copied.replace("NAME", "gpu")),
+    );
+    files.write("sub/more/20.toml", &format!("version = 3\n{}", copied.replace("NAME", "deep")));
+    files.fine(&["enable", "--enforce", "--force"]);
+    let dump = files.dump();
+    for handler in ["runc", "gpu", "deep"] {
+        let place = ["plugins", RUNTIME, "containerd", "runtimes", handler, "base_runtime_spec"];
+        let spec = files.at(&format!("copies/base-spec-{handler}.json"));
+        assert_eq!(at(&dump, &place).as_str().map(PathBuf::from), Some(spec));
+    }
+    // What others have written wrongly since, hinders nobody from taking back what is ours.
+    files.write("sub/30-wrong.toml", "version = 3\nimports = \"x\"\n");
+    let (code, said, error) = files.run(&["disable"]);
+    assert!(code == 0 && error.contains("would not have started before"), "{said}{error}");
+    assert!(!files.at("conf.d").exists() && !files.at("copies").exists());
+    fs::remove_file(files.at("sub/30-wrong.toml")).unwrap();
+    assert!(!toml::to_string(&files.dump()).unwrap().contains("copies"));
+}
+
 #[test]
 fn a_containerd_that_would_not_start_is_not_left_behind() {
     // `containerd config dump` passes over a file that is not there, and containerd does not start with it.

@@ -112,9 +112,33 @@ async fn a_containerd_that_does_not_come_back_is_as_it_was() {
         node.run("binauthctl status");
     }
 
+    // Whoever ends the program in the middle waits for it.
+    let slow = "[Service]\\nExecStartPre=/bin/sleep 3\\n";
+    node.run(&format!("printf '{slow}' >/etc/systemd/system/{UNIT}.d/x.conf && systemctl daemon-reload"));
+    node.shell("binauthctl containerd disable --restart >/tmp/said 2>&1 & sleep 1; kill -TERM $!; wait $!");
+    assert_eq!(containerd(), before);
+    node.run("test ! -e /opt/containerd/binauthd/wiring.json");
+    node.cri().await;
+
+    // A unit that is another one's.
+    node.run(&format!("rm -r /etc/systemd/system/{UNIT}.d"));
+    node.write("etc/systemd/system/idle.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    node.run("systemctl daemon-reload");
+    let (code, said) = node.shell("binauthctl containerd enable --observe --restart --unit idle.service");
+    assert!(code == 1 && said.contains("is another one: name its unit with --unit"), "{said}");
+    assert_eq!(containerd(), before);
+    // What was never read is taken back without a restart, and it is said as often as it is so that it must be read.
+    for _ in 0..2 {
+        let said = node.run("binauthctl containerd enable --observe");
+        assert!(said.contains("restart containerd for it to count"), "{said}");
+    }
+    let said = node.run("binauthctl containerd disable");
+    assert!(said.contains("containerd does not ask binauthd"), "{said}");
+    assert_eq!(containerd(), before);
+
     // By whatever name systemd knows it: the one that was said when it was wired.
     node.run(&format!(
-        "rm -r /etc/systemd/system/{UNIT}.d && cp $(systemctl show --property FragmentPath --value {UNIT}) \
+        "cp $(systemctl show --property FragmentPath --value {UNIT}) \
          /etc/systemd/system/other.service && systemctl daemon-reload && systemctl stop {UNIT} && systemctl start other"
     ));
     node.run("binauthctl containerd enable --observe --restart --unit other.service");

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::Serialize;
 use similar::TextDiff;
 
@@ -50,7 +51,8 @@ impl Changes {
             self.folders.push(folder);
         }
         self.before.push((Change { after: before, ..change.clone() }, held));
-        put(change, None)
+        // One that was secret under another mode is not any more.
+        put(change, held.filter(|_| change.kind != Kind::Secret))
     }
 
     /// Makes everything as it was; what could not be.
@@ -68,6 +70,29 @@ impl Changes {
             return cause;
         }
         CliError::RolledBack { problems: self.roll_back(), cause: Box::new(cause) }
+    }
+}
+
+/// While it is there, whoever wants this program to end waits: what is half done stays so otherwise. Programs that it runs are
+/// not held so.
+#[derive(Debug)]
+pub(super) struct Undisturbed(Option<SigSet>);
+
+impl Undisturbed {
+    pub(super) fn begin() -> Self {
+        let mut ends = SigSet::empty();
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+            ends.add(signal);
+        }
+        Self(ends.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok())
+    }
+}
+
+impl Drop for Undisturbed {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = before.thread_set_mask();
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::changes::{Changes, Shown, remove_folders, show, text};
-use super::restart::{back, restart};
+use super::changes::{Changes, Shown, Undisturbed, remove_folders, show, text};
+use super::restart::{back, may_use_copies, restart};
 use super::{Restarting, Which};
 use crate::cli::Context;
 use crate::cli::error::{CliError, Outcome};
@@ -53,14 +53,13 @@ impl Disable {
         };
         let bin_dir = bin_dir(record.as_ref(), installed.as_ref(), &root);
         let undone = undone(record.as_ref(), &root, Some(&bin_dir), &places)?;
-        let goes_on = installed.as_ref().is_some_and(|installed| installed.running.is_some());
-        let mut first: Vec<Change> = undone.programs;
+        // Whatever becomes of the rest: from here on nothing is refreshed that is taken away.
+        let mut first: Vec<Change> = unwired(record.as_ref(), &places)?.into_iter().collect();
+        first.extend(undone.programs);
         first.extend(undone.configuration);
         let mut later = undone.kept;
-        let wired = record.as_ref().is_some_and(|record| record.enabled) || !first.is_empty();
         // What runs may have read what is taken away.
-        let restart_needed =
-            goes_on && (wired || !later.is_empty()) && !self.is_newer(&places, installed.as_ref());
+        let restart_needed = !later.is_empty() && may_use_copies(context, &unit, &places)?;
         let keep = restart_needed && !self.restarting.restart;
         let mut report =
             Report { changed: !self.dry_run, changes: Vec::new(), notes: undone.notes, restart_needed: keep };
@@ -68,20 +67,25 @@ impl Disable {
             let copies = [places.record(), places.copy()].into_iter().filter(|path| path.exists());
             later.extend(copies.map(|path| Change { path, after: None, kind: Kind::Ours }));
         }
-        let all: Vec<_> = first.iter().chain(if keep { &[] } else { later.as_slice() }).cloned().collect();
+        let shown = first.iter().filter(|change| change.path != places.record());
+        let all: Vec<_> = shown.chain(if keep { &[] } else { later.as_slice() }).cloned().collect();
         report.changes = show(&all);
         if !self.dry_run {
+            let _undisturbed = Undisturbed::begin();
             let changes = unwire(&first, installed.as_ref(), &places)?;
             if restart_needed && !keep {
-                restart(context, &unit, None).map_err(|error| {
+                let restarted = restart(context, &unit, None).and_then(|()| {
+                    // Others may have copied it once more meanwhile.
+                    let is_used = may_use_copies(context, &unit, &places)?;
+                    if is_used { Err(CliError::StillUsed(places.folder.clone())) } else { Ok(()) }
+                });
+                restarted.map_err(|error| {
                     let error = changes.roll_back_for(error);
                     back(context, &unit);
                     error
                 })?;
             }
-            if keep {
-                self.remember(record.as_ref(), &places)?;
-            } else {
+            if !keep {
                 let mut changes = Changes::default();
                 later.iter().try_for_each(|change| changes.add(change))?;
                 remove_folders(record.as_ref().map_or(&[], |record| record.folders.as_slice()));
@@ -89,20 +93,13 @@ impl Disable {
         }
         context.answer(Outcome::Fine, &report, || report.text(&unit))
     }
+}
 
-    /// What was wired is not any more, and a containerd that started before uses the copies still.
-    fn remember(&self, record: Option<&Record>, places: &Places) -> Result<(), CliError> {
-        let Some(record) = record.filter(|record| record.enabled) else { return Ok(()) };
-        let text = Record { enabled: false, ..record.clone() }.text().map_err(std::io::Error::other)?;
-        write::replace(&places.record(), text.as_bytes())
-    }
-
-    /// Whether containerd has started since the wiring was taken away.
-    fn is_newer(&self, places: &Places, installed: Option<&Installed>) -> bool {
-        let Ok(Some(record)) = Record::read(&places.record()) else { return false };
-        let running = installed.and_then(|installed| installed.running);
-        !record.enabled && running.is_some_and(|running| !running.is_older_than(&places.record()))
-    }
+/// The record of what is wired no more, while a containerd that started before may use the copies still.
+fn unwired(record: Option<&Record>, places: &Places) -> Result<Option<Change>, CliError> {
+    let Some(record) = record.filter(|record| record.enabled) else { return Ok(None) };
+    let text = Record { enabled: false, ..record.clone() }.text().map_err(std::io::Error::other)?;
+    Ok(Some(Change { path: places.record(), after: Some(text.into_bytes()), kind: Kind::Ours }))
 }
 
 /// Where the verifier lies.

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
-use super::changes::{Changes, Shown, missing, show, text};
+use super::changes::{Changes, Shown, Undisturbed, missing, show, text};
 use super::restart::{back, restart};
 use super::{Restarting, Which, ready};
 use crate::cli::Context;
@@ -13,8 +13,8 @@ use crate::cli::error::{CliError, Outcome};
 use crate::cli::output::{Answer, plain};
 use crate::cli::owner::not_roots_alone;
 use crate::cli::write;
-use crate::containerd::Installed;
 use crate::containerd::wiring::{Change, Kind, Made, Mode, Order, Places, Plan, PlanError, Record};
+use crate::containerd::{Installed, changed, started};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Enable {
@@ -122,9 +122,7 @@ impl Enable {
         report.changed = !self.dry_run && outcome == Outcome::Fine;
         if report.changed {
             self.write(context, &installed, &places, before.as_ref(), &made)?;
-            let wants_restart =
-                report.changes.iter().any(|one| Some(&one.file) != made.record.verifier.as_ref());
-            report.restart_needed = wants_restart && installed.running.is_some() && !self.restarting.restart;
+            report.restart_needed = !self.restarting.restart && is_unread(context, &made.record);
         }
         context.answer(outcome, &report, || report.text(&unit))
     }
@@ -148,6 +146,7 @@ impl Enable {
         let text = record.text().map_err(std::io::Error::other)?;
         let told = Change { path: places.record(), after: Some(text.into_bytes()), kind: Kind::Ours };
         let mut changes = Changes::default();
+        let _undisturbed = Undisturbed::begin();
         // Whatever happens from here on, what was begun is known.
         let mut go = || -> Result<(), CliError> {
             changes.add(&told)?;
@@ -170,6 +169,14 @@ impl Enable {
         }
         Ok(())
     }
+}
+
+/// Whether the containerd that runs has started before what it is to read was as it is.
+fn is_unread(context: &Context, record: &Record) -> bool {
+    let Some(started) = started(&context.defaults.settings.containerd.address) else { return false };
+    let specs = record.specs.iter().map(|spec| &spec.path);
+    let mut all = specs.chain(&record.drop_in).chain([&record.root.path]);
+    all.any(|path| changed(path).is_some_and(|changed| changed > started))
 }
 
 fn in_bin_dir(change: &Change, record: &Record) -> bool {

@@ -91,11 +91,20 @@ impl Edits {
     }
 
     /// Takes everything back that is still as it was set; the places of what has changed since, and is left. Of a list that has
-    /// changed since, what was added to it is taken out.
+    /// changed since, what was added to it is taken out. A handler's table that was made here, and in which something has changed
+    /// since, is left whole but for its base runtime spec: half of one is none, and replaces the default one all the same.
     pub fn undo(&self, document: &mut DocumentMut) -> Vec<String> {
-        let mut left = Vec::new();
+        let whole: Vec<_> = self
+            .tables
+            .iter()
+            .filter(|table| is_handler(table) && self.has_changed(document, table))
+            .collect();
+        let mut left: Vec<_> = whole.iter().map(|table| shown(table)).collect();
         for edit in self.values.iter().rev() {
             let Some((key, tables)) = edit.place.split_last() else { continue };
+            if key != SPEC && whole.iter().any(|table| edit.place.starts_with(table)) {
+                continue;
+            }
             let Some(table) = table(document, tables) else { continue };
             let Some(item) = table.get_mut(key) else { continue };
             if item.as_value().is_none_or(|found| text(found) != edit.after) {
@@ -133,6 +142,35 @@ impl Edits {
         }
         left
     }
+}
+
+impl Edits {
+    /// Whether something in a table that was made here is not as it was set.
+    fn has_changed(&self, document: &DocumentMut, made: &Place) -> bool {
+        let edits: Vec<_> = self.values.iter().filter(|edit| edit.place.starts_with(made)).collect();
+        let is_set =
+            |edit: &&Edit| value(document, &edit.place).is_some_and(|found| text(found) == edit.after);
+        let found = item(document, made).map_or(0, values);
+        found > 0 && !(edits.iter().all(is_set) && found == edits.len())
+    }
+}
+
+/// Whether a place is that of a runtime handler, in whichever form of the file.
+fn is_handler(place: &[String]) -> bool {
+    matches!(place, [.., containerd, runtimes, _] if containerd == "containerd" && runtimes == "runtimes")
+}
+
+/// The key of a handler's base runtime spec.
+const SPEC: &str = "base_runtime_spec";
+
+/// How many values a table has, and those in it.
+fn values(item: &Item) -> usize {
+    item.as_table_like().map_or(1, |table| table.iter().map(|(_, item)| values(item)).sum())
+}
+
+fn item<'a>(document: &'a DocumentMut, place: &[String]) -> Option<&'a Item> {
+    let (first, rest) = place.split_first()?;
+    rest.iter().try_fold(document.get(first)?, |at, key| at.as_table_like()?.get(key))
 }
 
 impl Edit {

@@ -76,6 +76,9 @@ pub enum PlanError {
         #[source]
         cause: BaseSpecError,
     },
+    /// A default handler without a runtime.
+    #[error("the default handler `{_0}` has no `runtime_type`, so that no pod would start")]
+    NoRuntime(String),
     /// A base runtime spec that is not there.
     #[error("handler `{handler}` names `{}` as its base runtime spec, which is not there: CRI does not start with it", spec.display())]
     NoSpec {

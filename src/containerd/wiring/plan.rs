@@ -86,13 +86,14 @@ impl<'a> Plan<'a> {
         let undone = undone(before, root, None, places)?;
         let sources = Sources::of(root, undone.root.clone(), &ours)?;
         let view = match &undone.root {
-            Some(text) => try_out(installed, root, text, sources.listed(false), &undone.imported)?,
+            Some(text) => try_out(installed, root, text, &sources.flat(false, &undone.imported))?,
             None => View::of(installed.defaults()?),
         };
         let handlers = Form::of(view.version()).handlers();
         if view.keys(&handlers).is_empty() {
             return Err(PlanError::NoCri(installed.version.clone()));
         }
+        view.has_runtime()?;
         let off = vec!["disabled_plugins".to_owned()];
         let disabled = view.texts(&off);
         if let Some(plugin) =
@@ -176,7 +177,8 @@ impl<'a> Plan<'a> {
             let spec = Spec {
                 handler: handler.clone(),
                 path: self.places.spec(handler),
-                from: from.as_ref().map(PathBuf::from),
+                // One of ours that was found by a way that is not seen leads nowhere once it is made anew.
+                from: from.as_ref().map(PathBuf::from).filter(|from| !self.places.holds(from)),
             };
             let text = base_spec(&spec, self.installed, order.mode, order.socket.as_deref(), &record.hook)?;
             changes.push(Change {
@@ -225,11 +227,10 @@ impl<'a> Plan<'a> {
 
     /// What it comes to; it must be what is wanted, and nothing else.
     fn tried(&self, wanted: &Wanted, root: &str, drop_in: Option<&str>) -> Result<View, PlanError> {
-        let listed = self.sources.listed(drop_in.is_some());
         let path = &self.sources.path;
         let mut texts = self.undone.imported.clone();
         texts.extend(drop_in.map(|text| (super::drop_in(path), text.to_owned())));
-        let after = try_out(self.installed, path, root, listed, &texts)?;
+        let after = try_out(self.installed, path, root, &self.sources.flat(drop_in.is_some(), &texts))?;
         let is_wanted = |difference: &Difference| {
             wanted.wants.iter().any(|want| {
                 want.shown == difference.place

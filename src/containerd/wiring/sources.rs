@@ -1,6 +1,6 @@
 //! The files of a containerd configuration: the root file and what it imports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -213,6 +213,35 @@ impl Sources {
         listed
     }
 
+    /// All that is imported, as [`listed`](Self::listed) and then, as containerd does, what that imports; each to be read without
+    /// importing anything by itself. What is not as it lies on disk is given with its text, changed by `texts`.
+    pub(super) fn flat(
+        &self,
+        with_ours: bool,
+        texts: &BTreeMap<PathBuf, String>,
+    ) -> Vec<(PathBuf, Option<String>)> {
+        let mut paths = self.listed(with_ours);
+        let further = self.imported.iter().map(|source| &source.path).filter(|path| !paths.contains(path));
+        let further: Vec<_> = further.cloned().collect();
+        paths.extend(further);
+        let of = |path: PathBuf| {
+            let imported = self.imported.iter().find(|source| source.path == path);
+            let document = match (texts.get(&path), imported) {
+                (Some(text), _) => text.parse::<DocumentMut>().ok(),
+                (None, Some(source)) if source.document.contains_key("imports") => {
+                    Some(source.document.clone())
+                }
+                _ => None,
+            };
+            let text = document.map(|mut document| {
+                document.remove("imports");
+                document.to_string()
+            });
+            (path, text)
+        };
+        paths.into_iter().map(of).collect()
+    }
+
     /// The imported file, of those that are not ours, that decides on a table or on a value in it.
     pub(super) fn imported_with(&self, table: &[String]) -> Option<&Path> {
         let mut found = self.imported.iter().rev();
@@ -237,10 +266,14 @@ pub(super) fn imported(root: &Source) -> Result<Vec<Source>, SourceError> {
     walk(&root.path, first, [root.path.clone()].into(), Source::there)
 }
 
-/// The same, without those that cannot be read or understood.
-pub(super) fn readable(root: &Source) -> Result<Vec<Source>, SourceError> {
-    let first = root.imports()?.iter().flat_map(|pattern| expand(pattern, &root.path)).collect();
-    walk(&root.path, first, [root.path.clone()].into(), |path, _| Ok(Source::read(path).unwrap_or_default()))
+/// The same, without those that cannot be read or understood, and without what these import.
+pub(super) fn readable(root: &Source) -> Vec<Source> {
+    let understood = |path: &Path, _: &Path| {
+        Ok(Source::read(path).unwrap_or_default().filter(|source| source.imports().is_ok()))
+    };
+    let first = root.imports().unwrap_or_default();
+    let first = first.iter().flat_map(|pattern| expand(pattern, &root.path)).collect();
+    walk(&root.path, first, [root.path.clone()].into(), understood).unwrap_or_default()
 }
 
 /// Reads files, and what they import, in containerd's order.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::PlanError;
 use super::sources::{Source, imported};
-use super::view::View;
+use super::view::{Form, View};
 use super::{Effective, Places};
 use crate::containerd::Installed;
 
@@ -19,6 +19,21 @@ impl View {
         }
         Ok(Self::of(installed.dump(root)?))
     }
+
+    /// Whether the handler of pods that name none has a runtime: before 2.0 half of its table is enough to take it away.
+    pub(super) fn has_runtime(&self) -> Result<(), PlanError> {
+        let handlers = Form::of(self.version()).handlers();
+        let mut place = handlers.clone();
+        place.pop();
+        place.push("default_runtime_name".to_owned());
+        let handler = self.text(&place);
+        let place: Vec<_> =
+            handlers.into_iter().chain([handler.to_owned(), "runtime_type".to_owned()]).collect();
+        if !handler.is_empty() && self.text(&place).is_empty() {
+            return Err(PlanError::NoRuntime(handler.to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// The same, where each handler has its base runtime spec, too; without one that is there no CRI starts. Where `none_of` is
@@ -28,6 +43,7 @@ impl View {
 /// [`PlanError`]
 pub fn startable(installed: &Installed, root: &Path, none_of: Option<&Places>) -> Result<View, PlanError> {
     let view = View::read(installed, root)?;
+    view.has_runtime()?;
     for handler in Effective::of(&view).handlers {
         let Some(spec) = handler.base_runtime_spec else { continue };
         if none_of.is_some_and(|places| places.holds(&spec)) {

@@ -1,6 +1,5 @@
 //! Tries files on copies: what containerd says that they would come to.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +10,8 @@ use super::sources::Source;
 use super::view::View;
 use crate::containerd::Installed;
 
-/// What a root file of this text would come to, at the place of `root`, importing `listed`, some of which are of other texts
-/// than on disk.
+/// What a root file of this text would come to, at the place of `root`, with these files imported, of which some are of other
+/// texts than on disk.
 ///
 /// # Errors
 /// [`PlanError`] where the text is no TOML, there is no room for copies, or containerd refuses them.
@@ -20,16 +19,15 @@ pub(super) fn try_out(
     installed: &Installed,
     root: &Path,
     text: &str,
-    listed: Vec<PathBuf>,
-    texts: &BTreeMap<PathBuf, String>,
+    imported: &[(PathBuf, Option<String>)],
 ) -> Result<View, PlanError> {
     let folder = nix::unistd::mkdtemp(&std::env::temp_dir().join("binauthctl.XXXXXX"))
         .map_err(|cause| PlanError::Trial { path: std::env::temp_dir(), cause: cause.into() })?;
     let trial = Trial(folder);
     let cannot = |cause| PlanError::Trial { path: trial.0.clone(), cause };
     let mut imports = Array::new();
-    for (number, path) in listed.iter().enumerate() {
-        let Some(text) = texts.get(path) else {
+    for (number, (path, text)) in imported.iter().enumerate() {
+        let Some(text) = text else {
             imports.push(path.display().to_string());
             continue;
         };

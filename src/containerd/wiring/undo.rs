@@ -47,7 +47,7 @@ pub fn undone(
     let mut others = Vec::new();
     for (number, root) in [path, root].into_iter().enumerate() {
         let Some(source) = Source::read(root)? else { continue };
-        others.extend(readable(&source)?);
+        others.extend(readable(&source));
         // Where containerd reads another file than the one that was wired.
         others.extend((number > 0).then_some(source));
     }
