@@ -19,7 +19,8 @@ use crate::policy::bundle::MAX_BYTES;
 /// What one question and its answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The first pause after a failure; each further one doubles it, up to the interval.
+/// The first pause after a failure; each further one doubles it, up to the interval. It is also the least between a
+/// failure and the fetch that a push asks for.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 
 /// The least between two fetches that pushes ask for, a tenth more or less: less than a second, within which a push
@@ -58,8 +59,8 @@ impl Remote {
     }
 }
 
-/// The way to the thread that fetches. It ends within a second after this is dropped; nobody waits for an answer that
-/// is late.
+/// The way to the thread that fetches. It ends within a few seconds after this is dropped; nobody waits for an
+/// answer that is late.
 #[derive(Debug)]
 pub(super) struct Fetcher {
     /// Holds one push: that there were more says nothing.
@@ -72,15 +73,15 @@ impl Fetcher {
         let (wake, woken) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("bundles".into())
-            .spawn(move || follow(&engine, interval, &mut remote, &woken));
+            .spawn(move || follow(interval, &woken, || fetch(&engine, &mut remote)));
         if let Err(error) = thread {
             tracing::error!("policy bundles are not fetched: {error}");
         }
         Self { wake }
     }
 
-    /// Fetches soon: at once, unless that was done just now or the last fetch failed. Never waits, and remembers one
-    /// push however many there are: whoever tells of them is not trusted.
+    /// Fetches soon: at once, or within seconds where that was done or has failed just now. Never waits, and remembers
+    /// one push however many there are: whoever tells of them is not trusted.
     pub(super) fn wake(&self) {
         // A thread that is gone shows in the age of its last answer.
         let _ = self.wake.try_send(());
@@ -107,27 +108,25 @@ pub(super) fn start(engine: &Arc<Engine>, config: &Config) -> io::Result<Option<
     Ok(Some(fetcher))
 }
 
-fn follow(engine: &Engine, interval: Duration, remote: &mut Remote, woken: &Receiver<()>) {
+/// Fetches once, and whether that has failed.
+fn fetch(engine: &Engine, remote: &mut Remote) -> bool {
+    match remote.fetch(engine.lacks_bundle()) {
+        Ok(Some(bytes)) => engine.offer(&bytes),
+        Ok(None) => engine.bundle_unchanged(),
+        Err(problem) => {
+            engine.bundle_not_fetched(problem);
+            return true;
+        }
+    }
+    false
+}
+
+/// Fetches again and again; `fetch` says whether it has failed.
+fn follow(interval: Duration, woken: &Receiver<()>, mut fetch: impl FnMut() -> bool) {
     let (mut failures, mut end) = (0, End::Time);
-    loop {
-        match remote.fetch(engine.lacks_bundle()) {
-            Ok(Some(bytes)) => {
-                failures = 0;
-                engine.offer(&bytes);
-            }
-            Ok(None) => {
-                failures = 0;
-                engine.bundle_unchanged();
-            }
-            Err(problem) => {
-                failures += 1;
-                engine.bundle_not_fetched(problem);
-            }
-        }
+    while end != End::Dropped {
+        failures = if fetch() { failures + 1 } else { 0 };
         end = rest(woken, pause(interval, failures), failures > 0, end);
-        if end == End::Dropped {
-            return;
-        }
     }
 }
 
@@ -142,22 +141,21 @@ enum End {
     Dropped,
 }
 
-/// Rests for `pause`, or until a push. A push does not shorten the rest after a failure, and one that follows upon
-/// another waits for its second: `last` is how the rest before this one ended.
+/// Rests for `pause`, or until a push, which is remembered while the least has not passed: [`FIRST_RETRY`] after a
+/// failure, and [`BETWEEN_PUSHES`] after another push. `last` is how the rest before this one ended.
 fn rest(woken: &Receiver<()>, pause: Duration, failed: bool, last: End) -> End {
     let end = Instant::now() + pause;
-    let mut waits = failed || last == End::Push;
-    loop {
-        if waits {
-            // One push in so long is looked at, whoever pushes without end.
-            std::thread::sleep(jittered(BETWEEN_PUSHES).min(end.saturating_duration_since(Instant::now())));
-        }
-        match woken.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(()) if !failed || Instant::now() >= end => return End::Push,
-            Ok(()) => waits = true,
-            Err(RecvTimeoutError::Timeout) => return End::Time,
-            Err(RecvTimeoutError::Disconnected) => return End::Dropped,
-        }
+    let least = match (failed, last) {
+        (true, _) => jittered(FIRST_RETRY),
+        (false, End::Push) => jittered(BETWEEN_PUSHES),
+        (false, _) => Duration::ZERO,
+    };
+    // One push in so long is looked at, whoever pushes without end.
+    std::thread::sleep(least.min(pause));
+    match woken.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        Ok(()) => End::Push,
+        Err(RecvTimeoutError::Timeout) => End::Time,
+        Err(RecvTimeoutError::Disconnected) => End::Dropped,
     }
 }
 
@@ -182,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn pushes_without_end_are_one_fetch_a_second_and_hasten_none_after_a_failure() {
+    fn pushes_without_end_are_one_fetch_a_second_and_fewer_while_it_fails() {
         let (wake, woken) = sync_channel(1);
         let fetcher = Fetcher { wake };
         let (minute, half) = (Duration::from_secs(60), Duration::from_millis(500));
@@ -199,11 +197,38 @@ mod tests {
         (0..10_000).for_each(|_| fetcher.wake());
         let (end, took) = timed(minute, false, End::Push);
         assert!(end == End::Push && took >= half, "{end:?} after {took:?}");
-        (0..10_000).for_each(|_| fetcher.wake());
-        let (_, took) = timed(half * 3, true, End::Push);
-        assert!(took >= half * 3, "{took:?}");
+        // The store was away, for so long that a minute is rested.
+        for last in [End::Time, End::Push] {
+            (0..10_000).for_each(|_| fetcher.wake());
+            let (end, took) = timed(minute, true, last);
+            assert!(end == End::Push && took >= FIRST_RETRY.mul_f64(0.9), "{end:?} after {took:?}");
+            assert!(took < FIRST_RETRY * 3, "{took:?}");
+        }
+        let (end, took) = timed(half, true, End::Push);
+        assert!(end == End::Time && took < FIRST_RETRY, "an interval is no longer than it says: {took:?}");
         // It does not keep the thread.
         drop(fetcher);
         assert_eq!(timed(minute, true, End::Time).0, End::Dropped);
+    }
+
+    #[test]
+    fn a_first_bundle_is_fetched_when_it_is_pushed() {
+        let (wake, woken) = sync_channel(1);
+        let mut fetcher = Some(Fetcher { wake });
+        let mut fetched = Vec::new();
+        follow(Duration::from_secs(86_400), &woken, || {
+            fetched.push(Instant::now());
+            match fetched.len() {
+                // Nothing lies there yet, and then it is pushed: while the failure is rested upon, or at once.
+                1..=3 => fetcher.iter().for_each(Fetcher::wake),
+                _ => fetcher = None,
+            }
+            fetched.len() < 4
+        });
+        assert_eq!(fetched.len(), 4);
+        for (one, next) in fetched.iter().zip(&fetched[1..]) {
+            let took = *next - *one;
+            assert!((FIRST_RETRY.mul_f64(0.9)..FIRST_RETRY * 3).contains(&took), "{took:?}");
+        }
     }
 }
