@@ -81,7 +81,7 @@ impl Collected {
             return;
         }
         if entry.kind() == "summary" {
-            // Of which images, the trail does not tell.
+            // Of how many images, and which beside the first and the last, the trail does not tell.
             self.beyond += entry.count();
             return;
         }

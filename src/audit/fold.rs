@@ -1,13 +1,17 @@
 //! Folds refusals, so that whoever has many things refused writes no more than a bound.
 //!
 //! The first of each is written in full, and repeats of it within the minute behind it are counted, as long as there are
-//! not too many that are followed at a time: 1,024, whose lines take 256 KiB together. While there are more, the others
-//! are counted by gate, outcome, reason and namespace, 256 of these at a time, and beyond that by outcome alone.
+//! not too many that are followed at a time: 1,024, whose lines take 256 KiB together. Half of that is for the creation of
+//! containers and a quarter each for pulls and for pods, and no namespace takes more than an eighth of such a part: nobody
+//! makes the trail forget what is refused to others. Pulls are of no namespace. While there are more, the others are
+//! counted by gate, outcome, reason and namespace, 248 of these at a time, and beyond that by outcome alone; of each
+//! there is told which image was the first and which the last.
 //!
 //! So refusals take **at most 1 MiB of the trail in a minute**, whatever is refused: 256 KiB in full, as much again for
-//! their repeats, and 264 summaries of at most 1 KiB. What older lines tell is not pushed out of the trail sooner than in
-//! `keep_bytes` divided by that: of 1 GiB in 17 hours. No refusal is missing in the counts. Allowances, break-glass and
-//! dry run among them, changes, and what is found running, are never folded.
+//! their repeats, and 256 summaries of at most 2 KiB. What older lines tell is not pushed out of the trail sooner than in
+//! `keep_bytes` divided by that: of 1 GiB in 17 hours. What is counted is told once its minute is over, or when the daemon
+//! stops: one that is killed loses the counts of up to 60 s, and nothing else is missing in them. Allowances, break-glass
+//! and dry run among them, changes, and what is found running, are never folded.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,29 +30,52 @@ const MOST: usize = 1_024;
 const MOST_BYTES: usize = 256 * 1024;
 /// What a line takes beside its record: its link, and of repeats their count and since when.
 const OVERHEAD: usize = 256;
+/// A namespace has such a part of what its gate has.
+const OF_A_NAMESPACE: usize = 8;
 /// Groups of the others that are counted apart at a time.
-const GROUPS: usize = 256;
+const GROUPS: usize = 248;
+/// What the line of a group takes at most, in bytes.
+#[cfg(test)]
+const MOST_OF_A_GROUP: usize = 2 * 1024;
 /// The longest namespace that is told of such a group, in bytes. Kubernetes has 63.
 const MAX_NAMESPACE: usize = 128;
+/// The longest name of an image that is told of it, in bytes.
+const MAX_IMAGE: usize = 200;
 /// What a `repeats` record has in common with the decision it repeats.
 const COMMON: &[&str] =
     &["gate", "verdict", "would", "enforced", "reason", "rule", "message", "image", "digest", "container"];
 
 /// The most that refusals add to the trail within a minute, in bytes.
 #[cfg(test)]
-pub(super) const MOST_A_MINUTE: usize = 2 * MOST_BYTES + (GROUPS + 8) * 1024;
+pub(super) const MOST_A_MINUTE: usize = 2 * MOST_BYTES + (GROUPS + 8) * MOST_OF_A_GROUP;
 
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     followed: HashMap<String, Repeated>,
-    /// What the lines of these take.
-    bytes: usize,
+    /// What these take of the part of their gate, and of their namespace in it.
+    gates: HashMap<Gate, Room>,
+    namespaces: HashMap<Share, Room>,
     groups: HashMap<Group, Counted>,
+}
+
+/// Refusals that are followed, and what their lines take in bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Room {
+    lines: usize,
+    bytes: usize,
+}
+
+/// Whose refusals they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Share {
+    gate: Gate,
+    namespace: String,
 }
 
 #[derive(Debug)]
 struct Repeated {
     until: Instant,
+    share: Share,
     /// What its first line takes.
     bytes: usize,
     /// Of the first repeat; none before there is one.
@@ -71,12 +98,17 @@ struct Counted {
     until: Instant,
     since: SystemTime,
     count: u64,
+    /// The first image, and the last.
+    first: Value,
+    last: Value,
 }
 
 /// A line that is written when a minute is over.
 #[derive(Debug, PartialEq)]
 pub(super) struct Over {
     pub(super) kind: &'static str,
+    /// How many refusals it tells of.
+    pub(super) count: u64,
     pub(super) rest: Value,
 }
 
@@ -93,14 +125,23 @@ impl Fold {
             return true;
         }
         let bytes = bytes.saturating_add(OVERHEAD);
-        if self.followed.len() < MOST && self.bytes.saturating_add(bytes) <= MOST_BYTES {
+        let share = Share { gate: record.gate, namespace: namespace(record) };
+        if self.has_room(&share, bytes) {
             let (until, common) = (now + SPAN, Map::new());
-            self.bytes += bytes;
-            self.followed.insert(key, Repeated { until, bytes, since: None, count: 0, common });
+            self.gates.entry(share.gate).or_default().add(bytes);
+            self.namespaces.entry(share.clone()).or_default().add(bytes);
+            self.followed.insert(key, Repeated { until, share, bytes, since: None, count: 0, common });
             return false;
         }
         self.count(record, now);
         true
+    }
+
+    /// Whether one more, whose lines take so many bytes, may be followed.
+    fn has_room(&self, share: &Share, bytes: usize) -> bool {
+        let of_gate = self.gates.get(&share.gate).copied().unwrap_or_default();
+        let of_namespace = self.namespaces.get(share).copied().unwrap_or_default();
+        of_gate.has(Room::of(share.gate), bytes) && of_namespace.has(Room::of_namespace(share.gate), bytes)
     }
 
     fn count(&mut self, record: &Record<'_>, now: Instant) {
@@ -109,18 +150,65 @@ impl Fold {
             // Of these there are no more than pairs of outcomes.
             group.told = None;
         }
-        let new = || Counted { until: now + SPAN, since: record.time, count: 0 };
-        self.groups.entry(group).or_insert_with(new).count += 1;
+        let image = image(record);
+        let new = || {
+            let (first, last) = (image.clone(), Value::Null);
+            Counted { until: now + SPAN, since: record.time, count: 0, first, last }
+        };
+        let counted = self.groups.entry(group).or_insert_with(new);
+        (counted.count, counted.last) = (counted.count + 1, image);
     }
 
     /// The lines of what is over at `now`; without a time, of everything.
     pub(super) fn over(&mut self, now: Option<Instant>) -> Vec<Over> {
         let over = |until: Instant| now.is_none_or(|now| until <= now);
         let followed: Vec<_> = self.followed.extract_if(|_, one| over(one.until)).collect();
-        self.bytes -= followed.iter().map(|(_, one)| one.bytes).sum::<usize>();
+        for (_, Repeated { share, bytes, .. }) in &followed {
+            if let Some(room) = self.gates.get_mut(&share.gate) {
+                room.remove(*bytes);
+            }
+            if let Some(room) = self.namespaces.get_mut(share) {
+                room.remove(*bytes);
+            }
+        }
+        self.namespaces.retain(|_, room| room.lines > 0);
         let repeats = followed.into_iter().filter_map(|(_, one)| one.told());
         let groups = self.groups.extract_if(|_, one| over(one.until));
-        repeats.chain(groups.map(|(group, counted)| group.told(&counted))).collect()
+        repeats.chain(groups.map(|(group, counted)| group.told(counted))).collect()
+    }
+}
+
+impl Room {
+    /// What a gate has.
+    const fn of(gate: Gate) -> Self {
+        let part = match gate {
+            Gate::Create => 2,
+            Gate::Pull | Gate::Pod | Gate::Running => 4,
+        };
+        Self { lines: MOST / part, bytes: MOST_BYTES / part }
+    }
+
+    /// What a namespace has of that. Where none is known, all of them are that one.
+    const fn of_namespace(gate: Gate) -> Self {
+        let Self { lines, bytes } = Self::of(gate);
+        match gate {
+            Gate::Pull => Self { lines, bytes },
+            _ => Self { lines: lines / OF_A_NAMESPACE, bytes: bytes / OF_A_NAMESPACE },
+        }
+    }
+
+    const fn has(self, most: Self, bytes: usize) -> bool {
+        self.lines < most.lines && self.bytes.saturating_add(bytes) <= most.bytes
+    }
+
+    const fn add(&mut self, bytes: usize) {
+        self.lines += 1;
+        self.bytes += bytes;
+    }
+
+    const fn remove(&mut self, bytes: usize) {
+        self.lines -= 1;
+        self.bytes -= bytes;
     }
 }
 
@@ -130,20 +218,18 @@ impl Repeated {
         let mut told = self.common;
         told.insert("count".to_owned(), json!(self.count));
         told.insert("since".to_owned(), json!(since));
-        Some(Over { kind: "repeats", rest: Value::Object(told) })
+        Some(Over { kind: "repeats", count: self.count, rest: Value::Object(told) })
     }
 }
 
 impl Group {
     fn of(record: &Record<'_>) -> Self {
-        let namespace = record.container.map_or("", |place| &place.pod_namespace);
-        let namespace = cut(&shown(namespace, MAX_NAMESPACE), MAX_NAMESPACE).to_owned();
         let verdict = record.verdict;
-        let told = Some((record.gate, verdict.reason, namespace));
+        let told = Some((record.gate, verdict.reason, namespace(record)));
         Self { verdict: verdict.verdict, would: verdict.would, told }
     }
 
-    fn told(self, counted: &Counted) -> Over {
+    fn told(self, counted: Counted) -> Over {
         let since = humantime::format_rfc3339_millis(counted.since).to_string();
         let mut members = Map::new();
         let mut tell = |name: &str, value| members.insert(name.to_owned(), value);
@@ -152,6 +238,8 @@ impl Group {
         tell("count", json!(counted.count));
         tell("since", json!(since));
         tell("message", json!(format!("{} further refusals, which are only counted", counted.count)));
+        tell("first", counted.first);
+        tell("last", counted.last);
         if let Some((gate, reason, namespace)) = self.told {
             tell("gate", json!(gate));
             tell("reason", json!(reason));
@@ -159,8 +247,24 @@ impl Group {
                 tell("container", json!({"podNamespace": namespace}));
             }
         }
-        Over { kind: "summary", rest: Value::Object(members) }
+        Over { kind: "summary", count: counted.count, rest: Value::Object(members) }
     }
+}
+
+/// Of the pod, cut to a bound; empty where there is none.
+fn namespace(record: &Record<'_>) -> String {
+    let namespace = record.container.map_or("", |place| &place.pod_namespace);
+    cut(&shown(namespace, MAX_NAMESPACE), MAX_NAMESPACE).to_owned()
+}
+
+/// Which image it is about, cut to a bound.
+fn image(record: &Record<'_>) -> Value {
+    let image = shown(&record.verdict.image, MAX_IMAGE);
+    let mut told = Map::from_iter([("image".to_owned(), json!(cut(&image, MAX_IMAGE)))]);
+    if let Some(digest) = &record.verdict.digest {
+        told.insert("digest".to_owned(), json!(digest));
+    }
+    Value::Object(told)
 }
 
 /// What makes two refusals the same; none of what is not folded: allowances, and what runs.
@@ -198,6 +302,7 @@ mod tests {
     use super::*;
     use crate::audit::{Asked, Place};
     use crate::decision::Verdict;
+    use crate::image::Digest;
 
     struct Trail {
         fold: Fold,
@@ -210,7 +315,8 @@ mod tests {
 
     impl Trail {
         fn refuse(&mut self, image: &str, namespace: &str, reason: Reason, gate: Gate) {
-            let verdict = Verdict::refused(image, None, reason, "cause", "");
+            let digest = (image.len() > 100).then(|| Digest::of(image.as_bytes()));
+            let verdict = Verdict::refused(image, digest, reason, "cause", "");
             let asked = Asked { pid: 1, uid: 0, program: "p".into(), entry: "e".into() };
             let place = Place { pod_namespace: namespace.to_owned(), ..Place::default() };
             let record = Record {
@@ -237,6 +343,11 @@ mod tests {
         fn over(&mut self, now: Option<Instant>) -> Vec<Over> {
             let over = self.fold.over(now);
             for one in &over {
+                assert_eq!(one.rest["count"], one.count);
+                if one.kind == "summary" {
+                    let length = one.rest.to_string().len() + 256;
+                    assert!(length <= MOST_OF_A_GROUP, "{length}: {}", one.rest);
+                }
                 self.written(one.rest.to_string().len() + 64);
                 self.counted += one.rest["count"].as_u64().unwrap();
             }
@@ -249,13 +360,42 @@ mod tests {
     }
 
     #[test]
+    fn nobody_makes_the_trail_forget_what_is_refused_to_others() {
+        let mut trail = trail();
+        for number in 0..10_000 {
+            let image = number.to_string();
+            trail.refuse(&image, "hostile", Reason::DenyListed, Gate::Create);
+            trail.refuse(&image, "hostile", Reason::DenyListed, Gate::Pod);
+            trail.refuse(&image, "", Reason::DenyListed, Gate::Pull);
+        }
+        let taken = trail.lines;
+        assert!(trail.bytes <= MOST_BYTES / 2, "{}", trail.bytes);
+        for (namespace, gate) in [("shop", Gate::Create), ("shop", Gate::Pod), ("bank", Gate::Create)] {
+            (0..8).for_each(|image| trail.refuse(&image.to_string(), namespace, Reason::DenyListed, gate));
+        }
+        assert_eq!(trail.lines, taken + 3 * 8, "in full");
+        let over = trail.over(None);
+        assert!(over.iter().all(|one| one.kind == "summary" && one.rest["last"]["image"] == "9999"));
+        assert_eq!((over.len(), trail.counted), (3, 30_024));
+        assert_eq!((trail.fold.namespaces.len(), trail.fold.gates[&Gate::Create]), (0, Room::default()));
+    }
+
+    #[test]
     fn beyond_the_bound_refusals_are_counted_by_group_and_then_together() {
+        const FILLED: usize = 12;
         let mut trail = trail();
         // So that nothing is left of the bound for those behind them.
         (0..MOST).for_each(|number| trail.refuse(&number.to_string(), "", Reason::DenyListed, Gate::Pull));
         let (full, lines) = (trail.bytes, trail.lines);
-        assert!(full <= MOST_BYTES && lines > 300, "{full} bytes, {lines} lines");
+        assert!(full <= MOST_BYTES / 4 && lines > 300 / 4, "{full} bytes, {lines} lines");
         let further = u64::try_from(MOST - lines).unwrap();
+        // What eight namespaces leave, for being no whole line, others take.
+        for (namespace, number) in (0..FILLED).flat_map(|namespace| (0..100).map(move |n| (namespace, n))) {
+            let (image, namespace) = (number.to_string(), format!("filled-{namespace}"));
+            trail.refuse(&image, &namespace, Reason::DenyListed, Gate::Create);
+        }
+        let (full, lines) = (trail.bytes, trail.lines);
+        assert!(full <= MOST_BYTES * 3 / 4 && lines > 300 * 3 / 4, "{full} bytes, {lines} lines");
         for image in 0..10 {
             trail.refuse(&format!("a{image}"), "shop", Reason::NoAttestation, Gate::Create);
         }
@@ -279,14 +419,18 @@ mod tests {
             "verdict": "DENY", "would": "DENY", "count": 10, "since": since, "gate": "create",
             "reason": "NO_ATTESTATION", "container": {"podNamespace": "shop"},
             "message": "10 further refusals, which are only counted",
+            "first": {"image": "a0"}, "last": {"image": "a9"},
         });
         assert_eq!(of("shop"), shop);
         assert_eq!((&of("")["count"], &of("")["gate"]), (&json!(further), &json!("pull")));
         assert_eq!(of("shop\u{fffd}")["verdict"], "CANNOT_DECIDE");
         let rest: Vec<_> = over.iter().filter(|one| one.rest.get("reason").is_none()).collect();
-        let message = "3 further refusals, which are only counted";
-        let together =
-            json!({"verdict": "DENY", "would": "DENY", "count": 3, "since": since, "message": message});
+        let count = FILLED + 3;
+        let together = json!({
+            "verdict": "DENY", "would": "DENY", "count": count, "since": since,
+            "message": format!("{count} further refusals, which are only counted"),
+            "first": {"image": "b"}, "last": {"image": "b"},
+        });
         assert_eq!((rest.len(), &rest[0].rest), (1, &together));
         assert!(over.iter().all(|one| one.kind == "summary"));
         // The next minute has as much room as this one.
@@ -298,18 +442,19 @@ mod tests {
 
     #[test]
     fn a_minute_takes_no_more_than_the_bound_whatever_is_refused() {
+        assert!(MOST_A_MINUTE <= 1024 * 1024);
         for (length, distinct) in [(1, 2_000), (200, 1_000), (4_000, 200), (100_000, 20), (300_000, 4)] {
             let mut trail = trail();
             let mut asked = 0;
             for minute in 0..3 {
                 for number in 0..distinct {
-                    let image = format!("{minute} {number} {}", "x".repeat(length));
-                    let namespace = format!("{}{number}", "\"n".repeat(500));
+                    let image = format!("{minute} {number} {}", "\"".repeat(length));
+                    let namespace = format!("{number}{}", "\"n".repeat(500));
                     let reason = Reason::ALL[number % Reason::ALL.len()];
                     // The second is a repeat, where the first is followed.
-                    for _ in 0..2 {
-                        trail.refuse(&image, &namespace, reason, Gate::Create);
-                        asked += 1;
+                    for gate in [Gate::Create, Gate::Pull, Gate::Pod] {
+                        (0..2).for_each(|_| trail.refuse(&image, &namespace, reason, gate));
+                        asked += 2;
                     }
                 }
                 trail.now += SPAN;

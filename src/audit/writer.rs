@@ -236,7 +236,7 @@ impl Audit {
     fn body<T: Serialize>(&self, line: &Line<'_, T>) -> Option<String> {
         let body = serde_json::to_string(line).map_err(|error| {
             self.state.report(Some(format!("a record could not be put into JSON: {error}")));
-            self.state.lose(false);
+            self.state.lose(1, false);
         });
         body.ok()
     }
@@ -296,18 +296,24 @@ impl Drop for Audit {
 
 impl State {
     fn push(&self, item: Item) {
+        self.push_all(item, 1);
+    }
+
+    /// The same of a line that stands for so many.
+    fn push_all(&self, item: Item, count: u64) {
         match self.queue.push(item) {
             Ok(()) => {
                 self.taken.fetch_add(1, Ordering::Relaxed);
             }
-            Err(item) => self.lose(self.journal.send(&item.body, None)),
+            Err(item) => self.lose(count, self.journal.send(&item.body, None)),
         }
     }
 
     fn push_repeats(&self, now: Option<Instant>) {
         let over = self.fold().over(now);
-        for Over { kind, rest } in over {
-            self.push(Item { body: line(kind, &rest), is_loud: true, is_told: false, then: None });
+        for Over { kind, count, rest } in over {
+            let item = Item { body: line(kind, &rest), is_loud: true, is_told: false, then: None };
+            self.push_all(item, count);
         }
     }
 
@@ -315,11 +321,11 @@ impl State {
         self.fold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lose(&self, is_journaled: bool) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
+    fn lose(&self, count: u64, is_journaled: bool) {
+        self.lost.fetch_add(count, Ordering::Relaxed);
         let mut unreported = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
-        unreported.lost += 1;
-        unreported.journaled += u64::from(is_journaled);
+        unreported.lost += count;
+        unreported.journaled += if is_journaled { count } else { 0 };
         unreported.since.get_or_insert_with(SystemTime::now);
     }
 

@@ -140,6 +140,20 @@ fn repeats_of_a_refusal_are_folded() {
 }
 
 #[test]
+fn a_count_that_finds_the_queue_full_is_lost_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "in the way").unwrap();
+    let audit = Audit::open(settings(&folder.path().join("file/audit.jsonl"), folder.path()));
+    (0..10).for_each(|_| record(&audit, "same"));
+    while audit.status().lost == 0 {
+        record_allowed(&audit, "waiting");
+    }
+    let before = audit.status().lost;
+    audit.state.push_repeats(None);
+    assert_eq!(audit.status().lost, before + 9);
+}
+
+#[test]
 fn a_flood_of_refusals_pushes_nothing_out_of_the_trail() {
     const FLOOD: u64 = 100_000;
     let folder = tempfile::tempdir().unwrap();

@@ -229,7 +229,10 @@ fn row(entry: &Entry) -> Vec<String> {
         "decision" | "repeats" => text("/image"),
         "change" => format!("{} {}", text("/what"), text("/name")),
         "unserved" => ends(entry),
-        "summary" => "images that are only counted".to_owned(),
+        "summary" => match text("/first/image") {
+            image if image.is_empty() => "images that are only counted".to_owned(),
+            image => format!("images that are only counted, such as {image}"),
+        },
         _ => String::new(),
     };
     let gate = match entry.kind() {
