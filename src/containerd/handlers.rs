@@ -1,8 +1,9 @@
 //! The runtime handlers of this containerd, as CRI tells of them, and which of them carry our create hook.
 //!
 //! containerd reads a base runtime spec when it starts and goes on with what it read, so what lies there now may not
-//! be what it uses; it does not tell what it read. What was [changed](Handler::changed) since it [started](started) is
-//! not it.
+//! be what it uses; it does not tell what it read. What was [changed](Stamp::changed) since it [started](Run::started)
+//! is not it, as far as the clock was not set meanwhile; what has another [stamp](Handler::stamp) than before in the
+//! same [run] surely is not.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -127,11 +128,11 @@ impl Handlers {
 }
 
 impl Handler {
-    /// When its base runtime spec came to be as it lies on disk, in content, owner and name, by the file system's word,
-    /// which nobody sets; none where there is none.
+    /// What tells its base runtime spec as it lies on disk from any other, in content, owner and name, by the file system's
+    /// word; none where there is none.
     #[must_use]
-    pub fn changed(&self) -> Option<SystemTime> {
-        changed(self.base_runtime_spec.as_deref()?)
+    pub fn stamp(&self) -> Option<Stamp> {
+        Stamp::of(self.base_runtime_spec.as_deref()?)
     }
 
     /// Whether containers of this handler pass our hook, by what lies on disk now. The base runtime spec and
@@ -165,22 +166,49 @@ impl Handler {
     }
 }
 
-/// When a file came to be as it is, in content, owner and name, by the file system's word; none where there is none.
-#[must_use]
-pub fn changed(path: &Path) -> Option<SystemTime> {
-    let at =
-        |found: fs::Metadata| super::container::time(found.ctime(), i32::try_from(found.ctime_nsec()).ok()?);
-    // Of a link also when it was made: it may have led elsewhere.
-    let both = [fs::metadata(path), fs::symlink_metadata(path)];
-    both.into_iter().filter_map(|found| at(found.ok()?)).max()
+/// One state of a file, and of the link that leads to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The inode of each, and when that was changed, which nobody sets but by the clock.
+    pub files: Vec<(u64, SystemTime)>,
 }
 
-/// When the containerd that serves on `address` had read its base runtime specs; none where there is no such socket. It
-/// makes its socket anew at each start, after that. To see this takes no sight of its process, which a sandboxed daemon
-/// has not.
+impl Stamp {
+    /// As it is now; none where there is none.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let of = |found: fs::Metadata| {
+            let nanos = i32::try_from(found.ctime_nsec()).ok()?;
+            Some((found.ino(), super::container::time(found.ctime(), nanos)?))
+        };
+        // Of a link also when it was made: it may have led elsewhere.
+        let both = [fs::metadata(path), fs::symlink_metadata(path)];
+        let files: Vec<_> = both.into_iter().filter_map(|found| of(found.ok()?)).collect();
+        (!files.is_empty()).then_some(Self { files })
+    }
+
+    /// When it came to be.
+    #[must_use]
+    pub fn changed(&self) -> Option<SystemTime> {
+        self.files.iter().map(|(_, changed)| *changed).max()
+    }
+}
+
+/// One run of containerd, which makes its socket anew at each start, once it has read its base runtime specs. To see this
+/// takes no sight of its process, which a sandboxed daemon has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Of its socket.
+    pub inode: u64,
+    /// When that was made, by the clock of then.
+    pub started: SystemTime,
+}
+
+/// The run of the containerd that serves on `address`; none where there is no such socket.
 #[must_use]
-pub fn started(address: &Path) -> Option<SystemTime> {
-    fs::metadata(address).and_then(|socket| socket.modified()).ok()
+pub fn run(address: &Path) -> Option<Run> {
+    let socket = fs::metadata(address).ok()?;
+    Some(Run { inode: socket.ino(), started: socket.modified().ok()? })
 }
 
 fn read(path: &Path) -> io::Result<String> {

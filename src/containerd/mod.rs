@@ -41,7 +41,7 @@ pub use client::{Containerd, DEADLINE, ReadError};
 pub use container::Record;
 pub use create_hook::CreateHook;
 pub use cri::{CriContainer, CriMount, CriSandbox, PidNamespace};
-pub use handlers::{Handler, Handlers, HandlersError, Hooked, changed, started};
+pub use handlers::{Handler, Handlers, HandlersError, Hooked, Run, Stamp, run};
 pub use installed::{DEFAULT_FILE, Installed, InstalledError, Release, Running, program_behind};
 pub use introspection::Plugin;
 pub use links::{Leaf, Links, Root};

@@ -6,7 +6,8 @@
 //!
 //! A pod is admitted by the base runtime spec that lies on disk. What is claimed of the gate is claimed of what containerd
 //! has loaded: a spec that was changed since it started is not that, and what its hook says when it asks counts for
-//! more than any file. Where neither tells, nothing is claimed.
+//! more than any file. Where neither tells, nothing is claimed. The clock may have been set since: what was seen to change
+//! in this run of containerd has changed whatever it says, and one that began later than now tells nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use crate::containerd::{self, Containerd, CreateHook, Handler, Handlers as Found, HandlersError, Hooked};
+use crate::containerd::{Run, Stamp};
 use crate::decision::Reason;
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -29,15 +31,26 @@ pub(super) struct Handlers {
     last: Mutex<Option<Arc<Known>>>,
     /// By handlers' own names.
     asked: Mutex<BTreeMap<String, LastAsk>>,
+    seen: Mutex<Seen>,
     restarted: Notify,
 }
 
 /// What the create hook of a handler said last.
 #[derive(Debug, Clone, Copy)]
 struct LastAsk {
-    /// When the container that it asked about was made, by containerd's clock.
-    made: SystemTime,
+    /// When that was.
+    run: Run,
+    /// Whether it is one that was loaded in this run: the container that it asked about was made in it, by containerd's
+    /// clock.
+    is_of_run: bool,
     observes: bool,
+}
+
+/// The base runtime specs as they were at the first look in a run.
+#[derive(Debug, Default)]
+struct Seen {
+    run: Option<Run>,
+    specs: BTreeMap<PathBuf, Option<Stamp>>,
 }
 
 /// One look at containerd's configuration.
@@ -49,8 +62,8 @@ struct Known {
     sandbox_image: Option<String>,
     /// Its own program, where it can be seen, and the runtimes that it executes.
     programs: Vec<String>,
-    /// When it had read the base runtime specs.
-    started: Option<SystemTime>,
+    /// Since before it was asked.
+    run: Option<Run>,
 }
 
 /// What lies on disk for a handler.
@@ -59,8 +72,9 @@ struct OnDisk {
     hooked: Hooked,
     /// Its base runtime spec, where it names one.
     spec: Option<PathBuf>,
-    /// When that was changed.
-    changed: Option<SystemTime>,
+    stamp: Option<Stamp>,
+    /// It is not what lay there at the first look in this run.
+    differs: bool,
 }
 
 /// What containerd starts the containers of a handler with.
@@ -72,8 +86,8 @@ enum Loaded {
     Observing,
     /// No hook that can be relied upon.
     Bare,
-    /// Not known: this base runtime spec was changed since it started, and no hook has asked since.
-    Unsure(PathBuf),
+    /// Not known, and why: its base runtime spec was changed since it started, and no hook has asked since.
+    Unsure(String),
 }
 
 impl Loaded {
@@ -91,7 +105,8 @@ pub(super) struct Ungated {
 
 impl Handlers {
     pub(super) fn new(address: PathBuf, allowed: BTreeSet<String>) -> Self {
-        Self { address, allowed, last: Mutex::default(), asked: Mutex::default(), restarted: Notify::new() }
+        let (last, asked, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { address, allowed, last, asked, seen, restarted: Notify::new() }
     }
 
     /// containerd has started, perhaps with another configuration.
@@ -111,11 +126,11 @@ impl Handlers {
     async fn look(&self) -> Option<Arc<Known>> {
         // Before all else: one that starts meanwhile has what is read now, or is looked at again.
         let address = self.address.clone();
-        let started = super::off_the_runtime(move || containerd::started(&address)).await;
+        let run = super::off_the_runtime(move || containerd::run(&address)).await;
         let found = match Found::ask(&self.address).await {
             Ok(found) => {
                 let version = Containerd::new(&self.address).version().await.ok();
-                Arc::new(Known::from(found, version, started, self.address.clone()).await)
+                Known::from(found, version, run, self.address.clone()).await
             }
             Err(HandlersError::NoAnswer { .. }) => return None,
             Err(error) => {
@@ -123,12 +138,26 @@ impl Handlers {
                 return None;
             }
         };
-        let before = lock(&self.last).replace(Arc::clone(&found));
-        let told = before.map(|before| before.problems(&self.allowed)).unwrap_or_default();
-        for problem in found.problems(&self.allowed).iter().filter(|problem| !told.contains(problem)) {
+        let (found, told) = (Arc::new(self.compared(found)), self.problems());
+        *lock(&self.last) = Some(Arc::clone(&found));
+        for problem in self.problems().iter().filter(|problem| !told.contains(problem)) {
             tracing::warn!("{problem}");
         }
         Some(found)
+    }
+
+    /// What was found, beside what lay there at the first look in this run.
+    fn compared(&self, mut found: Known) -> Known {
+        let mut seen = lock(&self.seen);
+        if seen.run != found.run {
+            *seen = Seen { run: found.run, specs: BTreeMap::new() };
+        }
+        for one in &mut found.all {
+            let Some(spec) = &one.spec else { continue };
+            let first = seen.specs.entry(spec.clone()).or_insert_with(|| one.stamp.clone());
+            one.differs = *first != one.stamp;
+        }
+        found
     }
 
     /// Whether pods may run under `handler`; empty is the default one.
@@ -153,12 +182,15 @@ impl Handlers {
     }
 
     /// The create hook has asked about a container of `handler` that was `made` then, and says whether it observes. What a
-    /// container carries that an earlier containerd made says nothing about this one.
-    pub(super) fn heard(&self, handler: &str, observes: bool, made: SystemTime) {
-        let Some(known) = self.known() else { return };
-        if known.of(handler).is_some() && known.started.is_some_and(|started| started <= made) {
+    /// container carries that an earlier containerd made says nothing about this one; that it observes is taken from any,
+    /// because what is claimed for it is less.
+    pub(super) fn heard(&self, handler: &str, observes: bool, made: Option<SystemTime>) {
+        let Some(known) = self.known().filter(|known| known.of(handler).is_some()) else { return };
+        let Some(run) = known.run else { return };
+        let is_of_run = made.is_some_and(|made| known.began().is_some_and(|began| began <= made));
+        if is_of_run || observes {
             let name = known.name(handler).to_owned();
-            lock(&self.asked).insert(name, LastAsk { made, observes });
+            lock(&self.asked).insert(name, LastAsk { run, is_of_run, observes });
         }
     }
 
@@ -174,7 +206,7 @@ impl Handlers {
         let unheld =
             loaded.iter().filter(|(name, loaded)| !self.is_held(name, loaded)).map(|(_, loaded)| loaded);
         match unheld.reduce(|one, other| if *one == Loaded::Bare { one } else { other }) {
-            Some(Loaded::Unsure(spec)) => Some(unread(spec)),
+            Some(Loaded::Unsure(why)) => Some(why.clone()),
             Some(_) => Some("a runtime handler carries no create hook".to_owned()),
             None if loaded.is_empty() => Some("a runtime handler carries no create hook".to_owned()),
             None => self.observe().then(|| "a create hook observes: no answer allows".to_owned()),
@@ -202,14 +234,14 @@ impl Handlers {
 
     /// What wants looking at.
     pub(super) fn problems(&self) -> Vec<String> {
-        self.known().map(|known| known.problems(&self.allowed)).unwrap_or_default()
+        self.known().map(|known| known.problems(&self.allowed, &lock(&self.asked))).unwrap_or_default()
     }
 
     /// By name.
     fn loaded(&self) -> Vec<(String, Loaded)> {
         let Some(known) = self.known() else { return Vec::new() };
         let asked = lock(&self.asked);
-        let of = |one: &OnDisk| (one.name.clone(), known.loaded(one, asked.get(&one.name).copied()));
+        let of = |one: &OnDisk| (one.name.clone(), known.loaded(one, asked.get(&one.name)));
         known.all.iter().map(of).collect()
     }
 
@@ -222,28 +254,15 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is wrong with a base runtime spec that containerd has not read.
-fn unread(spec: &Path) -> String {
-    format!(
-        "`{}` was changed since containerd started, which goes on with what it read then: `systemctl restart \
-         containerd`",
-        spec.display()
-    )
-}
-
 impl Known {
-    async fn from(
-        found: Found,
-        version: Option<String>,
-        started: Option<SystemTime>,
-        address: PathBuf,
-    ) -> Self {
+    async fn from(found: Found, version: Option<String>, run: Option<Run>, address: PathBuf) -> Self {
         let on_disk = |handler: &Handler| OnDisk {
             name: handler.name.clone(),
             hooked: handler.hooked(),
             spec: handler.base_runtime_spec.clone(),
             // After it was read: what is changed meanwhile is newer than what was read.
-            changed: handler.changed(),
+            stamp: handler.stamp(),
+            differs: false,
         };
         super::off_the_runtime(move || Self {
             version,
@@ -251,28 +270,60 @@ impl Known {
             default: found.default,
             sandbox_image: found.sandbox_image,
             programs: programs(found.all.iter().filter_map(|handler| handler.runtime.as_deref()), &address),
-            started,
+            run,
         })
         .await
     }
 
     /// What containerd has loaded, by what lies there and by what the hook said last.
-    fn loaded(&self, one: &OnDisk, asked: Option<LastAsk>) -> Loaded {
+    fn loaded(&self, one: &OnDisk, asked: Option<&LastAsk>) -> Loaded {
         let Hooked::Yes(hook) = &one.hooked else { return Loaded::Bare };
-        let asked = asked.filter(|asked| self.started.is_some_and(|started| started <= asked.made));
-        match (asked.map(|asked| asked.observes), &one.spec) {
-            (Some(true), _) => Loaded::Observing,
-            (Some(false), Some(_)) if !self.has_read(one) => Loaded::Enforcing,
-            (None, Some(spec)) if !self.has_read(one) => Loaded::Unsure(spec.clone()),
+        match (self.said(asked), &one.spec) {
+            (Some(LastAsk { observes: true, .. }), _) => Loaded::Observing,
+            (Some(_), Some(_)) if !self.has_read(one) => Loaded::Enforcing,
+            (None, Some(spec)) if !self.has_read(one) => Loaded::Unsure(self.unread(spec)),
             // What lies there has been loaded; one that has not, and says otherwise, was made before.
             _ if hook.observe => Loaded::Observing,
             _ => Loaded::Enforcing,
         }
     }
 
+    /// What the hook said last, if that was in this run.
+    fn said<'a>(&self, asked: Option<&'a LastAsk>) -> Option<&'a LastAsk> {
+        asked.filter(|asked| Some(asked.run) == self.run)
+    }
+
+    /// When it had read the base runtime specs; none where the clock was set to an earlier time since.
+    fn began(&self) -> Option<SystemTime> {
+        self.run.map(|run| run.started).filter(|started| *started <= SystemTime::now())
+    }
+
     /// Whether the base runtime spec that lies there is surely the one that containerd read.
     fn has_read(&self, one: &OnDisk) -> bool {
-        matches!((one.changed, self.started), (Some(changed), Some(started)) if changed <= started)
+        let changed = one.stamp.as_ref().and_then(Stamp::changed);
+        !one.differs && matches!((changed, self.began()), (Some(changed), Some(began)) if changed <= began)
+    }
+
+    /// Whether the hook that containerd has loaded has spoken for a base runtime spec of which the clock alone says that it
+    /// was changed: where the clock was behind when containerd started, it says so for ever.
+    fn is_vouched_for(&self, one: &OnDisk, hook: &CreateHook, asked: Option<&LastAsk>) -> bool {
+        let said = self.said(asked).filter(|asked| asked.is_of_run);
+        !one.differs && said.is_some_and(|said| said.observes == hook.observe)
+    }
+
+    /// What is wrong with a base runtime spec that containerd has not read.
+    fn unread(&self, spec: &Path) -> String {
+        let spec = spec.display();
+        if self.run.is_some() && self.began().is_none() {
+            return format!(
+                "whether containerd has read `{spec}` as it is does not show, because it started later than now by the \
+                 clock: `systemctl restart containerd`"
+            );
+        }
+        format!(
+            "`{spec}` was changed since containerd started, which goes on with what it read then: `systemctl restart \
+             containerd`"
+        )
     }
 
     /// The handler's own name.
@@ -291,13 +342,14 @@ impl Known {
             || !self.all.iter().any(|one| is_hooked(&one.hooked))
     }
 
-    fn problems(&self, allowed: &BTreeSet<String>) -> Vec<String> {
+    fn problems(&self, allowed: &BTreeSet<String>, asked: &BTreeMap<String, LastAsk>) -> Vec<String> {
         let tag = self.sandbox_image.as_deref().filter(|image| !image.contains("@sha256:")).map(|image| {
             format!("containerd: the pause image `{image}` is named by a tag, which others may move: pin its digest")
         });
         let unread = self.all.iter().filter_map(|one| {
-            let spec = one.spec.as_deref().filter(|_| is_hooked(&one.hooked) && !self.has_read(one))?;
-            Some(format!("containerd: runtime handler `{}`: {}", one.name, unread(spec)))
+            let (Hooked::Yes(hook), Some(spec)) = (&one.hooked, &one.spec) else { return None };
+            let is_fine = self.has_read(one) || self.is_vouched_for(one, hook, asked.get(&one.name));
+            (!is_fine).then(|| format!("containerd: runtime handler `{}`: {}", one.name, self.unread(spec)))
         });
         let handlers = self.all.iter().filter_map(|OnDisk { name, hooked, .. }| {
             let why = match hooked {
@@ -368,7 +420,15 @@ mod tests {
     /// Of a spec that containerd has read.
     fn on_disk(name: &str, hooked: Hooked) -> OnDisk {
         let spec = is_hooked(&hooked).then(|| PathBuf::from("/base.json"));
-        OnDisk { name: name.to_owned(), hooked, spec, changed: Some(at(9)) }
+        OnDisk { name: name.to_owned(), hooked, spec, stamp: changed(9), differs: false }
+    }
+
+    fn changed(seconds: u64) -> Option<Stamp> {
+        Some(Stamp { files: vec![(1, at(seconds))] })
+    }
+
+    fn since(seconds: u64) -> Option<Run> {
+        Some(Run { inode: 1, started: at(seconds) })
     }
 
     fn known(hooked: &[(&str, bool)]) -> Known {
@@ -379,7 +439,7 @@ mod tests {
             all: hooked.iter().map(|(name, hooked)| on_disk(name, of(*hooked))).collect(),
             sandbox_image: None,
             programs: Vec::new(),
-            started: Some(at(10)),
+            run: since(10),
         }
     }
 
@@ -397,7 +457,8 @@ mod tests {
         for (all, handler, admitted) in rows {
             let known = known(all);
             assert_eq!(known.is_admitted(handler, &listed), admitted, "{handler} {all:?}");
-            let alarmed = known.problems(&listed).iter().any(|problem| problem.contains("gvisor"));
+            let alarmed =
+                known.problems(&listed, &BTreeMap::new()).iter().any(|problem| problem.contains("gvisor"));
             assert_eq!(alarmed, !known.is_admitted("gvisor", &listed) && known.of("gvisor").is_some());
         }
     }
@@ -421,20 +482,23 @@ mod tests {
             (&observing, 11, Some((12, false)), None),
             // Made by a containerd before, which says nothing.
             (&enforcing, 11, Some((8, false)), unsure()),
-            (&enforcing, 9, Some((8, true)), None),
+            (&enforcing, 9, Some((8, false)), None),
+            // But for less.
+            (&enforcing, 9, Some((8, true)), observes()),
+            (&enforcing, 11, Some((8, true)), observes()),
             // Older by its time alone: the hook's own word counts, where it claims less.
             (&enforcing, 9, Some((11, true)), observes()),
             (&observing, 9, Some((11, false)), observes()),
         ];
-        for (hook, changed, asked, wanted) in rows {
-            let what = format!("{hook:?} {changed} {asked:?}");
+        for (hook, at_second, asked, wanted) in rows {
+            let what = format!("{hook:?} {at_second} {asked:?}");
             let handlers = Handlers::new(PathBuf::new(), BTreeSet::new());
             assert!(handlers.hindrance().unwrap().contains("no create hook"), "nothing is known yet");
-            let one = OnDisk { changed: Some(at(changed)), ..on_disk("runc", Hooked::Yes(hook.clone())) };
+            let one = OnDisk { stamp: changed(at_second), ..on_disk("runc", Hooked::Yes(hook.clone())) };
             *lock(&handlers.last) = Some(Arc::new(Known { all: vec![one], ..known(&[]) }));
             if let Some((made, observes)) = asked {
-                handlers.heard("", observes, at(made));
-                handlers.heard("unheard-of", true, at(made));
+                handlers.heard("", observes, Some(at(made)));
+                handlers.heard("unheard-of", true, Some(at(made)));
             }
             let hindrance = handlers.hindrance();
             assert_eq!(hindrance.is_some(), wanted.is_some(), "{what}: {hindrance:?}");
@@ -444,7 +508,9 @@ mod tests {
             assert_eq!(handlers.list(), [("runc".to_owned(), wanted != unsure())], "{what}");
             let alarmed =
                 handlers.problems().iter().any(|problem| problem.contains("systemctl restart containerd"));
-            assert_eq!(alarmed, changed > 10, "{what}");
+            // What the loaded hook says is what lies there, too.
+            let vouched = asked.is_some_and(|(made, observes)| made > 10 && observes == hook.observe);
+            assert_eq!(alarmed, at_second > 10 && !vouched, "{what}");
         }
     }
 
@@ -452,28 +518,68 @@ mod tests {
     fn a_restart_makes_void_what_was_asked_before() {
         let handlers = Handlers::new(PathBuf::new(), BTreeSet::new());
         let on_disk =
-            || OnDisk { changed: Some(at(11)), ..on_disk("runc", Hooked::Yes(CreateHook::new("/hook"))) };
-        let since = |started| {
-            let known = Known { all: vec![on_disk()], started, ..known(&[]) };
+            || OnDisk { stamp: changed(11), ..on_disk("runc", Hooked::Yes(CreateHook::new("/hook"))) };
+        let runs = |run| {
+            let known = Known { all: vec![on_disk()], run, ..known(&[]) };
             *lock(&handlers.last) = Some(Arc::new(known));
         };
-        since(Some(at(10)));
-        handlers.heard("runc", true, at(11));
+        runs(since(10));
+        handlers.heard("runc", true, Some(at(11)));
         assert!(handlers.observe());
-        since(Some(at(12)));
+        runs(since(12));
         assert!(!handlers.observe() && handlers.hindrance().is_none());
         // Where nobody knows since when it runs, nothing is claimed.
-        since(None);
-        handlers.heard("runc", false, at(13));
+        runs(None);
+        handlers.heard("runc", false, Some(at(13)));
         assert!(handlers.hindrance().is_some() && !handlers.hold());
         // What is admitted is what lies there: a wiring under way refuses nobody.
         assert!(handlers.known().unwrap().is_admitted("runc", &BTreeSet::new()));
     }
 
     #[test]
+    fn a_clock_that_is_set_makes_nothing_claimed_that_is_not() {
+        let handlers = Handlers::new(PathBuf::new(), BTreeSet::new());
+        let looks = |run, stamp: Option<Stamp>| {
+            let one = OnDisk { stamp, ..on_disk("runc", Hooked::Yes(CreateHook::new("/hook"))) };
+            let found = handlers.compared(Known { all: vec![one], run, ..known(&[]) });
+            *lock(&handlers.last) = Some(Arc::new(found));
+        };
+        let alarmed = || handlers.problems().iter().any(|problem| problem.contains("restart containerd"));
+        // It was set back, and containerd started before.
+        let later = SystemTime::now() + Duration::from_secs(3_600);
+        looks(Some(Run { inode: 2, started: later }), changed(9));
+        assert!(handlers.hindrance().unwrap().contains("later than now") && alarmed());
+        handlers.heard("runc", false, Some(later));
+        assert!(!handlers.hold());
+        handlers.heard("runc", true, Some(at(9)));
+        assert!(handlers.observe() && alarmed());
+        // Another file, or another time of it, in the same run; old by the time alone.
+        for other in [Stamp { files: vec![(2, at(9))] }, Stamp { files: vec![(1, at(8))] }] {
+            looks(since(10), changed(9));
+            assert!(handlers.hindrance().is_none() && !alarmed());
+            looks(since(10), Some(other));
+            assert!(handlers.hindrance().unwrap().contains("was changed") && alarmed());
+            handlers.heard("runc", false, Some(at(11)));
+            assert!(handlers.hindrance().is_none() && alarmed(), "the one that lies there is not loaded");
+            looks(since(10), None);
+            assert!(alarmed());
+            // Of the same time, by a clock that stands.
+            looks(Some(Run { inode: 2, started: at(10) }), changed(9));
+            assert!(handlers.hindrance().is_none() && !alarmed());
+            lock(&handlers.asked).clear();
+        }
+        // It was behind when containerd started, and is right now.
+        looks(since(12), changed(1_000));
+        assert!(!handlers.hold() && alarmed());
+        handlers.heard("runc", false, Some(at(2_000)));
+        assert!(handlers.hold() && !alarmed());
+    }
+
+    #[test]
     fn a_pause_image_by_its_tag_is_an_alarm() {
         let with = |image: &str| {
-            Known { sandbox_image: Some(image.to_owned()), ..known(&[]) }.problems(&BTreeSet::new())
+            Known { sandbox_image: Some(image.to_owned()), ..known(&[]) }
+                .problems(&BTreeSet::new(), &BTreeMap::new())
         };
         assert!(with("r.io/pause:3.10").iter().any(|problem| problem.contains("pin its digest")));
         assert!(with("r.io/pause@sha256:ab").is_empty());
@@ -483,7 +589,9 @@ mod tests {
     fn a_hook_that_does_not_hold_what_it_should_is_an_alarm() {
         let told = |hooked: Hooked, allowed: &[&str]| {
             let known = Known { all: vec![on_disk("runc", hooked)], ..known(&[]) };
-            known.problems(&allowed.iter().map(|name| (*name).to_owned()).collect()).join("\n")
+            known
+                .problems(&allowed.iter().map(|name| (*name).to_owned()).collect(), &BTreeMap::new())
+                .join("\n")
         };
         let made_for = |version: &str| {
             Hooked::Yes(CreateHook { made_for: Some(version.to_owned()), ..CreateHook::new("/hook") })

@@ -14,7 +14,7 @@ use crate::cli::output::{Answer, plain};
 use crate::cli::owner::not_roots_alone;
 use crate::cli::write;
 use crate::containerd::wiring::{Change, Kind, Made, Mode, Order, Places, Plan, PlanError, Record};
-use crate::containerd::{Installed, changed, started};
+use crate::containerd::{Installed, Stamp, run};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Enable {
@@ -173,10 +173,12 @@ impl Enable {
 
 /// Whether the containerd that runs has started before what it is to read was as it is.
 fn is_unread(context: &Context, record: &Record) -> bool {
-    let Some(started) = started(&context.defaults.settings.containerd.address) else { return false };
+    let Some(run) = run(&context.defaults.settings.containerd.address) else { return false };
     let specs = record.specs.iter().map(|spec| &spec.path);
     let mut all = specs.chain(&record.drop_in).chain([&record.root.path]);
-    all.any(|path| changed(path).is_some_and(|changed| changed > started))
+    all.any(|path| {
+        Stamp::of(path).and_then(|stamp| stamp.changed()).is_some_and(|changed| changed > run.started)
+    })
 }
 
 fn in_bin_dir(change: &Change, record: &Record) -> bool {

@@ -9,7 +9,7 @@ use crate::cli::attestations::runtime;
 use crate::cli::error::CliError;
 use crate::cli::output::warn;
 use crate::containerd::wiring::{Places, Record};
-use crate::containerd::{Handlers, output, started};
+use crate::containerd::{Handlers, output, run};
 
 /// How long `systemctl restart` may take: containerd tells systemd that it is ready.
 const RESTART: Duration = Duration::from_secs(90);
@@ -20,7 +20,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub(super) fn restart(context: &Context, unit: &str, record: Option<&Record>) -> Result<(), CliError> {
     let failed = |why: String| CliError::Restart { unit: unit.to_owned(), why };
     let address = &context.defaults.settings.containerd.address;
-    let before = started(address);
+    let before = run(address);
     let mut command = Command::new("systemctl");
     command.args(["restart", "--", unit]);
     output(&mut command, 64 * 1024, RESTART).map_err(|error| failed(error.to_string()))?;
@@ -35,7 +35,7 @@ pub(super) fn restart(context: &Context, unit: &str, record: Option<&Record>) ->
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }
     };
-    if before.is_some() && started(address) == before {
+    if before.is_some() && run(address) == before {
         return Err(failed(format!(
             "the containerd behind `{}` is another one: name its unit with --unit",
             address.display()

@@ -224,8 +224,8 @@ impl CreateGate {
         creation.reach.sources.extend(sources);
         let bound = bound?;
         if let Some(pod) = &creation.pod {
-            if let (Some(observes), Some(made)) = (creation.hook_observes, creation.recorded) {
-                self.handlers.heard(&pod.handler, observes, made);
+            if let Some(observes) = creation.hook_observes {
+                self.handlers.heard(&pod.handler, observes, creation.recorded);
             }
             self.handlers.admit(&pod.handler).await?;
             self.learn(creation, pod).await;
