@@ -35,13 +35,22 @@ const REPOSITORY: &str = "binauthd-canary.invalid/canary";
 /// After this containerd collects what a proof has left that was cut off.
 const LEASE: Duration = Duration::from_secs(5 * 60);
 
-/// Shows it at creation, in containerd's namespace of CRI. 30 s at most, and a few to clean up.
+/// What the canary would run; a runtime that finds nothing to run names it.
+const PROGRAM: &str = "/nothing";
+
+/// Shows it at creation, in containerd's namespace of CRI. 30 s at most, and a few to clean up, once no other proof is
+/// under way: as long is waited for that.
 pub async fn prove_creation(address: &Path, namespace: &str, image: &Canary) -> Shown {
     let Ok(channel) = containerd_client::connect(address).await else {
         return Shown::NotShown(format!("containerd cannot be reached on `{}`", address.display()));
     };
     let Ok(namespace) = namespace.parse::<MetadataValue<Ascii>>() else {
         return Shown::NotShown(format!("`{namespace}` is no namespace of containerd"));
+    };
+    // They clear up each other's.
+    let _alone = match super::turn::take(Path::new(super::turn::FILE), super::DEADLINE).await {
+        Ok(alone) => alone,
+        Err(why) => return Shown::NotShown(why),
     };
     let stage = Stage { channel, namespace, image, name: format!("{REPOSITORY}@{}", image.digest()) };
     stage.clear().await;
@@ -98,11 +107,7 @@ impl Stage<'_> {
                 Shown::Refused(if status.message().contains("hook") { "hook" } else { "nri" })
             }
             Err(status) if is_ours(status.message()) => Shown::Otherwise(status.message().to_owned()),
-            // There is nothing in it that could run: nobody else had anything against it.
-            Err(status) => Shown::Through(format!(
-                "a container of it was created, and failed for having nothing to run: {}",
-                status.message()
-            )),
+            Err(status) => failed(status.message()),
         })
     }
 
@@ -255,6 +260,19 @@ fn is_ours(message: &str) -> bool {
     message.replace(MARK, "").contains("binauthd")
 }
 
+/// What a start shows that failed, and not by a gate of ours.
+fn failed(message: &str) -> Shown {
+    if message.contains(PROGRAM) {
+        // There is nothing in it that could run: nobody else had anything against it.
+        return Shown::Through(format!(
+            "a container of it was created, and failed for having nothing to run: {message}"
+        ));
+    }
+    Shown::NotShown(format!(
+        "a container of it was created, and did not get to where it would run: {message}"
+    ))
+}
+
 /// The one message of a stream.
 fn once<T>(message: T) -> futures_util::stream::Iter<std::iter::Once<T>> {
     futures_util::stream::iter(std::iter::once(message))
@@ -264,5 +282,28 @@ fn unless_there<T>(done: Result<T, tonic::Status>) -> Result<(), tonic::Status> 
     match done {
         Err(status) if status.code() != Code::AlreadyExists => Err(status),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn got_through_is_what_fails_for_having_nothing_to_run() {
+        let image = Canary::of("amd64");
+        assert!(String::from_utf8_lossy(&image.config.bytes).contains(&format!("[\"{PROGRAM}\"]")));
+        let rows = [
+            ("runc create failed: exec: \"/nothing\": stat /nothing: no such file or directory", true),
+            ("crun: executable file `/nothing` not found: No such file or directory", true),
+            ("failed to create shim task: context deadline exceeded", false),
+            ("runc create failed: unable to apply cgroup configuration: no space left on device", false),
+            ("", false),
+        ];
+        for (message, through) in rows {
+            let shown = failed(message);
+            assert_eq!(matches!(shown, Shown::Through(_)), through, "{shown:?}");
+            assert_eq!(matches!(shown, Shown::NotShown(_)), !through, "{shown:?}");
+        }
     }
 }

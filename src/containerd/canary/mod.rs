@@ -9,6 +9,7 @@
 
 mod creation;
 mod registry;
+mod turn;
 
 use std::path::Path;
 use std::time::Duration;
