@@ -67,6 +67,9 @@ pub const EXECUTED: &[&str] = &[
     // plugins of the network, which containerd executes
     "/opt/cni/bin",
     "/boot",
+    // a distribution that brings programs of its own, and what a cloud's image runs at boot
+    "/var/lib/rancher/k3s/data",
+    "/var/lib/cloud",
     // units, rules of devices, and what runs at a time or at an event
     "/etc/systemd",
     "/etc/init.d",
@@ -77,6 +80,13 @@ pub const EXECUTED: &[&str] = &[
     "/etc/udev",
     "/run/udev/rules.d",
     "/etc/dbus-1",
+    "/usr/share/dbus-1",
+    "/etc/polkit-1",
+    "/etc/tmpfiles.d",
+    "/run/tmpfiles.d",
+    "/etc/NetworkManager/dispatcher.d",
+    // package managers, which run programs before and after
+    "/etc/apt",
     "/etc/modprobe.d",
     "/run/modprobe.d",
     "/etc/modules-load.d",
@@ -91,6 +101,17 @@ pub const EXECUTED: &[&str] = &[
     "/etc/logrotate.conf",
     "/etc/logrotate.d",
     "/sys/kernel/uevent_helper",
+    // the kernel runs a program by what lies there: `release_agent`, and `kernel.core_pattern` by sysctl
+    "/sys/fs/cgroup",
+    "/etc/sysctl.conf",
+    "/etc/sysctl.d",
+    "/run/sysctl.d",
+    // what kubelet is started with; volumes lie beside it
+    "/var/lib/kubelet/kubeadm-flags.env",
+    "/var/lib/kubelet/config.yaml",
+    // what is set for everybody who logs in
+    "/etc/profile.d",
+    "/etc/environment",
     // libraries that every program loads
     "/etc/ld.so.preload",
     "/etc/ld.so.cache",
@@ -109,12 +130,16 @@ pub const EXECUTED: &[&str] = &[
 pub const ORDERS: &[&str] = &[
     "/run/systemd",
     "/run/dbus",
+    "/run/snapd.socket",
     "/run/docker.sock",
     "/run/docker",
+    "/run/cri-dockerd.sock",
     "/run/crio",
     "/run/podman",
     "/run/buildkit",
 ];
+/// Below [`ORDERS`], and none: name servers, the journal and the state of networks. `/etc/resolv.conf` leads there.
+const NO_ORDERS: &[&str] = &["/run/systemd/resolve", "/run/systemd/journal", "/run/systemd/netif"];
 /// The folder of CRI in containerd's root and in its state, in every version.
 const CRI: &str = "io.containerd.grpc.v1.cri";
 /// Mounts that are told of one container; whether it is refused does not hang on their number.
@@ -275,7 +300,8 @@ impl HostRules {
     /// What of what the node runs, or where of where it takes orders, a mount of `path` reaches, and how.
     fn reached_program(&self, path: &str, is_readonly: bool) -> Option<String> {
         let meets = |known: &&String| lies_in(path, known) || lies_in(known, path);
-        let orders = self.orders.iter().find(meets);
+        let takes_none = NO_ORDERS.iter().any(|folder| lies_in(path, folder));
+        let orders = self.orders.iter().filter(|_| !takes_none).find(meets);
         let orders = orders.map(|known| format!("where the node takes orders by `{known}`"));
         orders.or_else(|| {
             let known = self.executed.iter().filter(|_| !is_readonly).find(meets)?;
