@@ -107,10 +107,23 @@ async fn a_token_that_does_not_count_is_asked_for_anew() {
     assert_eq!(followed(&source, &mut token).await.0, [Heard::Relist, Heard::Follows]);
 }
 
+#[tokio::test]
+async fn who_tells_without_end_is_read_no_faster_than_a_node_can_bear() {
+    let told = line("1", &[]).repeat(6_000);
+    let server = Server::start(None, move |_| Answer::Text(told.clone())).await;
+    let source = telling(http_options(server.url("http")));
+    let (mut token, began) = (Some("0".to_owned()), std::time::Instant::now());
+    let (heard, _) = followed(&source, &mut token).await;
+    let took = began.elapsed();
+    assert_eq!(heard.len(), 6_000);
+    // 5,000 at once, and 500 a second behind them.
+    assert!(took > Duration::from_millis(1_500), "{took:?}");
+}
+
 /// One thread serves all sources.
 #[tokio::test]
 async fn who_tells_much_leaves_others_their_turn() {
-    const LINES: usize = 200_000;
+    const LINES: usize = 4_800;
     let told = line("1", &[]).repeat(LINES);
     let server = Server::start(None, move |_| Answer::Text(told.clone())).await;
     let source = telling(http_options(server.url("http")));

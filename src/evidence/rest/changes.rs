@@ -1,11 +1,12 @@
 //! The stream of changes that binauth-store gives (`GET /v1/changes`): lines of JSON, each with the token behind it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
 use super::{RestSource, trouble};
 use crate::attestation::{NoteName, occurrence};
+use crate::evidence::look_ups::{Bucket, Share};
 use crate::evidence::source::{Heard, Listener, SourceError};
 use crate::http::{self, HttpError, address};
 use crate::image::Digest;
@@ -18,6 +19,11 @@ const MAX_TOKEN: usize = 256;
 const MAX_LINE: usize = 2 * occurrence::MAX_BYTES;
 /// After so many lines others on this thread have their turn, even if more have come already.
 const AT_A_TIME: usize = 32;
+/// How many lines are taken: reading costs the node more than sending costs whoever sends without end. What comes sooner
+/// waits on the connection.
+const LINES: Share = Share { burst: 5_000.0, each_second: 500.0 };
+/// The least that is waited then: the time of several lines, so as to wake less often.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// A line. What is filed comes along, and is not looked at: it is looked up, as anything else that counts.
 #[derive(Deserialize)]
@@ -61,9 +67,9 @@ pub(super) async fn follow(
         Ok(lines) => lines,
         Err(error) => return trouble::of(error, &asked),
     };
-    let mut is_new = token.is_none();
+    let (mut is_new, mut left) = (token.is_none(), Bucket::full(LINES, Instant::now()));
     let broken = loop {
-        match some(&mut lines, &mut is_new, token, listener).await {
+        match some(&mut lines, &mut left, &mut is_new, token, listener).await {
             Ok(()) => tokio::task::yield_now().await,
             Err(broken) => break broken,
         }
@@ -87,11 +93,15 @@ enum Broken {
 /// Takes the next [`AT_A_TIME`] lines.
 async fn some(
     lines: &mut http::Lines,
+    left: &mut Bucket,
     is_new: &mut bool,
     token: &mut Option<String>,
     listener: &mut dyn Listener,
 ) -> Result<(), Broken> {
     for _ in 0..AT_A_TIME {
+        while let Err(pause) = left.take(LINES, Instant::now()) {
+            tokio::time::sleep(pause.max(BREATH)).await;
+        }
         let line = match lines.next().await {
             Ok(Some(http::Line::Whole(line))) => line,
             Ok(Some(http::Line::TooLong)) => {

@@ -156,10 +156,14 @@ impl Hearing<'_> {
         if self.doubted && since.elapsed() < STEADY {
             return;
         }
-        self.source.weather(|weather| {
-            if weather.hears.replace(true) != Some(true) {
-                tracing::info!("source `{}` tells of changes", self.source.name());
-            }
-        });
+        let now = Instant::now();
+        let rest = self
+            .source
+            .weather(|weather| (weather.hears.replace(true) != Some(true)).then(|| weather.is_back(now)));
+        if let Some(rest) = rest {
+            tracing::info!("source `{}` tells of changes", self.source.name());
+            // What could not be looked up while it was away waits no longer than it asks for.
+            self.source.hearsay.hasten(now + rest);
+        }
     }
 }

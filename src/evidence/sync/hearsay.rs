@@ -93,6 +93,12 @@ impl Hearsay {
         self.wait(self.lock(), digest, Named { tries, due: now + rest.max(pause), ..named });
     }
 
+    /// What waits is due at `at`, if it was to wait for longer: whoever did not answer is back.
+    pub(super) fn hasten(&self, at: Instant) {
+        self.lock().waiting.values_mut().for_each(|named| named.due = named.due.min(at));
+        self.named.notify_one();
+    }
+
     fn wait(&self, mut inner: MutexGuard<'_, Inner>, digest: Digest, named: Named) {
         if let Some(waiting) = inner.waiting.get_mut(&digest) {
             // What has failed before waits for its time, whoever speaks of it again.
@@ -231,6 +237,26 @@ mod tests {
         let (two, named) = hearsay.next(now).unwrap();
         hearsay.failed(two, named, Duration::from_secs(3_600), now);
         assert_eq!(hearsay.next(now), Err(Some(Duration::from_secs(3_600))));
+    }
+
+    #[test]
+    fn what_waits_for_a_source_is_due_when_it_is_back() {
+        let now = Instant::now();
+        let hearsay = Hearsay::new(now);
+        hearsay.name(digest(1), [], true, now);
+        for _ in 0..6 {
+            let (one, named) = hearsay.next(now).unwrap();
+            hearsay.failed(one, named, Duration::ZERO, now);
+            assert!(hearsay.next(now).unwrap_err().is_some());
+            hearsay.hasten(now);
+        }
+        let (one, named) = hearsay.next(now).unwrap();
+        assert_eq!(named.tries, 6, "it is given up as soon as before");
+        hearsay.failed(one, named, Duration::ZERO, now);
+        hearsay.hasten(now + Duration::from_secs(5));
+        assert_eq!(hearsay.next(now), Err(Some(Duration::from_secs(5))));
+        hearsay.hasten(now + Duration::from_secs(50));
+        assert_eq!(hearsay.next(now), Err(Some(Duration::from_secs(5))), "nothing is put off");
     }
 
     #[test]

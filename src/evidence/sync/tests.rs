@@ -473,6 +473,25 @@ fn a_change_that_cannot_be_looked_up_is_tried_again_and_makes_nobody_list() {
 }
 
 #[test]
+fn a_deletion_that_was_told_in_an_outage_counts_once_the_source_is_heard_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fixture, told) = telling(folder.path(), 0..5);
+    assert!(fixture.knows(3));
+    fixture.script.is_away.store(true, Ordering::Relaxed);
+    fixture.remove(3);
+    told.gone(3);
+    // Tried at once, after a second and after two more: the next time is in four.
+    std::thread::sleep(Duration::from_millis(3_800));
+    fixture.script.is_away.store(false, Ordering::Relaxed);
+    assert!(fixture.knows(3));
+    told.0.send(Heard::Follows).unwrap();
+    let began = Instant::now();
+    wait(|| !fixture.knows(3));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(fixture.listings(), 1);
+}
+
+#[test]
 fn of_two_look_ups_the_later_one_counts() {
     let folder = tempfile::tempdir().unwrap();
     let (fixture, told) = telling(folder.path(), 0..0);

@@ -55,6 +55,15 @@ impl Weather {
         (said(source, &text), rest)
     }
 
+    /// It has been heard again: it may be asked, but for as long as it wants to be left alone, which is what this gives.
+    pub(super) fn is_back(&mut self, now: Instant) -> Duration {
+        let rest = self.asked_for_rest.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        if rest.is_zero() {
+            self.closed_until = None;
+        }
+        rest
+    }
+
     /// All is well with it.
     pub(super) fn cleared(&mut self) {
         (self.failures, self.closed_until, self.asked_for_rest) = (0, None, None);
@@ -113,6 +122,12 @@ mod tests {
             assert!(weather.closed("s", now + rest).is_none());
         }
         assert_eq!(weather.rest(USUAL, now).as_secs(), 32);
+        // One that is heard again is asked, and closed for as long as before if that is not answered.
+        assert_eq!(weather.is_back(now), Duration::ZERO);
+        assert!(weather.closed("s", now).is_none());
+        assert_eq!(weather.failed("s", &unreachable(), now).1.as_secs(), 10);
+        let (_, rest) = weather.failed("s", &status("503 Service Unavailable", Some(60)), now);
+        assert_eq!((weather.is_back(now), weather.closed("s", now).unwrap().1), (rest, rest));
         weather.cleared();
         assert!(weather.closed("s", now).is_none());
         assert_eq!(weather.rest(USUAL, now), USUAL);
