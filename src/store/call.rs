@@ -3,6 +3,9 @@
 use super::error::{ApiError, Code};
 use crate::attestation::name::is_project;
 use crate::attestation::{AttestorName, NoteName};
+use crate::document;
+
+const MIB: usize = 1024 * 1024;
 
 /// Which API is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,23 @@ pub struct Id {
     pub id: String,
 }
 
+/// What a body may have at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Bytes.
+    pub bytes: usize,
+    /// Values of its JSON.
+    pub values: usize,
+}
+
+impl Most {
+    /// A body has more bytes.
+    #[must_use]
+    pub fn is_exceeded(self) -> ApiError {
+        Code::TooLarge.because(format!("the body is larger than the {} bytes allowed", self.bytes))
+    }
+}
+
 impl Call {
     /// Reads one.
     ///
@@ -132,10 +152,19 @@ impl Call {
         Ok((api, call))
     }
 
-    /// Whether it changes nothing, whatever its method.
+    /// What its body may have.
     #[must_use]
-    pub const fn only_reads(&self) -> bool {
-        matches!(self, Self::Validate(_))
+    pub const fn most(&self) -> Most {
+        match self {
+            Self::CreateNotes(_) | Self::CreateOccurrences(_) => Most { bytes: 32 * MIB, values: 250_000 },
+            Self::UpdatePolicy(_)
+            | Self::CreateAttestor(_)
+            | Self::UpdateAttestor(_)
+            | Self::CreatePlatformPolicy(_)
+            | Self::UpdatePlatformPolicy(_)
+            | Self::PutBundle(_) => Most { bytes: document::MAX_BYTES, values: 250_000 },
+            _ => Most { bytes: 2 * MIB, values: 50_000 },
+        }
     }
 
     fn of(method: &str, segments: &[&str]) -> Option<Self> {

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub enum Code {
     /// It asks for something that makes no sense.
     InvalidArgument,
+    /// It is larger than such a call may be.
+    TooLarge,
     /// It does not say who asks, or nobody known.
     Unauthenticated,
     /// Who asks may not.
@@ -44,6 +46,7 @@ impl Code {
     pub const fn parts(self) -> (u16, &'static str) {
         match self {
             Self::InvalidArgument => (400, "INVALID_ARGUMENT"),
+            Self::TooLarge => (413, "INVALID_ARGUMENT"),
             Self::Unauthenticated => (401, "UNAUTHENTICATED"),
             Self::PermissionDenied => (403, "PERMISSION_DENIED"),
             Self::NotFound => (404, "NOT_FOUND"),

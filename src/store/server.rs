@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::access::{self, Acquaintances, Area, Principal};
-use super::call::{Api, Call};
+use super::call::{Api, Call, Most};
 use super::changes::{Hub, Next, Wanted};
 use super::connection::{Busy, Connection};
 use super::database::{Database, Writing};
@@ -27,13 +27,13 @@ use super::error::{ApiError, Code};
 use super::paging::Paging;
 use super::{documents, notes, occurrences};
 
-/// The largest body of a call, in bytes: a thousand occurrences of usual size, or one document.
-const MAX_BODY: usize = 32 * 1024 * 1024;
 /// How long a call may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// The bodies of all calls at a time, in KiB.
 const BODIES: usize = 256 * 1024;
-/// How long a call may wait for room for its body.
+/// What those bodies have in them, at a time: each value takes some hundred bytes once it is read, however short it was sent.
+const VALUES: usize = 1_000_000;
+/// How long a call may wait for room for its body, and again for what is in it.
 const ROOM_TIME: Duration = Duration::from_secs(5);
 /// How long the database is taken to be as it was when it answered last.
 const HEALTH: Duration = Duration::from_secs(1);
@@ -65,6 +65,7 @@ pub struct Store {
     /// How much each has asked lately.
     rates: Mutex<HashMap<(String, IpAddr), (f64, Instant)>>,
     bodies: Arc<Semaphore>,
+    values: Arc<Semaphore>,
     followers: Arc<Semaphore>,
     /// When the database answered last.
     healthy: Mutex<Option<Instant>>,
@@ -78,8 +79,11 @@ pub(super) struct Asked<'a> {
     parameters: Vec<(String, String)>,
     condition: Condition,
     body: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Room>,
 }
+
+/// A call's part of what all of them may take: for its bytes, and for the values in them.
+type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// What the caller says that it has seen, in headers (RFC 9110 section 13.1).
 #[derive(Debug, Default)]
@@ -146,6 +150,7 @@ impl Store {
             acquaintances: Acquaintances::default(),
             rates: Mutex::default(),
             bodies: Arc::new(Semaphore::new(BODIES)),
+            values: Arc::new(Semaphore::new(VALUES)),
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
             healthy: Mutex::default(),
         }
@@ -214,8 +219,7 @@ impl Store {
         let asked = format!("{} {}", request.method(), crate::text::shown(request.uri().path(), 200));
         let answered = self.answered(request, &connection).await;
         answered.unwrap_or_else(|error| {
-            let status = if error.message == TOO_LARGE { 413 } else { error.code.parts().0 };
-            let mut response = json_response(status, &error.body());
+            let mut response = json_response(error.code.parts().0, &error.body());
             let mut tell = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
             match error.code {
                 Code::Unauthenticated => {
@@ -268,10 +272,12 @@ impl Store {
         let (body, room) = if matches!(*request.method(), Method::GET | Method::DELETE) {
             (Bytes::new(), None)
         } else {
-            if !call.only_reads() {
-                who.may_change_something()?;
+            match call {
+                Call::Validate(_) => who.may_see(Area::Attestors)?,
+                _ => who.may_change_something()?,
             }
-            self.read(request.into_body()).await?
+            let (body, room) = self.read(request.into_body(), call.most()).await?;
+            (body, Some(room))
         };
         let asked = Asked { store: self, who, api, parameters, condition, body, _room: room };
         if let Call::GetBundle(project) = &call {
@@ -294,18 +300,23 @@ impl Store {
     }
 
     /// The body of a call, and its part of the room that there is for all of them.
-    async fn read(&self, body: Incoming) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
-        let most = MAX_BODY as u64;
-        let size = body.size_hint().upper().unwrap_or(most);
-        if size > most {
-            return Err(Code::InvalidArgument.because(TOO_LARGE));
+    async fn read(&self, body: Incoming, most: Most) -> Result<(Bytes, Room), ApiError> {
+        let limit = most.bytes as u64;
+        let size = body.size_hint().upper().unwrap_or(limit);
+        if size > limit {
+            return Err(most.is_exceeded());
         }
-        let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.bodies).acquire_many_owned(kib);
-        let Ok(Ok(room)) = tokio::time::timeout(ROOM_TIME, room).await else {
-            return Err(Code::ResourceExhausted.because("many large calls are under way: try again"));
-        };
-        Ok((read(body).await?, Some(room)))
+        let bytes = room(&self.bodies, usize::try_from(size.div_ceil(1024)).unwrap_or(BODIES)).await?;
+        let body = read(body, most).await?;
+        let found = values(&body);
+        if found > most.values {
+            return Err(Code::TooLarge.because(format!(
+                "the body has too many values: {found}, where {} are allowed",
+                most.values
+            )));
+        }
+        let values = room(&self.values, found).await?;
+        Ok((body, (bytes, values)))
     }
 
     /// A stream of changes, until who follows may not any more.
@@ -422,15 +433,37 @@ fn is_of_this_machine(request: &Request<Incoming>) -> bool {
     is_local && !request.headers().contains_key(ORIGIN)
 }
 
-const TOO_LARGE: &str = "the body is larger than the 33554432 bytes allowed";
+/// A part of what all calls may take at a time.
+async fn room(of: &Arc<Semaphore>, much: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+    let much = u32::try_from(much).unwrap_or(u32::MAX);
+    match tokio::time::timeout(ROOM_TIME, Arc::clone(of).acquire_many_owned(much)).await {
+        Ok(Ok(room)) => Ok(room),
+        _ => Err(Code::ResourceExhausted.because("many large calls are under way: try again")),
+    }
+}
 
-async fn read(body: Incoming) -> Result<Bytes, ApiError> {
-    let limited = Limited::new(body, MAX_BODY).collect();
+/// How many values a text of JSON has, before it is read: as many as it has begin or follow another one, and not less.
+fn values(json: &[u8]) -> usize {
+    let (mut found, mut is_text) = (0, false);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_text = !is_text,
+            b'\\' if is_text => {
+                bytes.next();
+            }
+            b'{' | b'[' | b',' if !is_text => found += 1,
+            _ => {}
+        }
+    }
+    found
+}
+
+async fn read(body: Incoming, most: Most) -> Result<Bytes, ApiError> {
+    let limited = Limited::new(body, most.bytes).collect();
     match tokio::time::timeout(BODY_TIME, limited).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(Code::InvalidArgument.because(TOO_LARGE))
-        }
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(most.is_exceeded()),
         Ok(Err(error)) => Err(Code::InvalidArgument.because(format!("the body cannot be read: {error}"))),
         Err(_) => Err(Code::InvalidArgument
             .because(format!("the body did not arrive within {} s", BODY_TIME.as_secs()))),
@@ -486,6 +519,25 @@ impl Call {
             | Self::GetBundle(_)
             | Self::Changes
             | Self::Health => Ok(Value::Null),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::values;
+
+    #[test]
+    fn values_are_counted_where_they_are_values() {
+        for (json, found) in [
+            ("", 0),
+            ("{}", 1),
+            (r#"{"a":[1,2,{}],"b":"{[,"}"#, 6),
+            (r#"["\"{[,","\\",1]"#, 3),
+            (r#"["{[,"#, 1),
+            ("[[[[", 4),
+        ] {
+            assert_eq!(values(json.as_bytes()), found, "{json}");
         }
     }
 }

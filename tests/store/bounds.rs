@@ -99,7 +99,17 @@ fn what_is_kept_is_bounded_whatever_it_is() {
     assert_eq!(text(&line, "/filed/name"), text(&filed, "/name"));
     assert!(line.to_string().len() < 1000, "{line}");
     let many = json!({"occurrences": (0..34).map(|_| build(1_000_000)).collect::<Vec<_>>()});
-    assert_eq!(store.call("POST /v1/projects/shop/occurrences:batchCreate", Some(&many)).status, 413);
+    let batch = "POST /v1/projects/shop/occurrences:batchCreate";
+    assert_eq!(store.call(batch, Some(&many)).status, 413);
+    // One call has less room than a batch, and few bytes may not become many values.
+    let large = "x".repeat(3 << 20);
+    assert_eq!(store.call(call, Some(&json!({"a": large}))).status, 413);
+    assert_eq!(store.call("PUT /v1/projects/shop/bundle", Some(&json!({"payload": large}))).status, 200);
+    for (line, many) in [(call, 60_000), (batch, 300_000), ("PUT /v1/projects/shop/bundle", 300_000)] {
+        let refused = store.call(line, Some(&json!({"a": vec![json!({}); many / 2]})));
+        let says = text(&refused.body, "/error/message");
+        assert!(refused.status == 413 && says.contains("too many values"), "{line}: {says}");
+    }
 }
 
 #[test]
