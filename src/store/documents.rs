@@ -58,6 +58,8 @@ struct Kept {
     seq: i64,
     etag: String,
     body: Value,
+    /// Of the body, as a text.
+    bytes: usize,
 }
 
 impl Row for Kept {
@@ -69,6 +71,10 @@ impl Row for Kept {
 impl Numbered for Kept {
     fn seq(&self) -> i64 {
         self.seq
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -309,7 +315,8 @@ async fn list(asked: &Asked<'_>, kind: Kind, project: &str) -> Result<(Vec<Value
 
 fn kept(row: &sqlx::any::AnyRow) -> Result<Kept, ApiError> {
     let body: String = row.try_get(2)?;
-    Ok(Kept { seq: row.try_get(0)?, etag: row.try_get(1)?, body: serde_json::from_str(&body)? })
+    let bytes = body.len();
+    Ok(Kept { seq: row.try_get(0)?, etag: row.try_get(1)?, body: serde_json::from_str(&body)?, bytes })
 }
 
 /// Replaces a document, or makes it.

@@ -23,11 +23,17 @@ struct Kept {
     created: String,
     updated: String,
     body: Value,
+    /// Of the body, as a text.
+    bytes: usize,
 }
 
 impl Numbered for Kept {
     fn seq(&self) -> i64 {
         self.seq
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -201,6 +207,7 @@ fn kept(row: &AnyRow) -> Result<Kept, ApiError> {
         created: row.try_get(4)?,
         updated: row.try_get(5)?,
         body: serde_json::from_str(&body)?,
+        bytes: body.len(),
     })
 }
 

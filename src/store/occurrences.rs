@@ -57,6 +57,10 @@ impl Numbered for Kept {
     fn seq(&self) -> i64 {
         self.seq
     }
+
+    fn bytes(&self) -> usize {
+        self.body.len()
+    }
 }
 
 /// What a list is of.

@@ -1,6 +1,7 @@
 //! Pages of lists: rows in the order in which they came, each page from behind the last row of the one before. So what is
 //! added or taken away meanwhile moves nothing that was not given yet.
 
+use futures_util::TryStreamExt as _;
 use sqlx::any::AnyRow;
 
 use super::database::Database;
@@ -12,6 +13,8 @@ use crate::document::Version;
 const DEFAULT: usize = 20;
 /// At most.
 pub const MOST: usize = 1_000;
+/// Bytes of what the rows of a page have in them; one row may have more by itself.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// Rows that a filter is held against for one page; a page may have fewer than were asked for, and the token goes on.
 const MOST_LOOKED_AT: usize = 20_000;
 /// Rows that are read at a time.
@@ -66,6 +69,9 @@ fn last_row(token: &str, list: &Version) -> Option<i64> {
 /// A row with a number.
 pub(super) trait Numbered: Row {
     fn seq(&self) -> i64;
+
+    /// Bytes of what is in it, as the database has them.
+    fn bytes(&self) -> usize;
 }
 
 /// Reads one page of `query`, which gives rows behind number `$1` in their order, `$2` of them at most, and binds `bound` from
@@ -82,8 +88,16 @@ pub(super) async fn page<T: Numbered>(
     while !page.is_over {
         let asked = sqlx::query(sqlx::AssertSqlSafe(query)).bind(page.after).bind(page.chunk());
         let asked = bound.iter().fold(asked, |asked, text| asked.bind(*text));
-        let rows = asked.fetch_all(database.pool()).await?;
-        page.take(rows.iter().map(kept).collect::<Result<Vec<_>, _>>()?);
+        // One after the other, and none once the page is full: a thousand of them may be a gigabyte.
+        let mut rows = asked.fetch(database.pool());
+        let mut came = 0;
+        while !page.is_over
+            && let Some(row) = rows.try_next().await?
+        {
+            came += 1;
+            page.take(kept(&row)?);
+        }
+        page.end_chunk(came);
     }
     Ok((page.rows, page.rest.map(|rest| paging.token(rest)).unwrap_or_default()))
 }
@@ -93,6 +107,7 @@ struct Page<'a, T> {
     paging: &'a Paging,
     filter: &'a Filter,
     rows: Vec<T>,
+    bytes: usize,
     after: i64,
     looked_at: usize,
     /// The last row that was looked at, where there are more.
@@ -106,6 +121,7 @@ impl<'a, T: Numbered> Page<'a, T> {
             paging,
             filter,
             rows: Vec::new(),
+            bytes: 0,
             after: paging.after,
             looked_at: 0,
             rest: None,
@@ -119,24 +135,30 @@ impl<'a, T: Numbered> Page<'a, T> {
         i64::try_from(rows).unwrap_or(i64::MAX)
     }
 
-    /// Takes the next [`chunk`](Self::chunk) of rows; fewer are the last.
-    fn take(&mut self, chunk: Vec<T>) {
-        let is_last = i64::try_from(chunk.len()).is_ok_and(|rows| rows < self.chunk());
-        for row in chunk {
-            self.looked_at += 1;
-            if !self.filter.keeps(&row) {
-                self.after = row.seq();
-                continue;
-            }
-            if self.rows.len() == self.paging.size {
+    /// Takes the next row.
+    fn take(&mut self, row: T) {
+        self.looked_at += 1;
+        let (seq, bytes) = (row.seq(), row.bytes());
+        if self.filter.keeps(&row) {
+            let is_full = self.rows.len() == self.paging.size
+                || !self.rows.is_empty() && self.bytes + bytes > MOST_BYTES;
+            if is_full {
                 self.rest = Some(self.after);
                 self.is_over = true;
                 return;
             }
-            self.after = row.seq();
+            self.bytes += bytes;
             self.rows.push(row);
         }
-        if is_last {
+        self.after = seq;
+    }
+
+    /// After a [`chunk`](Self::chunk) of which so many rows came; where they are fewer they were the last.
+    fn end_chunk(&mut self, came: i64) {
+        if self.is_over {
+            return;
+        }
+        if came < self.chunk() {
             self.is_over = true;
         } else if self.looked_at >= MOST_LOOKED_AT {
             self.rest = Some(self.after);
@@ -166,5 +188,43 @@ mod tests {
         for size in ["-1", "x", "1.5"] {
             assert!(read("a", "f", Some(size), None).is_err(), "{size}");
         }
+    }
+
+    struct Large(i64, usize);
+
+    impl Row for Large {
+        fn value(&self, _: super::super::filter::Field) -> std::borrow::Cow<'_, str> {
+            "".into()
+        }
+    }
+
+    impl Numbered for Large {
+        fn seq(&self) -> i64 {
+            self.0
+        }
+
+        fn bytes(&self) -> usize {
+            self.1
+        }
+    }
+
+    #[test]
+    fn a_page_ends_before_it_is_too_large_and_has_one_row_at_least() {
+        let of = |rows: &[usize]| {
+            let paging = Paging::read("a", "", Some("10"), None).unwrap();
+            let mut page = Page::new(&paging, &Filter::All);
+            for (seq, bytes) in (1..).zip(rows) {
+                if !page.is_over {
+                    page.take(Large(seq, *bytes));
+                }
+            }
+            page.end_chunk(i64::try_from(rows.len()).unwrap());
+            (page.rows.len(), page.rest)
+        };
+        assert_eq!(of(&[1, 2, 3]), (3, None));
+        assert_eq!(of(&[MOST_BYTES / 2; 3]), (2, Some(2)));
+        assert_eq!(of(&[MOST_BYTES / 2, MOST_BYTES / 2]), (2, None));
+        assert_eq!(of(&[MOST_BYTES + 1, 1]), (1, Some(1)));
+        assert_eq!(of(&[1; 11]), (10, Some(10)));
     }
 }

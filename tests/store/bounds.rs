@@ -113,6 +113,37 @@ fn what_is_kept_is_bounded_whatever_it_is() {
 }
 
 #[test]
+fn a_page_has_a_bound_in_bytes() {
+    let database = Database::sqlite();
+    let store = database.open();
+    store.done("POST /v1/projects/sec/notes?noteId=built", Some(&json!({"build": {"builderVersion": "1"}})));
+    let mut filed: Vec<_> = (0..20)
+        .map(|n| {
+            let build = json!({
+                "noteName": "projects/sec/notes/built", "resourceUri": format!("https://r.example/{n}"),
+                "build": {"provenance": {"id": "x".repeat(1_000_000)}},
+            });
+            store.put("shop", &build)
+        })
+        .collect();
+    let (mut pages, mut token) = (0, String::new());
+    loop {
+        let list = format!("GET /v1/projects/shop/occurrences?pageSize=1000&pageToken={token}");
+        let page = store.done(&list, None);
+        pages += 1;
+        assert!(page.to_string().len() < 9 << 20, "{} bytes", page.to_string().len());
+        for one in page["occurrences"].as_array().unwrap() {
+            assert_eq!(text(one, "/name"), filed.remove(0));
+        }
+        token = text(&page, "/nextPageToken");
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((pages, filed.len()), (3, 0));
+}
+
+#[test]
 fn tokens_travel_in_no_clear() {
     let database = Database::sqlite();
     let started = Command::new(program())
