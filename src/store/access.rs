@@ -11,19 +11,21 @@ use std::time::{Duration, Instant};
 use sqlx::Row as _;
 use tokio::sync::Semaphore;
 
-use super::database::{Database, now};
+use super::database::{Database, now, within};
 use super::error::{ApiError, Code};
 use crate::attestation::NoteName;
 use crate::image::Digest;
 
 /// How long somebody is taken for known, once looked up: whoever is removed is nobody after that.
 const LATELY: Duration = Duration::from_secs(1);
-/// Whoever is known lately, before old ones are forgotten.
-const MOST_LATELY: usize = 20_000;
-/// Questions to the database of who somebody is, at once: fewer than it has connections.
+/// Whoever was known once, before old ones are forgotten.
+const MOST_LATELY: usize = 100_000;
+/// Questions to the database of who somebody is, at once: of those who were known before, and of all others. Together they are
+/// fewer than it has connections.
 const ASKING: usize = 4;
-/// How long such a question may wait.
+/// How long such a question may wait, and how long the database may take to answer it.
 const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(10);
 /// Names that the log of changes gives to others.
 const RESERVED: &[&str] = &["anybody", "import", "operator"];
 /// Bytes of a token.
@@ -163,39 +165,72 @@ impl Principal {
     }
 }
 
-/// Who was known lately. Whoever is unknown is asked for every time, and few at once: strangers do not hold up the others.
+/// Who was known lately. Whoever is unknown is asked for every time, and few at once; whoever was known before does not wait for
+/// them: strangers do not hold up the others.
 #[derive(Debug)]
 pub struct Acquaintances {
     lately: Mutex<HashMap<String, (Instant, Principal)>>,
+    /// Questions of who may still be known.
     asking: Semaphore,
+    /// Questions of who never was.
+    strangers: Semaphore,
 }
 
 impl Default for Acquaintances {
     fn default() -> Self {
-        Self { lately: Mutex::default(), asking: Semaphore::new(ASKING) }
+        Self { lately: Mutex::default(), asking: Semaphore::new(ASKING), strangers: Semaphore::new(ASKING) }
     }
 }
 
 impl Acquaintances {
-    /// The one with this token or certificate, as the database had it a second ago at most.
+    /// The one with this token or certificate, as the database had it a second ago at most. Where `is_crowded` it is not even
+    /// asked about who never was known.
     ///
     /// # Errors
-    /// [`Code::Unauthenticated`] where nobody is known by it, [`Code::Unavailable`] where too many ask who are not known.
-    pub async fn known(&self, database: &Database, id: &str) -> Result<Principal, ApiError> {
-        let lately = || self.lately.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, who)) = lately().get(id).filter(|(at, _)| at.elapsed() < LATELY) {
-            return Ok(who.clone());
-        }
-        let Ok(Ok(_asking)) = tokio::time::timeout(PATIENCE, self.asking.acquire()).await else {
+    /// [`Code::Unauthenticated`] where nobody is known by it, [`Code::Unavailable`] where too many ask who are not known, or the
+    /// database does not answer; [`Code::ResourceExhausted`]
+    pub async fn known(
+        &self,
+        database: &Database,
+        id: &str,
+        is_crowded: bool,
+    ) -> Result<Principal, ApiError> {
+        let asking = match self.lately(id) {
+            Some((who, true)) => return Ok(who),
+            Some((_, false)) => &self.asking,
+            None if is_crowded => {
+                return Err(Code::ResourceExhausted.because(
+                    "too many calls at a time for a connection on which nobody known has asked yet",
+                ));
+            }
+            None => &self.strangers,
+        };
+        let Ok(Ok(_asking)) = tokio::time::timeout(PATIENCE, asking.acquire()).await else {
             return Err(Code::Unavailable.because("too many ask whom nobody knows: try again"));
         };
-        let found = known(database, id).await?;
-        let mut lately = lately();
-        if lately.len() >= MOST_LATELY {
-            lately.retain(|_, (at, _)| at.elapsed() < LATELY);
+        // Of many who asked the same one was first.
+        if let Some((who, true)) = self.lately(id) {
+            return Ok(who);
         }
-        lately.insert(id.to_owned(), (Instant::now(), found.clone()));
-        Ok(found)
+        let found = within(ANSWER, known(database, id)).await;
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Ok(found) => {
+                if lately.len() >= MOST_LATELY {
+                    lately.retain(|_, (at, _)| at.elapsed() < LATELY);
+                }
+                lately.insert(id.to_owned(), (Instant::now(), found.clone()));
+            }
+            Err(error) if error.code == Code::Unauthenticated => drop(lately.remove(id)),
+            Err(_) => {}
+        }
+        found
+    }
+
+    /// Who was known by this, and whether that is not too long ago to be true.
+    fn lately(&self, id: &str) -> Option<(Principal, bool)> {
+        let lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.get(id).map(|(at, who)| (who.clone(), at.elapsed() < LATELY))
     }
 }
 
@@ -333,5 +368,32 @@ mod tests {
         }
         assert_eq!(new_token().unwrap().len(), 4 + 2 * TOKEN);
         assert_ne!(new_token().unwrap(), new_token().unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_was_known_does_not_wait_for_those_who_never_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/store.db", folder.path().display());
+        let database = Database::open(&url, true).await.unwrap();
+        let [node, other] = ["node", "other"].map(of_token);
+        add(&database, &node, "node", &[Role::Viewer]).await.unwrap();
+        let all = Acquaintances::default();
+        let code = async |id: &str, is_crowded| {
+            all.known(&database, id, is_crowded).await.err().map(|error| error.code)
+        };
+        assert_eq!(code(&node, false).await, None);
+        let strangers = all.strangers.acquire_many(4).await.unwrap();
+        tokio::time::sleep(LATELY).await;
+        // Its time is over, so the database is asked.
+        assert_eq!(code(&node, true).await, None);
+        assert_eq!(code(&other, true).await, Some(Code::ResourceExhausted));
+        assert_eq!(code(&other, false).await, Some(Code::Unavailable));
+        drop(strangers);
+        assert_eq!(code(&other, false).await, Some(Code::Unauthenticated));
+        // Whoever was removed is a stranger from then on.
+        remove(&database, "node").await.unwrap();
+        tokio::time::sleep(LATELY).await;
+        assert_eq!(code(&node, false).await, Some(Code::Unauthenticated));
+        assert!(all.lately(&node).is_none());
     }
 }

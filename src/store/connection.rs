@@ -25,6 +25,8 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 20_000;
 /// Those of them on which nobody known has asked yet: of all, and of one address.
 const STRANGERS: (usize, usize) = (2_000, 500);
+/// Calls that are under way on one of them: each asks the database who it is.
+const STRANGE_CALLS: usize = 4;
 /// A connection on which nothing is asked is closed after this long.
 const IDLE: Duration = Duration::from_secs(120);
 /// How often a connection of HTTP/2 is asked whether it lives, and how long it may take to answer.
@@ -95,6 +97,11 @@ impl Connection {
     /// Somebody known has asked.
     pub(super) fn is_known(&self) {
         lock(&self.stranger).take();
+    }
+
+    /// Whether more is asked at a time than somebody may whom nobody knows.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.calls.load(Ordering::SeqCst) > STRANGE_CALLS && lock(&self.stranger).is_some()
     }
 
     /// A call begins.

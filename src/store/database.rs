@@ -13,6 +13,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Row as _, SqlSafeStr as _};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::error::{ApiError, Code};
+
 /// Connections at a time.
 const CONNECTIONS: u32 = 16;
 /// How long one is waited for.
@@ -255,6 +257,20 @@ pub fn places(rows: usize, columns: usize) -> String {
         format!("({})", places.collect::<Vec<_>>().join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// What the database does, if that takes no longer: one that hangs, or is cut off, may never say so by itself.
+pub(super) async fn within<T>(
+    limit: Duration,
+    done: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    tokio::time::timeout(limit, done).await.unwrap_or_else(|_| {
+        tracing::error!("database: no answer within {} s", limit.as_secs());
+        Err(Code::Unavailable.because(format!(
+            "the database has not answered within {} s: what was to be changed may be changed, or not",
+            limit.as_secs()
+        )))
+    })
 }
 
 /// RFC 3339, with microseconds.

@@ -157,13 +157,14 @@ impl Store {
     }
 
     /// Who asks: by its token, else by its certificate.
-    async fn principal(&self, headers: &HeaderMap, certificate: Option<&str>) -> Result<Principal, ApiError> {
+    async fn principal(&self, headers: &HeaderMap, connection: &Connection) -> Result<Principal, ApiError> {
+        let known = |id| self.acquaintances.known(&self.database, id, connection.is_crowded());
         let token = headers.get(AUTHORIZATION).map(|value| {
             let token = value.to_str().ok().and_then(|text| text.split_once(' '));
             token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim())
         });
-        match (token, certificate) {
-            (Some(Some(token)), _) => match self.known(&access::of_token(token)).await {
+        match (token, connection.certificate.as_deref()) {
+            (Some(Some(token)), _) => match known(&access::of_token(token)).await {
                 // A token of whatever else a client speaks to is none of ours.
                 Err(error) if error.code == Code::Unauthenticated && self.is_open => Ok(Principal::anybody()),
                 known => known,
@@ -171,15 +172,11 @@ impl Store {
             (Some(None), _) if !self.is_open => {
                 Err(Code::Unauthenticated.because("`Authorization` is no `Bearer TOKEN`"))
             }
-            (None, Some(certificate)) => self.known(certificate).await,
+            (None, Some(certificate)) => known(certificate).await,
             _ if self.is_open => Ok(Principal::anybody()),
             _ => Err(Code::Unauthenticated
                 .because("who asks? `Authorization: Bearer TOKEN`, or a client certificate, is missing")),
         }
-    }
-
-    async fn known(&self, id: &str) -> Result<Principal, ApiError> {
-        self.acquaintances.known(&self.database, id).await
     }
 
     /// Whether somebody asks too often.
@@ -254,8 +251,7 @@ impl Store {
                  an `Origin`, or asks for another host than localhost",
             ));
         }
-        let certificate = connection.certificate.as_deref();
-        let who = self.principal(request.headers(), certificate).await?;
+        let who = self.principal(request.headers(), connection).await?;
         connection.is_known();
         if self.is_too_fast(&who.name, connection.peer.ip()) {
             return Err(Code::ResourceExhausted
@@ -389,16 +385,12 @@ impl Store {
                     Err(_) => return,
                 }
             }
-            tokio::select! {
-                changed = last.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(HEARTBEAT) => if !give(mark("heartbeat", after)).await { return },
-                () = lines.closed() => return,
-            }
-            // Who was taken off the list, or may see less now, comes back as what it is, or not at all.
+            // Who was taken off the list, or may see less now, comes back as what it is, or not at all. It is
+            // asked for once what is new was told: nobody waits for that.
             if looked.elapsed() >= STILL {
                 let is_as_before = match who.id() {
                     None => true,
-                    Some(id) => match self.known(id).await {
+                    Some(id) => match self.acquaintances.known(&self.database, id, false).await {
                         Ok(now) => now == *who,
                         Err(error) => error.code != Code::Unauthenticated,
                     },
@@ -407,6 +399,11 @@ impl Store {
                     return;
                 }
                 looked = Instant::now();
+            }
+            tokio::select! {
+                changed = last.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(HEARTBEAT) => if !give(mark("heartbeat", after)).await { return },
+                () = lines.closed() => return,
             }
         }
     }
