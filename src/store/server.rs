@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Body as _, Frame, Incoming};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{
     AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, ORIGIN,
     RETRY_AFTER, WWW_AUTHENTICATE,
@@ -50,7 +52,60 @@ const RATE: (f64, f64) = (500.0, 2_000.0);
 /// Rates that are known.
 const MOST_RATES: usize = 100_000;
 
+/// What is given to a client at a time: hyper keeps a little more, and takes no more until that is sent.
+const PIECE: usize = 64 * 1024;
+
 type Body = BoxBody<Bytes, Infallible>;
+
+/// A text, in pieces.
+struct Pieces(Bytes);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.len().min(PIECE);
+        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.0.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
+
+/// An answer. The call is under way until it is sent, however slowly it is taken.
+pub(super) struct Sent {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// Who is served.
 #[derive(Debug)]
@@ -212,10 +267,14 @@ impl Store {
         self: Arc<Self>,
         request: Request<Incoming>,
         connection: Arc<Connection>,
-    ) -> Response<Body> {
+    ) -> Response<Sent> {
         let asked = format!("{} {}", request.method(), crate::text::shown(request.uri().path(), 200));
-        let answered = self.answered(request, &connection).await;
-        answered.unwrap_or_else(|error| {
+        let busy = connection.busy();
+        let answered = self.answered(request, &connection, &busy).await;
+        let response = answered.unwrap_or_else(|error| {
+            if error.code == Code::Unauthenticated {
+                connection.is_strange();
+            }
             let mut response = json_response(error.code.parts().0, &error.body());
             let mut tell = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
             match error.code {
@@ -231,15 +290,16 @@ impl Store {
                 tracing::info!(peer = %connection.peer, "refused {asked}: {error}");
             }
             response
-        })
+        });
+        response.map(|body| Sent { body, _busy: busy })
     }
 
     async fn answered(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        connection: &Arc<Connection>,
+        connection: &Connection,
+        busy: &Busy,
     ) -> Result<Response<Body>, ApiError> {
-        let busy = connection.busy();
         let (api, call) = Call::read(request.method().as_str(), request.uri().path())?;
         if call == Call::Health {
             self.is_healthy().await?;
@@ -252,7 +312,7 @@ impl Store {
             ));
         }
         let who = self.principal(request.headers(), connection).await?;
-        connection.is_known();
+        busy.is_known();
         if self.is_too_fast(&who.name, connection.peer.ip()) {
             return Err(Code::ResourceExhausted
                 .because(format!("`{}` asks more than {} times a second", who.name, RATE.0)));
@@ -262,7 +322,7 @@ impl Store {
             .map(|url| url.query_pairs().into_owned().collect::<Vec<_>>())
             .unwrap_or_default();
         if call == Call::Changes {
-            return self.follow(who, &parameters, busy);
+            return self.follow(who, &parameters);
         }
         let condition = Condition::of(request.headers());
         let (body, room) = if matches!(*request.method(), Method::GET | Method::DELETE) {
@@ -320,7 +380,6 @@ impl Store {
         self: &Arc<Self>,
         who: Principal,
         parameters: &[(String, String)],
-        busy: Busy,
     ) -> Result<Response<Body>, ApiError> {
         who.may_see(Area::Occurrences)?;
         let Ok(place) = Arc::clone(&self.followers).try_acquire_owned() else {
@@ -336,7 +395,7 @@ impl Store {
         let (lines, taken) = mpsc::channel(4);
         let store = Arc::clone(self);
         tokio::spawn(async move { store.tell(start, &who, &wanted, &lines).await });
-        let frames = futures_util::stream::unfold((taken, busy, place), |mut follower| async move {
+        let frames = futures_util::stream::unfold((taken, place), |mut follower| async move {
             follower.0.recv().await.map(|line| (Ok::<_, Infallible>(Frame::data(line)), follower))
         });
         let mut response = Response::new(StreamBody::new(frames).boxed());
@@ -472,7 +531,7 @@ fn json_response(status: u16, body: &Value) -> Response<Body> {
 }
 
 fn text_response(status: u16, json: String) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(json)).boxed());
+    let mut response = Response::new(Pieces(Bytes::from(json)).boxed());
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
