@@ -5,6 +5,7 @@
 //! from now. A line says what is to be looked at, and holds none of it: it is short, whatever was filed. The last changes are held in memory, so that a thousand followers ask the database once.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use tokio::sync::watch;
 
-use super::database::{CHANNEL, Database, Writing, places};
+use super::database::{CHANNEL, Database, Writing, places, within};
 use super::error::ApiError;
 
 /// Changes that are held in memory.
@@ -25,6 +26,8 @@ const BATCH: i64 = 500;
 pub const FURTHEST: i64 = 100_000;
 /// How often the database is asked where nobody tells of changes.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long the database may take to say what is new.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// One change, as it is told.
 #[derive(Debug, Clone)]
@@ -45,6 +48,8 @@ pub struct Hub {
     id: String,
     held: Mutex<VecDeque<Told>>,
     last: watch::Sender<i64>,
+    /// How often the database has lost changes that were told.
+    losses: AtomicU64,
 }
 
 /// Whom a follower wants to hear of.
@@ -133,7 +138,8 @@ impl Hub {
             None => Self::name(&database).await?,
         };
         let last = database.last().await?;
-        Ok(Self { database, id: format!("{id:x}"), held: Mutex::default(), last: watch::Sender::new(last) })
+        let (id, last) = (format!("{id:x}"), watch::Sender::new(last));
+        Ok(Self { database, id, held: Mutex::default(), last, losses: AtomicU64::new(0) })
     }
 
     /// Gives the database a number of its own, unless another server was faster.
@@ -169,6 +175,12 @@ impl Hub {
         *self.last.borrow()
     }
 
+    /// How often the database has lost changes that were told: whoever followed before lists again.
+    #[must_use]
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Ordering::SeqCst)
+    }
+
     /// Hears of changes.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<i64> {
@@ -197,8 +209,20 @@ impl Hub {
                 }
                 None => tokio::time::sleep(LOOK).await,
             }
-            self.look().await;
+            // One look that never ends would be the last one.
+            if tokio::time::timeout(ANSWER, self.look()).await.is_err() {
+                tracing::error!("database: no answer within {} s", ANSWER.as_secs());
+                listener = None;
+            }
         }
+    }
+
+    /// Goes back to where the database is: one that took over without the last changes of the one before, or that was restored.
+    fn go_back(&self, last: i64) {
+        tracing::error!("the database has lost changes behind {last}: who follows lists again");
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.losses.fetch_add(1, Ordering::SeqCst);
+        self.last.send_replace(last);
     }
 
     /// Reads what is new, and tells everybody.
@@ -206,6 +230,9 @@ impl Hub {
         loop {
             let known = self.last();
             let Ok(last) = self.database.last().await else { return };
+            if last < known {
+                self.go_back(last);
+            }
             if last <= known {
                 return;
             }
@@ -239,7 +266,7 @@ impl Hub {
         if let Some(lines) = self.held_between(after, last, wanted) {
             return Ok(Next::Changes(lines, last));
         }
-        let (told, upto) = self.read(after, last).await?;
+        let (told, upto) = within(ANSWER, async { Ok(self.read(after, last).await?) }).await?;
         Ok(Next::Changes(wanted.lines(&told), upto))
     }
 
@@ -347,5 +374,29 @@ mod tests {
         ] {
             assert_eq!(lines(after, last, notes).as_deref(), given, "{after} to {last} of {notes:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_has_lost_changes_is_gone_back_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/store.db", folder.path().display());
+        let database = Arc::new(Database::open(&url, true).await.unwrap());
+        let hub = Hub::open(Arc::clone(&database)).await.unwrap();
+        let mut hears = hub.subscribe();
+        for _ in 0..2 {
+            let mut writing = database.write().await.unwrap();
+            log(&mut writing, "w", "bundle", "projects/p/bundle", None, Some("{}")).await.unwrap();
+            writing.commit().await.unwrap();
+        }
+        hub.look().await;
+        let told = hub.last();
+        assert_eq!((hub.held.lock().unwrap().len(), hub.losses()), (2, 0));
+        let back = "UPDATE counters SET value = value - 1 WHERE name = 'change'";
+        sqlx::query(back).execute(database.pool()).await.unwrap();
+        hears.mark_unchanged();
+        hub.look().await;
+        assert_eq!((hub.last(), hub.losses()), (told - 1, 1));
+        assert!(hub.held.lock().unwrap().is_empty() && hears.has_changed().unwrap());
+        assert_eq!(hub.seq(&hub.token(told)), None);
     }
 }

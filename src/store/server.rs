@@ -24,7 +24,7 @@ use super::access::{self, Acquaintances, Area, Principal};
 use super::call::{Api, Call, Most};
 use super::changes::{Hub, Next, Wanted};
 use super::connection::{Busy, Connection};
-use super::database::{Database, Writing};
+use super::database::{Database, Writing, within};
 use super::error::{ApiError, Code};
 use super::paging::Paging;
 use super::{documents, notes, occurrences};
@@ -37,6 +37,9 @@ const BODIES: usize = 256 * 1024;
 const VALUES: usize = 1_000_000;
 /// How long a call may wait for room for its body, and again for what is in it.
 const ROOM_TIME: Duration = Duration::from_secs(5);
+/// How long the database may take for a call, and to say that it is there.
+const DATABASE_TIME: Duration = Duration::from_secs(20);
+const HEALTH_TIME: Duration = Duration::from_secs(5);
 /// How long the database is taken to be as it was when it answered last.
 const HEALTH: Duration = Duration::from_secs(1);
 /// Followers at a time.
@@ -257,7 +260,7 @@ impl Store {
         if lately(&self.healthy.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
         }
-        self.database.last().await?;
+        within(HEALTH_TIME, async { Ok(self.database.last().await?) }).await?;
         *self.healthy.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
     }
@@ -336,23 +339,7 @@ impl Store {
             (body, Some(room))
         };
         let asked = Asked { store: self, who, api, parameters, condition, body, _room: room };
-        if let Call::GetBundle(project) = &call {
-            let (bundle, etag) = documents::bundle(&asked, project).await?;
-            let is_seen = asked.condition.is_not.as_deref() == Some(etag.as_str());
-            let mut response =
-                if is_seen { json_response(304, &Value::Null) } else { json_response(200, &bundle) };
-            if let Ok(etag) = etag.parse() {
-                response.headers_mut().insert(ETAG, etag);
-            }
-            return Ok(response);
-        }
-        Ok(match &call {
-            Call::ListOccurrences(project) => text_response(200, occurrences::list(&asked, project).await?),
-            Call::ListNoteOccurrences(note) => {
-                text_response(200, occurrences::list_of_note(&asked, note).await?)
-            }
-            call => json_response(200, &call.done(&asked).await?),
-        })
+        within(DATABASE_TIME, answer(&call, &asked)).await
     }
 
     /// The body of a call, and its part of the room that there is for all of them.
@@ -407,6 +394,7 @@ impl Store {
     async fn tell(&self, start: Start, who: &Principal, wanted: &Wanted, lines: &mpsc::Sender<Bytes>) {
         let hub = &self.hub;
         let mut last = hub.subscribe();
+        let mut met = hub.losses();
         let mark =
             |kind: &str, seq: i64| Bytes::from(format!("{}\n", json!({"token": hub.token(seq), kind: true})));
         let give =
@@ -423,7 +411,14 @@ impl Store {
         loop {
             // What comes from here on is seen by the next turn.
             last.mark_unchanged();
+            let losses = hub.losses();
             let known = hub.last();
+            if losses != met || known < after {
+                (met, after) = (losses, known);
+                if !give(mark("relist", known)).await {
+                    return;
+                }
+            }
             while after < known {
                 match hub.next(after, wanted).await {
                     Ok(Next::Changes(all, upto)) => {
@@ -524,6 +519,25 @@ async fn read(body: Incoming, most: Most) -> Result<Bytes, ApiError> {
         Err(_) => Err(Code::InvalidArgument
             .because(format!("the body did not arrive within {} s", BODY_TIME.as_secs()))),
     }
+}
+
+/// Does a call.
+async fn answer(call: &Call, asked: &Asked<'_>) -> Result<Response<Body>, ApiError> {
+    if let Call::GetBundle(project) = call {
+        let (bundle, etag) = documents::bundle(asked, project).await?;
+        let is_seen = asked.condition.is_not.as_deref() == Some(etag.as_str());
+        let mut response =
+            if is_seen { json_response(304, &Value::Null) } else { json_response(200, &bundle) };
+        if let Ok(etag) = etag.parse() {
+            response.headers_mut().insert(ETAG, etag);
+        }
+        return Ok(response);
+    }
+    Ok(match call {
+        Call::ListOccurrences(project) => text_response(200, occurrences::list(asked, project).await?),
+        Call::ListNoteOccurrences(note) => text_response(200, occurrences::list_of_note(asked, note).await?),
+        call => json_response(200, &call.done(asked).await?),
+    })
 }
 
 fn json_response(status: u16, body: &Value) -> Response<Body> {
