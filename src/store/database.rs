@@ -27,6 +27,9 @@ const POSTGRES: &[&str] = &[
     "SET idle_in_transaction_session_timeout = '15s'",
     "SET statement_timeout = '30s'",
 ];
+/// And what, instead, the one on which the schema is brought up to date.
+const UNLIMITED: &[&str] =
+    &["SET lock_timeout = 0", "SET idle_in_transaction_session_timeout = 0", "SET statement_timeout = 0"];
 /// The same for a file.
 const SQLITE: &[&str] =
     &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 10000"];
@@ -122,11 +125,11 @@ impl Database {
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
         });
         let migrator = Migrator::with_migrations(migrations.collect());
-        if let Err(error) = migrator.run(&pool).await {
+        if let Err(error) = migrate(&migrator, &pool, is_postgres).await {
             // Another one that started with it was faster, perhaps: SQLite holds nobody off meanwhile.
             tracing::debug!("once more: {}", crate::chain(&error));
             tokio::time::sleep(AGAIN).await;
-            migrator.run(&pool).await?;
+            migrate(&migrator, &pool, is_postgres).await?;
         }
         if is_new {
             tracing::warn!("made a new database, `{file}`");
@@ -241,6 +244,22 @@ impl Drop for Writing<'_> {
             self.connection.close_on_drop();
         }
     }
+}
+
+/// Brings the database up to date, on a connection of its own that waits for other servers that do the same, and for a large table
+/// to be gone through, as long as that takes.
+async fn migrate(migrator: &Migrator, pool: &AnyPool, is_postgres: bool) -> Result<(), DatabaseError> {
+    let mut connection = pool.acquire().await?;
+    if is_postgres {
+        for setting in UNLIMITED {
+            sqlx::query(*setting).execute(&mut *connection).await?;
+        }
+    }
+    let migrated = migrator.run(&mut *connection).await;
+    // Nothing else is asked of a connection that waits for ever, or may hold the lock still.
+    connection.close_on_drop();
+    drop(connection);
+    Ok(migrated?)
 }
 
 /// The number of the last change, after so many more.
