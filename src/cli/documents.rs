@@ -27,6 +27,8 @@ const PAGE: Bounds = Bounds { max_bytes: 4 * document::MAX_BYTES, limit: Duratio
 const PAGE_SIZE: &str = "200";
 /// The most attestors that are taken of a project, and the most pages.
 const MAX_ATTESTORS: usize = 10_000;
+/// The most bytes that all of their pages may have.
+const MAX_LISTED: usize = 64 * 1024 * 1024;
 
 /// Why a server has not done what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -163,14 +165,19 @@ impl Documents {
         let asked =
             Asked { name: &name, what: "list the attestors", role: ATTESTORS_VIEWER, missing: NO_PROJECT };
         let mut all = Vec::new();
-        let mut token = String::new();
+        let (mut token, mut listed) = (String::new(), 0);
         loop {
             let mut url = self.url(&["projects", project, "attestors"])?;
             url.query_pairs_mut().append_pair("pageSize", PAGE_SIZE);
             if !token.is_empty() {
                 url.query_pairs_mut().append_pair("pageToken", &token);
             }
-            let page: Page = self.read(&self.get_at(&asked, url, PAGE).await?.0)?;
+            let bytes = self.get_at(&asked, url, PAGE).await?.0;
+            listed += bytes.len();
+            if listed > MAX_LISTED {
+                return Err(self.malformed(format!("its list of attestors has more than {MAX_LISTED} bytes")));
+            }
+            let page: Page = self.read(&bytes)?;
             let is_more = !page.attestors.is_empty();
             all.extend(page.attestors);
             if page.next_page_token.is_empty() {

@@ -70,12 +70,7 @@ impl Push {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         let bytes = files::document(&self.file, "policy bundle")?;
         let refused = |cause: String| CliError::NotPushed { path: self.file.clone(), cause };
-        let keys = self.keys.read(context)?;
-        if keys.is_empty() {
-            output::warn(
-                "no bundle key is known here, so its signature is not checked: name one with --bundle-keys",
-            );
-        }
+        let keys = known(&self.keys, context)?;
         let sealed = sealed(&bytes, &keys).map_err(|cause| refused(cause.to_string()))?;
         let contents = Contents::parse(sealed.payload(), self.keys.options(context))
             .and_then(|contents| contents.within_time(SystemTime::now()).map(|()| contents))
@@ -93,11 +88,16 @@ impl Push {
                 Some((_, Some(etag))) => Seen::This(etag),
                 Some((_, None)) => Seen::Unsaid,
             };
-            let payload = there.as_ref().and_then(|(envelope, _)| payload(envelope, &keys));
-            match payload {
-                Some(there) if there == sealed.payload() => return Ok(false),
-                Some(there) if !self.replace => follows(&there, version).map_err(refused)?,
-                _ => {}
+            if !self.replace
+                && let Some((there, _)) = &there
+            {
+                if is_same(there, &bytes) {
+                    return Ok(false);
+                }
+                // The same with other signatures is no other bundle.
+                if let Some(there) = payload(there, &keys).filter(|there| there != sealed.payload()) {
+                    follows(&there, version).map_err(refused)?;
+                }
             }
             store.put_bundle(project, bytes.clone(), seen).await?;
             Ok::<_, CliError>(true)
@@ -114,7 +114,7 @@ impl Fetch {
     pub(super) fn run(self, context: &Context) -> Result<Answer, CliError> {
         let store = self.store.needed()?;
         let bytes = runtime()?.block_on(store.bundle(documents::project(&self.project)?))?.0;
-        let keys = self.keys.read(context)?;
+        let keys = known(&self.keys, context)?;
         let at = store.location();
         let refused = |cause: BundleError| CliError::NotFetched {
             project: self.project.clone(),
@@ -122,7 +122,13 @@ impl Fetch {
             cause,
         };
         let sealed = sealed(&bytes, &keys).map_err(refused)?;
-        let version = Payload::parse(sealed.payload()).map_err(refused)?.version;
+        let Payload { project, version, .. } = Payload::parse(sealed.payload()).map_err(refused)?;
+        if project != self.project {
+            let other = crate::text::shown(&project, 120);
+            let cause =
+                format!("asked for the bundle of project `{}`, it gives that of `{other}`", self.project);
+            return Err(RemoteError::Malformed { at, cause }.into());
+        }
         write::replace(&self.to, &bytes)?;
         let value = Fetched { project: &self.project, version, place: Place::File(self.to.clone()) };
         context.answer(Outcome::Fine, &value, || {
@@ -130,6 +136,23 @@ impl Fetch {
             format!("version {version} of project {project} is in {place}\n")
         })
     }
+}
+
+/// The keys by which bundles are checked here; where there are none, that is said.
+fn known(keys: &Keys, context: &Context) -> Result<Vec<SealKey>, CliError> {
+    let keys = keys.read(context)?;
+    if keys.is_empty() {
+        output::warn(
+            "no bundle key is known here, so its signature is not checked: name one with --bundle-keys",
+        );
+    }
+    Ok(keys)
+}
+
+/// Whether two envelopes are the same, signatures and all, however they are written.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let read = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok();
+    one == other || read(one).is_some_and(|one| read(other) == Some(one))
 }
 
 /// The envelope, if one of these keys has signed it; where none is known, as it stands.

@@ -237,6 +237,17 @@ fn a_bundle_is_pushed_once_and_never_back() {
     shop.at(&format!("{fetch} --bundle-keys stranger.pub")).gave(1, "not signed by a bundle key");
     shop.at("policy show --project shop --bundle-keys ci.pub").gave(0, "verified:      yes");
     shop.at("policy show 8.json").gave(2, "leave out the one that is not meant");
+    // The same payload with other signatures is not what is to be there.
+    let mut signed = same("8.json");
+    let signature = signed["signatures"][0].clone();
+    signed["signatures"].as_array_mut().unwrap().push(signature);
+    shop.store.done("PUT /v1/projects/shop/bundle", Some(&signed));
+    push("8.json").gave(0, "version 8 of project shop is at http");
+    push("8.json").gave(0, "version 8 of project shop is already at http");
+    shop.store.done("PUT /v1/projects/other/bundle", Some(&same("8.json")));
+    let other = "policy fetch --project other --to other.json";
+    shop.at(&format!("{other} --bundle-keys ci.pub")).gave(2, "it gives that of `shop`");
+    shop.at(fetch).gave(0, "its signature is not checked");
     shop.at("policy push 7.json --bundle-keys ci.pub --replace").gave(0, "version 7 of project shop is at");
     // What somebody has put there who has no key holds nobody up.
     let junk = json!({"payloadType": "x", "payload": "", "signatures": []});
@@ -398,7 +409,7 @@ fn whoever_may_not_is_told_which_role_it_takes() {
     by("viewer", "attestors describe a --project p").gave(0, "projects/p/notes/ci");
     by("viewer", "policy show --project shop").gave(0, "version:");
     let sign = format!("attestations sign-and-create --attestor ci --key ci.pem $A --artifact-url {}", app());
-    by("viewer", &sign).gave(2, "attacher=projects/p/notes/ci");
+    by("viewer", &sign).gave(2, "it takes the role attacher=NOTE");
     by("attacher", &sign).gave(0, "created");
 }
 
