@@ -237,9 +237,11 @@ fn a_client_certificate_is_somebody() {
 #[test]
 fn who_does_not_say_who_it_is_keeps_no_connection() {
     let database = Database::sqlite();
+    let viewer = database.verb(&["access", "add", "node", "--role", "viewer"]);
     let (closed, open) = (Store::start(&database.url(), &[]), database.open());
     open.note("sec", "qa");
-    let follower = open.follow("");
+    let follower = closed.with(&viewer).follow("");
+    follower.any(Duration::from_secs(10)).unwrap();
     let mut stranger = TcpStream::connect(closed.url.strip_prefix("http://").unwrap()).unwrap();
     stranger.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     // RFC 9113: the preface and no settings; then it answers whatever asks whether it lives.
