@@ -10,20 +10,22 @@ use serde::de::IgnoredAny;
 /// One who asks.
 pub(crate) struct Client {
     host: String,
+    /// A header.
+    token: String,
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub(crate) fn of(url: &str) -> Self {
+    pub(crate) fn of(url: &str, token: &str) -> Self {
         let host = url.strip_prefix("http://").unwrap().to_owned();
         let stream = TcpStream::connect(&host).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { host, stream: BufReader::new(stream) }
+        Self { host, token: bearer(token), stream: BufReader::new(stream) }
     }
 
     /// Asks what must be answered with 200; how long it took until all of the answer was there, and its body.
     pub(crate) fn done(&mut self, method: &str, target: &str) -> (Duration, Vec<u8>) {
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n{}\r\n", self.host, self.token);
         let start = Instant::now();
         self.stream.get_mut().write_all(head.as_bytes()).unwrap();
         let (mut line, mut status, mut length) = (String::new(), String::new(), 0);
@@ -48,6 +50,11 @@ impl Client {
         assert_eq!(status, "HTTP/1.1 200 OK", "{target}: {}", String::from_utf8_lossy(&body));
         (took, body)
     }
+}
+
+/// The header of a token.
+pub(crate) fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {}\r\n", token.trim())
 }
 
 /// How many occurrences a page has, and the token of the next.

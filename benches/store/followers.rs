@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::client::Client;
+use super::client::{self, Client};
 use super::rig::Store;
 use super::samples::Samples;
 use super::stock;
@@ -22,12 +22,13 @@ enum Heard {
 }
 
 /// How long it takes from the beginning of a deletion until each follower, and until the last of them has heard of it.
-pub(crate) fn measured(store: &Store, client: &mut Client, size: usize) -> [Samples; 2] {
+/// They follow by one token, as the nodes of a cluster do.
+pub(crate) fn measured(store: &Store, token: &str, client: &mut Client, size: usize) -> [Samples; 2] {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (tell, mut heard) = unbounded_channel();
     let host = store.url.strip_prefix("http://").unwrap().to_owned();
     for _ in 0..FOLLOWERS {
-        runtime.spawn(follow(host.clone(), tell.clone()));
+        runtime.spawn(follow(host.clone(), client::bearer(token), tell.clone()));
     }
     for _ in 0..FOLLOWERS {
         assert!(matches!(next(&runtime, &mut heard), Heard::Heartbeat), "each is there");
@@ -54,9 +55,9 @@ fn next(runtime: &tokio::runtime::Runtime, heard: &mut UnboundedReceiver<Heard>)
     runtime.block_on(next).expect("every follower hears").unwrap()
 }
 
-async fn follow(host: String, tell: UnboundedSender<Heard>) {
+async fn follow(host: String, token: String, tell: UnboundedSender<Heard>) {
     let mut stream = BufReader::new(TcpStream::connect(&host).await.unwrap());
-    let head = format!("GET /v1/changes HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let head = format!("GET /v1/changes HTTP/1.1\r\nHost: {host}\r\n{token}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut line = String::new();
     // To the end of the bench.

@@ -38,7 +38,7 @@ mod table;
 use client::Client;
 use followers::FOLLOWERS;
 use resident::Resident;
-use rig::{Database, Postgres};
+use rig::{Database, Postgres, Store};
 use samples::Samples;
 use table::Table;
 
@@ -97,8 +97,11 @@ fn measured(name: &'static str, size: usize, database: &Database) -> Figures {
     stock::fill(&database.url(), size);
     let filled = start.elapsed();
     println!("  filled in {:.1} s", filled.as_secs_f64());
-    let store = database.open();
-    let mut client = Client::of(&store.url);
+    // As it is run: whoever asks is looked up.
+    let add = |name: &str, role: &str| database.verb(&["access", "add", name, "--role", role]);
+    let (admin, node) = (add("admin", &format!("attacher={}", stock::NOTE)), add("node", "viewer"));
+    let store = Store::start(&database.url(), &[]);
+    let mut client = Client::of(&store.url, &admin);
     // Its first connections are made.
     client.done("GET", &stock::at_digest_of_note(&stock::digest(0)));
     let idle = Resident::of(store.pid()).all;
@@ -121,7 +124,7 @@ fn measured(name: &'static str, size: usize, database: &Database) -> Figures {
         }
     }
     println!("  looked up");
-    let told = followers::measured(&store, &mut client, size);
+    let told = followers::measured(&store, &node, &mut client, size);
     println!("  followed");
     let resident = Resident::of(store.pid());
     Figures { name, size, filled, pages, look_ups, told, resident: [idle, resident.all, resident.peak] }

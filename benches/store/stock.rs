@@ -11,7 +11,7 @@ use super::PAGE;
 use super::rig::program;
 
 const REPOSITORY: &str = "registry.example.com/team/app";
-const NOTE: &str = "projects/bench/notes/build";
+pub(crate) const NOTE: &str = "projects/bench/notes/build";
 const TIME: &str = "2026-01-01T00:00:00.000000Z";
 /// As long as one of P-256; nobody here checks it.
 const SIGNATURE: [u8; 71] = [7; 71];
