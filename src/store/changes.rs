@@ -189,7 +189,7 @@ impl Hub {
 
     /// Told by whoever has made a change here.
     pub async fn changed(&self) {
-        self.look().await;
+        let _ = tokio::time::timeout(ANSWER, self.look()).await;
     }
 
     /// Follows changes that others make, for ever: by what PostgreSQL tells, and by looking.
@@ -197,7 +197,7 @@ impl Hub {
         let mut listener = None;
         loop {
             if self.database.is_shared() && listener.is_none() {
-                listener = listen(&url).await;
+                listener = tokio::time::timeout(ANSWER, listen(&url)).await.ok().flatten();
             }
             match &mut listener {
                 Some(told) => {

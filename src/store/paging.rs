@@ -89,13 +89,20 @@ pub(super) async fn page<T: Numbered>(
         let asked = sqlx::query(sqlx::AssertSqlSafe(query)).bind(page.after).bind(page.chunk());
         let asked = bound.iter().fold(asked, |asked, text| asked.bind(*text));
         // One after the other, and none once the page is full: a thousand of them may be a gigabyte.
-        let mut rows = asked.fetch(database.pool());
+        let mut connection = database.pool().acquire().await?;
         let mut came = 0;
-        while !page.is_over
-            && let Some(row) = rows.try_next().await?
         {
-            came += 1;
-            page.take(kept(&row)?);
+            let mut rows = asked.fetch(&mut *connection);
+            while !page.is_over
+                && let Some(row) = rows.try_next().await?
+            {
+                came += 1;
+                page.take(kept(&row)?);
+            }
+        }
+        if page.is_large && database.is_shared() {
+            // PostgreSQL sends all that it was asked for before it is asked again.
+            connection.close_on_drop();
         }
         page.end_chunk(came);
     }
@@ -113,6 +120,8 @@ struct Page<'a, T> {
     /// The last row that was looked at, where there are more.
     rest: Option<i64>,
     is_over: bool,
+    /// Whether that is because of its bytes.
+    is_large: bool,
 }
 
 impl<'a, T: Numbered> Page<'a, T> {
@@ -126,6 +135,7 @@ impl<'a, T: Numbered> Page<'a, T> {
             looked_at: 0,
             rest: None,
             is_over: false,
+            is_large: false,
         }
     }
 
@@ -140,9 +150,9 @@ impl<'a, T: Numbered> Page<'a, T> {
         self.looked_at += 1;
         let (seq, bytes) = (row.seq(), row.bytes());
         if self.filter.keeps(&row) {
-            let is_full = self.rows.len() == self.paging.size
-                || !self.rows.is_empty() && self.bytes + bytes > MOST_BYTES;
-            if is_full {
+            let is_full = self.rows.len() == self.paging.size;
+            self.is_large = !is_full && !self.rows.is_empty() && self.bytes + bytes > MOST_BYTES;
+            if is_full || self.is_large {
                 self.rest = Some(self.after);
                 self.is_over = true;
                 return;

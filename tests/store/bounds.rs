@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::rig::{Database, Store, program, text};
+use super::rig::{Database, Store, on_both, program, text};
 
 #[test]
 fn what_is_open_is_open_to_no_web_page() {
@@ -118,9 +118,11 @@ fn what_is_kept_is_bounded_whatever_it_is() {
     }
 }
 
-#[test]
-fn a_page_has_a_bound_in_bytes() {
-    let database = Database::sqlite();
+on_both! {
+    a_page_has_a_bound_in_bytes
+}
+
+fn a_page_has_a_bound_in_bytes(database: &mut Database) {
     let store = database.open();
     store.done("POST /v1/projects/sec/notes?noteId=built", Some(&json!({"build": {"builderVersion": "1"}})));
     let mut filed: Vec<_> = (0..20)
