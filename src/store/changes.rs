@@ -260,7 +260,7 @@ impl Hub {
     /// The database's.
     pub async fn next(&self, after: i64, wanted: &Wanted) -> Result<Next, ApiError> {
         let last = self.last();
-        if last - after > FURTHEST {
+        if last < after || last - after > FURTHEST {
             return Ok(Next::Relist(last));
         }
         if let Some(lines) = self.held_between(after, last, wanted) {
@@ -398,5 +398,6 @@ mod tests {
         assert_eq!((hub.last(), hub.losses()), (told - 1, 1));
         assert!(hub.held.lock().unwrap().is_empty() && hears.has_changed().unwrap());
         assert_eq!(hub.seq(&hub.token(told)), None);
+        assert!(matches!(hub.next(told, &Wanted::default()).await, Ok(Next::Relist(seq)) if seq == told - 1));
     }
 }

@@ -419,7 +419,7 @@ impl Store {
                     return;
                 }
             }
-            while after < known {
+            while after < known && hub.losses() == losses {
                 match hub.next(after, wanted).await {
                     Ok(Next::Changes(all, upto)) => {
                         for line in all {
