@@ -328,7 +328,7 @@ mod tests {
         taken.push(take(address(1)));
         assert_eq!(of(1), STRANGERS.1);
         assert!(is_shown_out(&taken[0].1) && !is_shown_out(&taken[1].1));
-        taken.remove(0);
+        drop(taken.remove(0));
         for last in 2..5 {
             taken.extend((0..STRANGERS.1 - usize::from(last == 4)).map(|_| take(address(last))));
         }

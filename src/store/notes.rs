@@ -1,5 +1,7 @@
 //! Notes: what attestations hang on.
 
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row as _};
@@ -22,9 +24,15 @@ struct Kept {
     kind: String,
     created: String,
     updated: String,
-    body: Value,
-    /// Of the body, as a text.
-    bytes: usize,
+    body: String,
+}
+
+/// A page, as it is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    notes: Vec<Box<RawValue>>,
+    next_page_token: String,
 }
 
 impl Numbered for Kept {
@@ -33,7 +41,7 @@ impl Numbered for Kept {
     }
 
     fn bytes(&self) -> usize {
-        self.bytes
+        self.body.len()
     }
 }
 
@@ -51,8 +59,8 @@ impl Row for Kept {
     }
 }
 
-/// `ListNotes`
-pub(super) async fn list(asked: &Asked<'_>, project: &str) -> Result<Value, ApiError> {
+/// `ListNotes`: a page as a text, of which one note at a time is taken apart.
+pub(super) async fn list(asked: &Asked<'_>, project: &str) -> Result<String, ApiError> {
     asked.who.may_see(Area::Notes)?;
     let text = asked.parameter("filter").unwrap_or_default();
     let filter = Filter::parse(text).map_err(|error| Code::InvalidArgument.because(error.to_string()))?;
@@ -60,14 +68,15 @@ pub(super) async fn list(asked: &Asked<'_>, project: &str) -> Result<Value, ApiE
     let query = "SELECT seq, project, id, kind, created, updated, body FROM notes WHERE project = $3 \
                  AND seq > $1 ORDER BY seq LIMIT $2";
     let (rows, token) = paging::page(asked.database(), &paging, &filter, query, &[project], kept).await?;
-    let notes: Vec<_> = rows.into_iter().map(|note| whole(note, asked.api)).collect();
-    Ok(json!({"notes": notes, "nextPageToken": token}))
+    let notes = rows.into_iter().map(|note| Ok(to_raw_value(&whole(note, asked.api)?)?));
+    let listed = Listed { notes: notes.collect::<Result<_, ApiError>>()?, next_page_token: token };
+    Ok(serde_json::to_string(&listed)?)
 }
 
 /// `GetNote`
 pub(super) async fn get(asked: &Asked<'_>, name: &NoteName) -> Result<Value, ApiError> {
     asked.who.may_see(Area::Notes)?;
-    Ok(whole(read(asked.database().pool(), name).await?, asked.api))
+    whole(read(asked.database().pool(), name).await?, asked.api)
 }
 
 /// `CreateNote`
@@ -142,7 +151,7 @@ pub(super) async fn update(asked: &Asked<'_>, name: &NoteName) -> Result<Value, 
     let update = asked.json()?;
     let mut writing = asked.database().write().await?;
     let before = read(writing.connection(), name).await?;
-    let Value::Object(members) = before.body.clone() else { return Err(missing(name)) };
+    let Value::Object(members) = serde_json::from_str(&before.body)? else { return Err(missing(name)) };
     let note = Note::read(grafeas::updated(members, update, asked.mask(), asked.api, true)?, Api::V1)?;
     if note.kind != before.kind {
         return Err(
@@ -158,10 +167,10 @@ pub(super) async fn update(asked: &Asked<'_>, name: &NoteName) -> Result<Value, 
         .bind(name.id())
         .execute(writing.connection())
         .await?;
-    let former = before.body.to_string();
-    changes::log(&mut writing, &asked.who.name, "note", name.as_str(), Some(&former), Some(&body)).await?;
+    let former = Some(before.body.as_str());
+    changes::log(&mut writing, &asked.who.name, "note", name.as_str(), former, Some(&body)).await?;
     asked.made(writing).await?;
-    Ok(whole(Kept { updated: time, body: serde_json::from_str(&body)?, ..before }, asked.api))
+    whole(Kept { updated: time, body, ..before }, asked.api)
 }
 
 /// `DeleteNote`; what is filed under it would be nobody's.
@@ -178,8 +187,7 @@ pub(super) async fn delete(asked: &Asked<'_>, name: &NoteName) -> Result<Value, 
         .bind(name.id())
         .execute(writing.connection())
         .await?;
-    let former = before.body.to_string();
-    changes::log(&mut writing, &asked.who.name, "note", name.as_str(), Some(&former), None).await?;
+    changes::log(&mut writing, &asked.who.name, "note", name.as_str(), Some(&before.body), None).await?;
     asked.made(writing).await?;
     Ok(json!({}))
 }
@@ -199,20 +207,19 @@ async fn read(from: impl Executor<'_, Database = Any>, name: &NoteName) -> Resul
 
 fn kept(row: &AnyRow) -> Result<Kept, ApiError> {
     let (project, id): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-    let body: String = row.try_get(6)?;
     Ok(Kept {
         seq: row.try_get(0)?,
         name: format!("projects/{project}/notes/{id}"),
         kind: row.try_get(3)?,
         created: row.try_get(4)?,
         updated: row.try_get(5)?,
-        body: serde_json::from_str(&body)?,
-        bytes: body.len(),
+        body: row.try_get(6)?,
     })
 }
 
-fn whole(note: Kept, api: Api) -> Value {
-    grafeas::note_out(with(note.body, &note.name, &note.created, &note.updated), api)
+fn whole(note: Kept, api: Api) -> Result<Value, ApiError> {
+    let body = serde_json::from_str(&note.body)?;
+    Ok(grafeas::note_out(with(body, &note.name, &note.created, &note.updated), api))
 }
 
 /// With what the server says.

@@ -534,6 +534,7 @@ async fn answer(call: &Call, asked: &Asked<'_>) -> Result<Response<Body>, ApiErr
         return Ok(response);
     }
     Ok(match call {
+        Call::ListNotes(project) => text_response(200, notes::list(asked, project).await?),
         Call::ListOccurrences(project) => text_response(200, occurrences::list(asked, project).await?),
         Call::ListNoteOccurrences(note) => text_response(200, occurrences::list_of_note(asked, note).await?),
         call => json_response(200, &call.done(asked).await?),
@@ -555,7 +556,6 @@ fn text_response(status: u16, json: String) -> Response<Body> {
 impl Call {
     async fn done(&self, asked: &Asked<'_>) -> Result<Value, ApiError> {
         match self {
-            Self::ListNotes(project) => notes::list(asked, project).await,
             Self::CreateNote(project) => notes::create(asked, project).await,
             Self::CreateNotes(project) => notes::create_all(asked, project).await,
             Self::GetNote(name) => notes::get(asked, name).await,
@@ -584,7 +584,8 @@ impl Call {
             Self::Project(project) => Ok(json!({"name": format!("projects/{project}")})),
             Self::CreateProject => asked.json(),
             // Answered otherwise.
-            Self::ListNoteOccurrences(_)
+            Self::ListNotes(_)
+            | Self::ListNoteOccurrences(_)
             | Self::ListOccurrences(_)
             | Self::GetBundle(_)
             | Self::Changes
