@@ -2,7 +2,7 @@
 //!
 //! The first of each is written in full, and repeats of it within the minute behind it are counted, as long as there are
 //! not too many that are followed at a time: 1,024, whose lines take 256 KiB together. Half of that is for the creation of
-//! containers and a quarter each for pulls and for pods, and no namespace takes more than an eighth of such a part: nobody
+//! containers and a quarter each for pulls and for pods, and no namespace takes more than an eighth of such a part, but for its first: nobody
 //! makes the trail forget what is refused to others. Pulls are of no namespace. While there are more, the others are
 //! counted by gate, outcome, reason and namespace, 248 of these at a time, and beyond that by outcome alone; of each
 //! there is told which image was the first and which the last.
@@ -137,11 +137,13 @@ impl Fold {
         true
     }
 
-    /// Whether one more, whose lines take so many bytes, may be followed.
+    /// Whether one more, whose lines take so many bytes, may be followed. The first of a namespace may take more than its part.
     fn has_room(&self, share: &Share, bytes: usize) -> bool {
         let of_gate = self.gates.get(&share.gate).copied().unwrap_or_default();
         let of_namespace = self.namespaces.get(share).copied().unwrap_or_default();
-        of_gate.has(Room::of(share.gate), bytes) && of_namespace.has(Room::of_namespace(share.gate), bytes)
+        let is_first = of_namespace == Room::default();
+        of_gate.has(Room::of(share.gate), bytes)
+            && (is_first || of_namespace.has(Room::of_namespace(share.gate), bytes))
     }
 
     fn count(&mut self, record: &Record<'_>, now: Instant) {
@@ -374,9 +376,12 @@ mod tests {
             (0..8).for_each(|image| trail.refuse(&image.to_string(), namespace, Reason::DenyListed, gate));
         }
         assert_eq!(trail.lines, taken + 3 * 8, "in full");
+        let long = format!("r.example/{}", "x".repeat(MOST_BYTES / 2 / OF_A_NAMESPACE));
+        trail.refuse(&long, "long", Reason::DenyListed, Gate::Create);
+        assert_eq!(trail.lines, taken + 3 * 8 + 1, "the first, however long");
         let over = trail.over(None);
         assert!(over.iter().all(|one| one.kind == "summary" && one.rest["last"]["image"] == "9999"));
-        assert_eq!((over.len(), trail.counted), (3, 30_024));
+        assert_eq!((over.len(), trail.counted), (3, 30_025));
         assert_eq!((trail.fold.namespaces.len(), trail.fold.gates[&Gate::Create]), (0, Room::default()));
     }
 
